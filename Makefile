@@ -1,0 +1,31 @@
+# make demo: train and compare on real digits, no download. make test: lint, tests, docs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: install demo test lint check docs
+
+install: $(READY)
+
+$(READY): setup.cfg requirements/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c requirements/constraints.txt -e ".[lite,tests,lint,docs]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python demo/digits.py
+
+test: lint check docs
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/interrogate --quiet hetkd
+
+check: $(READY)
+	$(BIN)/python -m pytest
+
+docs: $(READY)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs/en docs/_build/html

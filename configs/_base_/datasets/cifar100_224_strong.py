@@ -1,0 +1,31 @@
+# CIFAR-100 at 224 px with the ViT augmentation; mixup and cutmix are the model's train_cfg.
+_base_ = ['./cifar100_224.py']
+
+train_pipeline = [
+    dict(
+        type='RandomSeeded',
+        transforms=[
+            dict(
+                type='RandomResizedCrop',
+                scale=224,
+                crop_ratio_range=(0.08, 1.0),
+                backend='pillow',
+                interpolation='bicubic',
+            ),
+            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+            dict(
+                type='RandAugment',
+                policies='timm_increasing',
+                num_policies=2,
+                total_level=10,
+                magnitude_level=9,
+                magnitude_std=0.5,
+            ),
+            dict(
+                type='RandomErasing', erase_prob=0.25, mode='rand', min_area_ratio=0.02, max_area_ratio=1 / 3
+            ),
+        ],
+    ),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

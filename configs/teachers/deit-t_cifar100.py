@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/teachers/deit-t_cifar100.py',
+    '../_base_/datasets/cifar100_224_strong.py',
+    '../_base_/schedules/cifar100_finetune.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='NetClassifier',
+    student=dict(_base_.teacher, checkpoint=None, pretrained=True),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
+)

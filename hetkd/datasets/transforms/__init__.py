@@ -1,0 +1,5 @@
+"""Transforms."""
+
+from .seeded import RandomSeeded
+
+__all__ = ['RandomSeeded']

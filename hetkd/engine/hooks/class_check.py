@@ -1,0 +1,42 @@
+"""Find a data set that does not fit the nets before the first step."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassCheckHook(Hook):
+    """Compare the data's classes with the student's number of logits and the teacher's recorded classes.
+
+    Raises:
+        ValueError: another number of classes, or the teacher was trained on another order.
+    """
+
+    def before_train(self, runner) -> None:
+        """Check once."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        classes = runner.train_dataloader.dataset.metainfo.get('classes')
+        student = getattr(model, 'student', None)
+        if classes is None or student is None:
+            return
+        if len(classes) != student.num_classes:
+            raise ValueError(
+                f'data: expected {student.num_classes} classes as the nets have, got {len(classes)} in '
+                f'{type(runner.train_dataloader.dataset).__name__}; set num_classes={len(classes)} in '
+                f'teacher and student, or choose another data set'
+            )
+        teacher = getattr(model, 'teacher', None)
+        recorded = teacher.net.classes if teacher is not None else None
+        if recorded is not None and list(recorded) != list(classes):
+            first = next((i for i, (a, b) in enumerate(zip(recorded, classes)) if a != b), None)
+            detail = (
+                f'{len(recorded)} classes'
+                if first is None
+                else f'class {first} is {recorded[first]!r}, the data has {classes[first]!r}'
+            )
+            raise ValueError(
+                f'teacher: expected a net trained on the classes of the data in their order, got another '
+                f'({detail}); use a teacher trained on this data set'
+            )

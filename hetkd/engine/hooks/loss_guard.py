@@ -1,0 +1,59 @@
+"""Stop at a loss that is no number."""
+
+import torch
+from mmengine.hooks import Hook
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LossGuardHook(Hook):
+    """Raise as soon as a loss term is NaN or infinite, naming the term and the iteration.
+
+    On a CPU every iteration is checked at once. On a GPU, reading a value would stop the device each step,
+    so the terms are kept there and read every ``interval`` iterations and before each checkpoint: none is
+    written after a bad step, and the message still names the first bad iteration.
+
+    Args:
+        interval: iterations between two looks on a GPU.
+
+    Raises:
+        FloatingPointError: a term is NaN or infinite.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, interval: int = 50):
+        self.interval = interval
+        self._kept: list[tuple[int, tuple[str, ...], torch.Tensor]] = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Keep this iteration's terms, and look at them when it is time."""
+        terms = {k: v for k, v in (outputs or {}).items() if torch.is_tensor(v) and 'loss' in k}
+        if not terms:
+            return
+        values = torch.stack([value.detach().float().mean() for value in terms.values()])
+        self._kept.append((runner.iter + 1, tuple(terms), values))
+        if values.device.type == 'cpu' or len(self._kept) >= self.interval:
+            self._look()
+
+    def before_save_checkpoint(self, runner, checkpoint) -> None:
+        """Never save after a bad step."""
+        self._look()
+
+    def after_train_epoch(self, runner) -> None:
+        """Never let a bad step into the validation."""
+        self._look()
+
+    def _look(self) -> None:
+        kept, self._kept = self._kept, []
+        if not kept or torch.stack([values.sum() for *_, values in kept]).isfinite().all():
+            return
+        for iteration, names, values in kept:
+            for name, value in zip(names, values.tolist()):
+                if name != 'loss' and not abs(value) < float('inf'):
+                    raise FloatingPointError(
+                        f'{name} is {value} at iteration {iteration}: expected a finite number. Resume '
+                        f'from the last checkpoint (--resume) with a smaller lr, a longer warm-up or '
+                        f'optim_wrapper.clip_grad=dict(max_norm=5), and look at the data of that iteration'
+                    )

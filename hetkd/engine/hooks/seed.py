@@ -1,0 +1,43 @@
+"""Random numbers that a resumed run repeats."""
+
+import random
+from typing import Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+from hetkd.datasets.transforms import RandomSeeded
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed everything anew at the start of each epoch from (seed, process, epoch).
+
+    Dropout, stochastic depth and mixup then depend on the epoch alone, not on how the run came there, so a
+    resumed run meets the same losses as an unbroken one. The epoch also goes to the ``RandomSeeded``
+    transforms of the training data.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner) -> None:
+        """Seed this process and tell the data pipeline the epoch."""
+        seed = int(np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        for transform in _seeded(runner.train_loop.dataloader.dataset):
+            transform.start_epoch(runner.seed, runner.epoch)
+
+
+def _seeded(dataset) -> Iterator[RandomSeeded]:
+    """The seeded transforms of a data set and of those it wraps."""
+    for inner in [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]:
+        if inner is not None:
+            yield from _seeded(inner)
+    for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if isinstance(transform, RandomSeeded):
+            yield transform

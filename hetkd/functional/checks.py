@@ -1,0 +1,28 @@
+"""Checks that the equations share."""
+
+import math
+
+import torch
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not a positive finite number."""
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(
+            f'temperature: expected a finite number > 0, got {temperature!r}; the papers use 1 to 4'
+        )
+
+
+def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
+    """Refuse logits that are not (..., N, C) beside (N, C)."""
+    if teacher.dim() != 2 or student.dim() < 2 or student.shape[-2:] != teacher.shape:
+        raise ValueError(
+            f'logits: expected student (..., N, C) and teacher (N, C) of one batch and one set of '
+            f'classes, got student {tuple(student.shape)} and teacher {tuple(teacher.shape)}; give '
+            f'both nets the same images and the same num_classes'
+        )
+
+
+def full_precision(logits: torch.Tensor) -> torch.Tensor:
+    """Half types become float32; float32 and float64 stay as they are."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

@@ -1,0 +1,33 @@
+"""Kullback-Leibler divergence between two nets' class distributions: the one KL of the package."""
+
+import torch
+import torch.nn.functional as F
+
+from .checks import check_logits, check_temperature, full_precision
+
+
+def kl_divergence(
+    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float = 1.0
+) -> torch.Tensor:
+    r"""KL(p_t || p_s) at a temperature, averaged over the batch.
+
+    .. math:: \frac1N \sum_{n,c} p_t (\log p_t - \log p_s), \qquad p = \mathrm{softmax}(z / T)
+
+    There is no factor :math:`T^2` here; :func:`kd_loss` adds it.
+
+    Args:
+        student_logits: (..., N, C). Leading dimensions hold several students of one teacher.
+        teacher_logits: (N, C). Never receives a gradient.
+        temperature: T > 0.
+
+    Returns:
+        Tensor of the leading shape (a scalar for (N, C) input), >= 0, in float32 for half inputs.
+
+    Raises:
+        ValueError: shapes do not fit, or the temperature is not a finite number > 0.
+    """
+    check_logits(student_logits, teacher_logits)
+    check_temperature(temperature)
+    log_s = F.log_softmax(full_precision(student_logits) / temperature, dim=-1)
+    log_t = F.log_softmax(full_precision(teacher_logits.detach()) / temperature, dim=-1)
+    return (log_t.exp() * (log_t - log_s)).sum(-1).mean(-1)

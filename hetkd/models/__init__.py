@@ -1,0 +1,6 @@
+"""Nets, connectors, losses and distillers."""
+
+from .connectors import *  # noqa: F403
+from .distillers import *  # noqa: F403
+from .losses import *  # noqa: F403
+from .nets import *  # noqa: F403

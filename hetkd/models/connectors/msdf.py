@@ -1,0 +1,52 @@
+"""MSDF, MLDR-KD's fusion of a student's stages."""
+
+from typing import NamedTuple, Sequence
+
+import torch
+from torch import nn
+
+from hetkd.functional import msdf_fuse
+from hetkd.registry import MODELS
+
+from .init import init_connector
+
+
+class MSDFOutput(NamedTuple):
+    """What :class:`MSDF` gives."""
+
+    stage_logits: torch.Tensor
+    """(S, N, C) logits of each stage."""
+    fused: torch.Tensor
+    """(N, C) fused logits."""
+    weights: torch.Tensor
+    """(S, N, C) weight of each stage; sums to 1 over the stages."""
+
+
+@MODELS.register_module()
+class MSDF(nn.Module):
+    """Multi-Scale Dynamic Fusion (MLDR-KD, arXiv 2502.06189; read in the authors' released code).
+
+    Each projected stage is averaged over its grid to d_i (N, P); stage logits p_i = Linear(P -> C)(d_i),
+    own weights per stage. A gate that the stages share, Linear(P -> H) -> GELU -> Linear(H -> C), scores
+    each d_i; see :func:`hetkd.functional.msdf_fuse`.
+
+    Args:
+        num_stages: S.
+        in_channels: P.
+        num_classes: C.
+        hidden_ratio: H / C. Default 4 as in the authors' code.
+    """
+
+    def __init__(self, num_stages: int, in_channels: int, num_classes: int, hidden_ratio: int = 4):
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(in_channels, num_classes) for _ in range(num_stages))
+        hidden = hidden_ratio * num_classes
+        self.gate = nn.Sequential(nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, num_classes))
+        self.apply(init_connector)
+
+    def forward(self, maps: Sequence[torch.Tensor]) -> MSDFOutput:
+        """Projected stages (N, P, h, w) each to stage logits and fused logits."""
+        descriptors = [x.mean((2, 3)) for x in maps]
+        logits = torch.stack([head(d) for head, d in zip(self.heads, descriptors)])
+        fusion = msdf_fuse(logits, self.gate(torch.stack(descriptors)))
+        return MSDFOutput(logits, *fusion)

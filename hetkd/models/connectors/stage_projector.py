@@ -1,0 +1,57 @@
+"""Student stages of any net to one width and the deepest grid."""
+
+import math
+from itertools import pairwise
+from typing import Sequence
+
+import torch
+from torch import nn
+
+from hetkd.registry import MODELS
+
+from .init import init_connector
+from .sep_conv import SepConv
+
+
+@MODELS.register_module()
+class StageProjector(nn.Module):
+    """Project every stage to ``out_channels`` on the deepest stage's grid (MLDR-KD, OFA-KD).
+
+    Stage i gets log2(deepest stride / its stride) :class:`SepConv` blocks, channels doubling with each
+    and the last giving ``out_channels``. A stage that is on the deepest grid already gets one 1x1
+    convolution without bias, norm or activation; so do all stages of an isotropic net (our decision;
+    the papers' students are hierarchical).
+
+    Args:
+        channels: C_i of each stage, shallow to deep.
+        strides: stride of each stage.
+        out_channels: P.
+
+    Raises:
+        ValueError: there are no stages, or strides do not grow.
+    """
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], out_channels: int):
+        super().__init__()
+        if not channels or list(strides) != sorted(strides):
+            raise ValueError(
+                f'StageProjector: expected stages from shallow to deep, got channels {list(channels)} and '
+                f'strides {list(strides)}; take a student with stages, or set its stage_indices'
+            )
+        self.out_channels = out_channels
+        self.projections = nn.ModuleList(
+            _projection(width, round(math.log2(strides[-1] / stride)), out_channels)
+            for width, stride in zip(channels, strides)
+        )
+        self.apply(init_connector)
+
+    def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """(N, C_i, H_i, W_i) each to (N, P, h, w) each."""
+        return tuple(projection(x) for projection, x in zip(self.projections, stages))
+
+
+def _projection(width: int, blocks: int, out_channels: int) -> nn.Sequential:
+    if blocks == 0:
+        return nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=False))
+    widths = [width * 2**i for i in range(blocks)] + [out_channels]
+    return nn.Sequential(*(SepConv(a, b) for a, b in pairwise(widths)))

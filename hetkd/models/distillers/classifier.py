@@ -1,0 +1,71 @@
+"""A net trained on labels alone: the scratch baseline, the teacher's own training, and the tested student."""
+
+from typing import Optional
+
+import torch
+from mmengine.model import BaseModel
+from mmpretrain.structures import DataSample
+
+from hetkd.registry import MODELS
+
+LABEL_LOSS = dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')
+
+
+@MODELS.register_module()
+class NetClassifier(BaseModel):
+    """A student with its label loss, in mmengine's three modes; distillers add a teacher.
+
+    Args:
+        student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``.
+        label_loss: config of the loss on the student's logits and the labels (class indices, or
+            probabilities under mixup and the like). Default: cross-entropy with label smoothing 0.1.
+        data_preprocessor: config; ``type`` defaults to mmpretrain's ``ClsDataPreprocessor``.
+        train_cfg: ``dict(augments=[...])`` for batch augmentations, as in mmpretrain's classifiers.
+    """
+
+    def __init__(
+        self,
+        student: dict,
+        label_loss: Optional[dict] = None,
+        data_preprocessor: Optional[dict] = None,
+        train_cfg: Optional[dict] = None,
+    ):
+        preprocessor = dict(data_preprocessor or {})
+        preprocessor.setdefault('type', 'ClsDataPreprocessor')
+        preprocessor.setdefault('batch_augments', train_cfg)
+        super().__init__(MODELS.build(preprocessor))
+        self.student = MODELS.build(student)
+        self.label_loss = MODELS.build(label_loss or LABEL_LOSS)
+
+    def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
+        """Logits (``tensor``), a dict of losses (``loss``) or data samples (``predict``)."""
+        if mode == 'tensor':
+            return self.student(inputs).logits
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
+
+    def loss(self, inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
+        """The losses of one batch; every key starts with ``loss``."""
+        return {'loss_ce': self.label_loss_of(self.student(inputs).logits, target_of(data_samples))}
+
+    def label_loss_of(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The label loss in float32."""
+        return self.label_loss(logits.float(), target)
+
+    def predict(self, inputs, data_samples=None) -> list[DataSample]:
+        """Scores and labels of the student."""
+        scores = self.student(inputs).logits.float().softmax(1)
+        samples = data_samples or [DataSample() for _ in scores]
+        for sample, score, label in zip(samples, scores, scores.argmax(1, keepdim=True)):
+            sample.set_pred_score(score).set_pred_label(label)
+        return samples
+
+
+def target_of(data_samples: list[DataSample]) -> torch.Tensor:
+    """Class indices (N,), or probabilities (N, C) where the samples hold mixed labels."""
+    if 'gt_score' in data_samples[0]:
+        return torch.stack([sample.gt_score for sample in data_samples])
+    return torch.cat([sample.gt_label for sample in data_samples])

@@ -1,0 +1,26 @@
+"""Distillation on logits."""
+
+from typing import Sequence
+
+from hetkd.registry import MODELS
+
+from .base import BaseDistiller, build_losses
+
+
+@MODELS.register_module()
+class LogitDistiller(BaseDistiller):
+    """The label loss plus any logit losses.
+
+    Args:
+        losses: configs of registered losses, each called as ``loss(student_logits, teacher_logits, target)``
+            with logits (N, C); target holds class indices (N,) or probabilities (N, C).
+        **kwargs: see :class:`BaseDistiller`.
+    """
+
+    def __init__(self, losses: Sequence[dict] = (dict(type='KDLoss'),), **kwargs):
+        super().__init__(**kwargs)
+        self.losses = build_losses(losses)
+
+    def distill(self, student, teacher, target):
+        """Each loss on the logits."""
+        return {key: loss(student.logits, teacher.logits, target) for key, loss in self.losses.items()}

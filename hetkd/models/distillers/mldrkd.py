@@ -1,0 +1,83 @@
+"""MLDR-KD."""
+
+from typing import Optional
+
+import torch
+
+from hetkd.registry import MODELS
+
+from .base import BaseDistiller
+
+
+@MODELS.register_module()
+class MLDRKD(BaseDistiller):
+    r"""Multi-Level Decoupled Relational Knowledge Distillation (arXiv 2502.06189).
+
+    Source: the authors' released code::
+
+        images --> teacher ---------------------------------> z_t
+           \-----> student --> z_s  -- DFRA(z_s, z_t), CE(z_s, y)
+                      \--> stages --> StageProjector --> MSDF --> p_1..p_S -- sum of DFRA(p_i, z_t)
+                                                            \---> p_f      -- DFRA(p_f, z_t)
+
+    P, the projectors' width, is the larger of the student's last stage and the teacher's embedding. Nothing
+    on the student's side is detached; inference is the plain student.
+
+    Args:
+        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
+        dfra: config of the loss; default ``dict(type='DFRALoss', temperature=1.0, alpha=2.0)``.
+        projector: config of the stage projector; default ``dict(type='StageProjector')``.
+        fusion: config of the fusion; default ``dict(type='MSDF')``.
+        logit_weight: weight of DFRA on the student's logits.
+        stage_weight: weight of the sum of DFRA over the stages' logits.
+        fused_weight: weight of DFRA on the fused logits.
+
+    Raises:
+        ValueError: as :class:`BaseDistiller`; also if the student gives no stages.
+    """
+
+    student_needs = ('stages',)
+
+    def __init__(
+        self,
+        teacher: dict,
+        student: dict,
+        dfra: Optional[dict] = None,
+        projector: Optional[dict] = None,
+        fusion: Optional[dict] = None,
+        logit_weight: float = 1.0,
+        stage_weight: float = 1.0,
+        fused_weight: float = 1.0,
+        **kwargs,
+    ):
+        super().__init__(teacher, student, **kwargs)
+        self.dfra = MODELS.build(dfra or dict(type='DFRALoss'))
+        self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
+        stages = self.student.feature_specs.stages
+        width = max(stages[-1].channels, self.teacher.feature_specs.embedding)
+        self.projector = MODELS.build(
+            projector or dict(type='StageProjector'),
+            default_args=dict(
+                channels=[x.channels for x in stages],
+                strides=[x.stride for x in stages],
+                out_channels=width,
+            ),
+        )
+        self.fusion = MODELS.build(
+            fusion or dict(type='MSDF'),
+            default_args=dict(
+                num_stages=len(stages), in_channels=width, num_classes=self.student.num_classes
+            ),
+        )
+
+    def distill(self, student, teacher, target):
+        """DFRA on the logits, on each stage and on the fused logits."""
+        fusion = self.fusion(self.projector(student.stages))
+        # One call for all comparisons: the teacher's relations are computed once.
+        students = torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits])
+        losses = self.dfra(students, teacher.logits, target)
+        return {
+            'loss_dfra_logit': self.weights['logit'] * losses[0],
+            'loss_dfra_fused': self.weights['fused'] * losses[1],
+            'loss_dfra_stage': self.weights['stage'] * losses[2:].sum(),
+        }

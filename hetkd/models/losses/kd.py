@@ -1,0 +1,28 @@
+"""KD as a registered loss."""
+
+import torch
+from torch import nn
+
+from hetkd.functional import kd_loss
+from hetkd.functional.checks import check_temperature
+from hetkd.registry import MODELS
+
+
+@MODELS.register_module()
+class KDLoss(nn.Module):
+    """Logit loss over :func:`hetkd.functional.kd_loss` (arXiv 1503.02531).
+
+    Args:
+        temperature: T > 0.
+        loss_weight: factor of the result.
+    """
+
+    def __init__(self, temperature: float = 4.0, loss_weight: float = 1.0):
+        super().__init__()
+        check_temperature(temperature)
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+
+    def forward(self, student: torch.Tensor, teacher: torch.Tensor, target=None) -> torch.Tensor:
+        """Student and teacher logits (N, C) to a scalar."""
+        return self.loss_weight * kd_loss(student, teacher, self.temperature)

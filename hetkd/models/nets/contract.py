@@ -1,0 +1,74 @@
+"""What a teacher or student net gives, and what it says of itself."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Sequence
+
+import torch
+
+
+class NetOutput(NamedTuple):
+    """One forward of a net; what was not asked for is empty."""
+
+    logits: torch.Tensor
+    """(N, C)."""
+    stages: tuple[torch.Tensor, ...] = ()
+    """(N, C_i, H_i, W_i), shallow to deep. Token nets give maps without prefix tokens."""
+    embedding: Optional[torch.Tensor] = None
+    """(N, D): what the last linear layer sees."""
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage: its channels, its stride against the input image and its grid at the probed size."""
+
+    channels: int
+    stride: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FeatureSpecs:
+    """What connectors are sized from."""
+
+    stages: tuple[StageSpec, ...]
+    embedding: int
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The images a net was made for.
+
+    ``mean`` and ``std`` are per RGB channel on the 0-255 scale, ``size`` is (height, width). None: the
+    net says nothing of it, so it takes what the data gives.
+    """
+
+    mean: Optional[tuple[float, ...]] = None
+    std: Optional[tuple[float, ...]] = None
+    size: Optional[tuple[int, int]] = None
+
+
+def select_stages(shapes: Sequence[tuple[int, ...]], input_size: tuple[int, int], count: int = 4):
+    """Choose a net's stages among the maps it can give.
+
+    A net whose grid shrinks gives the last map at each of its ``count`` deepest strides (ResNet:
+    layer1-4). An isotropic one (ViT, Mixer) gives the blocks at 1/6, 1/3, 5/6 and all of its depth: 1, 3,
+    9, 11 of 12, the taps of MLDR-KD and OFA-KD.
+
+    Args:
+        shapes: (N, C, H, W) of each candidate, shallow to deep.
+        input_size: (height, width) of the image that gave them.
+        count: how many stages at most.
+
+    Returns:
+        Indices into ``shapes``, increasing.
+    """
+    strides = [round(input_size[0] / shape[2]) for shape in shapes]
+    if len(set(strides)) > 1:
+        last = {stride: index for index, stride in enumerate(strides)}
+        return tuple(sorted(last.values())[-count:])
+    depth = len(shapes)
+    if depth <= count:
+        return tuple(range(depth))
+    ends = [math.ceil(depth * part) for part in (1 / 6, 1 / 3, 5 / 6, 1)]
+    return tuple(min(max(end, i + 1), depth - count + i + 1) - 1 for i, end in enumerate(ends))

@@ -1,0 +1,143 @@
+"""Any mmpretrain classifier as a teacher or student."""
+
+import inspect
+from copy import deepcopy
+from functools import cached_property
+from typing import Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmpretrain.apis import list_models
+from mmpretrain.apis.model import ModelHub
+from torch import nn
+
+from hetkd.registry import MODELS
+
+from .base import Net, to_size, unknown_model
+from .checkpoint import read_weights
+from .contract import InputSpec, NetOutput, select_stages
+from .mmpretrain_stages import stage_reader
+
+
+@MODELS.register_module()
+class MMPretrainNet(Net):
+    """An mmpretrain classifier by name or config.
+
+    Args:
+        model: name in mmpretrain's model zoo, e.g. ``'resnet18_8xb32_in1k'``, or a classifier's config
+            (``dict(type='ImageClassifier', backbone=..., neck=..., head=...)``).
+        num_classes: number of classes; replaces the head's.
+        pretrained: whether to load the named model's published weights (downloads them). A head of
+            another number of classes keeps its random weights.
+        checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
+        input_size: image size, an int or (height, width); also given to a backbone that takes
+            ``img_size``. Default: the backbone's own.
+        stage_indices: which of the backbone's ``out_indices`` are the stages. Default: see
+            :func:`~hetkd.models.nets.select_stages`.
+        mean, std: per RGB channel on the 0-255 scale, of the images the net was trained on. Default: what
+            the zoo declares where ``pretrained``, else the data's.
+
+    Raises:
+        ValueError: mmpretrain has no such model, or it is not an image classifier.
+    """
+
+    def __init__(
+        self,
+        model: Union[str, dict],
+        num_classes: int,
+        pretrained: bool = False,
+        checkpoint: Optional[str] = None,
+        input_size: Union[int, Sequence[int], None] = None,
+        stage_indices: Optional[Sequence[int]] = None,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+    ):
+        size = to_size(input_size)
+        cfg, zoo = _model_config(model)
+        cfg.head.num_classes = num_classes
+        cfg.pop('train_cfg', None)  # batch augmentations are the distiller's, for both nets at once
+        backbone_type = MODELS.get(cfg.backbone.type)
+        if size and 'img_size' in inspect.signature(backbone_type).parameters:
+            cfg.backbone.img_size = size
+        net = MODELS.build(cfg)
+        if pretrained:
+            if zoo is None:
+                raise ValueError(
+                    'pretrained: expected the name of a zoo model, got a config; use checkpoint= for a file'
+                )
+            _load_pretrained(net, zoo.weights)
+            if mean is None:
+                declared = zoo.config.data_preprocessor
+                mean, std = declared.mean, declared.std
+        super().__init__(
+            net,
+            num_classes,
+            has_weights=pretrained,
+            checkpoint=checkpoint,
+            input_spec=InputSpec(
+                tuple(mean) if mean else None,
+                tuple(std) if std else None,
+                size or to_size(getattr(net.backbone, 'img_size', None)),
+            ),
+        )
+        self._given_indices = stage_indices
+        self.config = cfg
+
+    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+        if stages:
+            maps, features = self._reader(inputs, self._indices)
+        else:
+            maps, features = (), self.model.backbone(inputs)
+        if self.model.with_neck:
+            features = self.model.neck(features)
+        return NetOutput(
+            self.model.head(features),
+            tuple(maps),
+            self.model.head.pre_logits(features) if embedding else None,
+        )
+
+    def _init_random(self) -> None:
+        self.model.init_weights()
+
+    @cached_property
+    def _reader(self):
+        return stage_reader(self.model.backbone)
+
+    @cached_property
+    def _indices(self) -> tuple[int, ...]:
+        reader = self._reader
+        if self._given_indices:
+            return tuple(self._given_indices)
+        maps = self.probe(lambda image: reader(image, tuple(range(reader.depth)))[0])
+        return select_stages([x.shape for x in maps], self.probe_size)
+
+
+def _model_config(model: Union[str, dict]):
+    """The classifier's config, and the zoo's entry where it was named."""
+    zoo = None
+    if isinstance(model, str):
+        known = list_models()
+        if model.lower() not in known:
+            raise unknown_model('a model in the mmpretrain zoo', model, known)
+        zoo = ModelHub.get(model)
+        cfg = deepcopy(zoo.config.model)
+    else:
+        cfg = Config(dict(model=deepcopy(dict(model)))).model
+    if not isinstance(cfg, ConfigDict) or 'backbone' not in cfg or 'head' not in cfg:
+        raise ValueError(
+            'model: expected an image classifier with backbone and head, got '
+            f'{cfg.get("type") if isinstance(cfg, dict) else type(cfg).__name__}'
+        )
+    return cfg, zoo
+
+
+def _load_pretrained(net: nn.Module, weights: Optional[str]) -> None:
+    """Published weights; only a head of another size may stay random."""
+    if weights is None:
+        raise ValueError('pretrained: mmpretrain publishes no weights for this model; use checkpoint=')
+    state = read_weights(weights).state_dict
+    own = net.state_dict()
+    head = {k for k, v in state.items() if k.startswith('head.') and k in own and own[k].shape != v.shape}
+    missing, unexpected = net.load_state_dict({k: v for k, v in state.items() if k not in head}, strict=False)
+    if set(missing) - head or unexpected:
+        raise ValueError(f'{weights}: missing {sorted(set(missing) - head)}, unexpected {unexpected}')

@@ -1,0 +1,135 @@
+"""How each family of mmpretrain backbones gives its stages.
+
+A reader is called with images and candidate indices and gives the maps of those indices and, from the same
+forward, the features the neck and head take, exactly as the plain forward gives them. No parameter is
+added or lost: the backbone's state dict stays the plain one.
+"""
+
+from typing import Sequence
+
+import torch
+from torch import nn
+
+
+class IndexReader:
+    """Backbones whose ``out_indices`` give (N, C, H, W) maps: ResNet, MobileNet, VGG, Swin, ...
+
+    Some (Swin) put a norm before each output. A stage is the raw output of its last block, so indices that
+    the backbone was built without get an identity there.
+    """
+
+    def __init__(self, backbone: nn.Module):
+        self.backbone = backbone
+        self.plain = tuple(backbone.out_indices)
+        self.depth = _depth(backbone)
+        if hasattr(backbone, f'norm{self.plain[-1]}'):
+            for index in set(range(self.depth)) - set(self.plain):
+                if not hasattr(backbone, f'norm{index}'):
+                    backbone.add_module(f'norm{index}', nn.Identity())
+
+    def __call__(self, inputs: torch.Tensor, indices: Sequence[int]):
+        asked = tuple(sorted({*indices, *self.plain}))
+        # The public option of all these backbones; put back so that a plain forward stays plain.
+        self.backbone.out_indices = asked
+        try:
+            outputs = dict(zip(asked, self.backbone(inputs)))
+        finally:
+            self.backbone.out_indices = self.plain
+        features = tuple(outputs[index] for index in self.plain)
+        return [self.to_map(outputs[index], inputs) for index in indices], features
+
+    def to_map(self, output: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        if not torch.is_tensor(output) or output.dim() != 4:
+            raise ValueError(
+                f'{type(self.backbone).__name__}: expected stages as maps (N, C, H, W), got '
+                f'{tuple(getattr(output, "shape", ())) or type(output).__name__}; use a method that needs '
+                f'logits only, or take the net from timm (type="TimmNet")'
+            )
+        return output
+
+
+class MixerReader(IndexReader):
+    """MLP-Mixer: (N, C, L) tokens."""
+
+    def to_map(self, output, inputs):
+        return output.unflatten(2, _grid(output.shape[2], inputs))
+
+
+class TokenReader(IndexReader):
+    """ViT and its kin: raw (N, L, C) tokens behind ``num_extra_tokens`` prefix tokens."""
+
+    def __call__(self, inputs, indices):
+        out_type, self.backbone.out_type = self.backbone.out_type, 'raw'
+        try:
+            maps, features = super().__call__(inputs, indices)
+        finally:
+            self.backbone.out_type = out_type
+        tokens = features[-1]
+        grid = _grid(tokens.shape[1] - self.backbone.num_extra_tokens, inputs)
+        return maps, tuple(self.backbone._format_output(x, grid) for x in features)
+
+    def to_map(self, output, inputs):
+        tokens = output[:, self.backbone.num_extra_tokens :]
+        return tokens.mT.unflatten(2, _grid(tokens.shape[1], inputs))
+
+
+class ConvNeXtReader(IndexReader):
+    """ConvNeXt pools before its output norm, so its maps are read between the stages."""
+
+    def __init__(self, backbone):
+        self.backbone = backbone
+        self.plain = tuple(backbone.out_indices)
+        self.depth = len(backbone.stages)
+        if self.plain != (self.depth - 1,):
+            raise ValueError(
+                f'ConvNeXt: expected out_indices of the last stage only, got {self.plain}; leave '
+                f'out_indices out of the config'
+            )
+
+    def __call__(self, inputs, indices):
+        backbone, x, maps = self.backbone, inputs, []
+        for downsample, stage in zip(backbone.downsample_layers, backbone.stages):
+            x = stage(downsample(x))
+            maps.append(x)
+        norm = getattr(backbone, f'norm{self.plain[0]}')
+        if backbone.gap_before_final_norm:
+            features = norm(x.mean([-2, -1], keepdim=True)).flatten(1)
+        else:
+            features = norm(x)
+        return [maps[index] for index in indices], (features,)
+
+
+def stage_reader(backbone: nn.Module) -> IndexReader:
+    """The reader of a backbone.
+
+    Raises:
+        ValueError: the backbone gives no stages.
+    """
+    name = type(backbone).__name__
+    if name == 'ConvNeXt':
+        return ConvNeXtReader(backbone)
+    if not getattr(backbone, 'out_indices', None) or not _depth(backbone):
+        raise ValueError(
+            f'{name}: expected a backbone with stages (out_indices), got one without; use a method that '
+            f'needs logits only, or take the net from timm (type="TimmNet")'
+        )
+    if hasattr(backbone, 'out_type') and hasattr(backbone, '_format_output'):
+        return TokenReader(backbone)
+    if name == 'MlpMixer':
+        return MixerReader(backbone)
+    return IndexReader(backbone)
+
+
+def _depth(backbone: nn.Module) -> int:
+    """How many outputs ``out_indices`` can name."""
+    for name in ('layers', 'stages'):
+        found = getattr(backbone, name, None)
+        if isinstance(found, (nn.ModuleList, nn.Sequential, list, tuple)):
+            return len(found)
+    return len(getattr(backbone, 'stage_blocks', ()))
+
+
+def _grid(length: int, inputs: torch.Tensor) -> tuple[int, int]:
+    """(h, w) of ``length`` tokens in the image's aspect ratio."""
+    height = round((length * inputs.shape[2] / inputs.shape[3]) ** 0.5)
+    return height, length // height

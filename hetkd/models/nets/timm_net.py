@@ -1,0 +1,110 @@
+"""Any timm model as a teacher or student."""
+
+from functools import cached_property
+from typing import Optional, Sequence, Union
+
+import timm
+import torch
+
+from hetkd.registry import MODELS
+
+from .base import Net, to_size, unknown_model
+from .contract import InputSpec, NetOutput, select_stages
+
+
+@MODELS.register_module()
+class TimmNet(Net):
+    """A timm model by name.
+
+    Args:
+        model: name in timm, e.g. ``'deit_tiny_patch16_224'``, also with a tag (``'.fb_in1k'``).
+        num_classes: number of classes.
+        pretrained: whether to load timm's weights for the name (downloads them).
+        checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
+        input_size: image size, an int or (height, width). Default: the model's own.
+        stage_indices: which of the model's ``forward_intermediates`` are the stages. Default: see
+            :func:`~hetkd.models.nets.select_stages`.
+        mean, std: per RGB channel on the 0-255 scale, of the images the net was trained on. Default: what
+            timm declares where ``pretrained``, else the data's.
+        model_kwargs: further arguments of ``timm.create_model``, e.g. ``dict(patch_size=4)``.
+
+    Raises:
+        ValueError: timm has no such model; the message lists the nearest names.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        num_classes: int,
+        pretrained: bool = False,
+        checkpoint: Optional[str] = None,
+        input_size: Union[int, Sequence[int], None] = None,
+        stage_indices: Optional[Sequence[int]] = None,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+        model_kwargs: Optional[dict] = None,
+    ):
+        size = to_size(input_size)
+        overlay = {'input_size': (3, *size)} if size else None
+        if not timm.is_model(model):
+            raise unknown_model('a timm model', model, timm.list_models())
+        net = timm.create_model(
+            model,
+            pretrained=pretrained,
+            num_classes=num_classes,
+            pretrained_cfg_overlay=overlay,
+            **(model_kwargs or {}),
+        )
+        declared = net.pretrained_cfg
+        if pretrained and mean is None:
+            mean = [255 * x for x in declared['mean']]
+            std = [255 * x for x in declared['std']]
+        super().__init__(
+            net,
+            num_classes,
+            has_weights=pretrained,
+            checkpoint=checkpoint,
+            input_spec=InputSpec(
+                tuple(mean) if mean else None,
+                tuple(std) if std else None,
+                size or tuple(declared['input_size'][-2:]),
+            ),
+        )
+        self._given_indices = stage_indices
+        self._name = model
+
+    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+        maps = ()
+        if stages:
+            indices, final_is_last = self._taps
+            final, maps = self._intermediates(inputs, list(indices))
+            if final_is_last:
+                maps[-1] = final
+        else:
+            final = self.model.forward_features(inputs)
+        return NetOutput(
+            self.model.forward_head(final),
+            tuple(maps),
+            self.model.forward_head(final, pre_logits=True) if embedding else None,
+        )
+
+    def _intermediates(self, inputs, indices=None):
+        return self.model.forward_intermediates(inputs, indices=indices, output_fmt='NCHW')
+
+    @cached_property
+    def _taps(self) -> tuple[tuple[int, ...], bool]:
+        """Stage indices, and whether the head's own map is the last stage.
+
+        MobileNetV2 and its kin widen the last map by a convolution before pooling; that wide map is
+        what the head sees, and so the last stage.
+        """
+        if not hasattr(self.model, 'forward_intermediates'):
+            raise ValueError(
+                f'{self._name}: expected a model that gives stages, got one without '
+                f'forward_intermediates; use a method that needs logits only, or another model'
+            )
+        final, maps = self.probe(self._intermediates)
+        indices = tuple(self._given_indices or select_stages([x.shape for x in maps], self.probe_size))
+        own_map = torch.is_tensor(final) and final.dim() == 4
+        width = self.model.num_features
+        return indices, own_map and final.shape[1] == width != maps[indices[-1]].shape[1]

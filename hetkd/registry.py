@@ -1,0 +1,39 @@
+"""hetkd's registries: children of mmpretrain's, so that a plain ``type='ResNet'`` resolves as well.
+
+A registry looks in itself, then in its parents. Python modules are only imported from ``locations``, and
+only the asked registry imports its own, so each one lists mmpretrain's location beside ours.
+"""
+
+from mmengine.registry import Registry
+from mmpretrain import registry as parents
+
+SCOPE = 'hetkd'
+
+
+def _child(name: str, parent: Registry, *locations: str) -> Registry:
+    return Registry(name, parent=parent, scope=SCOPE, locations=list(locations))
+
+
+RUNNERS = _child('runner', parents.RUNNERS, 'mmpretrain.engine', 'hetkd.engine')
+RUNNER_CONSTRUCTORS = _child('runner constructor', parents.RUNNER_CONSTRUCTORS, 'mmpretrain.engine')
+LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine')
+HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine')
+LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')
+OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
+OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor', parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmpretrain.engine'
+)
+PARAM_SCHEDULERS = _child('parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpretrain.engine')
+DATASETS = _child('dataset', parents.DATASETS, 'mmpretrain.datasets', 'hetkd.datasets')
+DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets')
+TRANSFORMS = _child('transform', parents.TRANSFORMS, 'mmpretrain.datasets', 'hetkd.datasets')
+MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models')
+MODEL_WRAPPERS = _child('model_wrapper', parents.MODEL_WRAPPERS, 'mmpretrain.models')
+WEIGHT_INITIALIZERS = _child('weight initializer', parents.WEIGHT_INITIALIZERS, 'mmpretrain.models')
+BATCH_AUGMENTS = _child('batch augment', parents.BATCH_AUGMENTS, 'mmpretrain.models')
+TASK_UTILS = _child('task util', parents.TASK_UTILS, 'mmpretrain.models')
+METRICS = _child('metric', parents.METRICS, 'mmpretrain.evaluation')
+EVALUATORS = _child('evaluator', parents.EVALUATORS, 'mmpretrain.evaluation')
+VISUALIZERS = _child('visualizer', parents.VISUALIZERS, 'mmpretrain.visualization')
+VISBACKENDS = _child('vis_backend', parents.VISBACKENDS, 'mmpretrain.visualization')

@@ -1,0 +1,90 @@
+"""Test the student: a distiller's checkpoint or an exported student alike, without the teacher."""
+
+import argparse
+from copy import deepcopy
+
+import mmengine
+from mmengine.config import ConfigDict
+from mmengine.evaluator import DumpResults
+from mmengine.model import is_model_wrapper
+
+from hetkd.apis import load_config, load_student, student_config
+from hetkd.apis.cli import add_arguments, build_runner, merge_common
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
+    parser.add_argument('--out', help='file of the results (*.pkl for predictions, *.json for metrics)')
+    parser.add_argument(
+        '--out-item', choices=['metrics', 'pred'], help='what goes to --out; default: predictions'
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--show-dir', help='folder for images with predictions')
+    parser.add_argument('--show', action='store_true', help='show images with predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='show every so-manieth image')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each image')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation by flipping')
+    add_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.out is None and args.out_item is not None:
+        parser.error('--out-item: expected --out FILE as well')
+    return args
+
+
+def merge_args(cfg, args):
+    cfg.model = student_config(with_preprocessor(cfg))
+    # Training is not built, so neither its data nor its hooks are needed.
+    cfg.train_cfg = cfg.train_dataloader = cfg.optim_wrapper = None
+    cfg.param_scheduler = None
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.load_from, cfg.resume = None, False
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization.update(
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval,
+        )
+    if args.tta:
+        add_tta(cfg)
+    merge_common(cfg, args, {'test_dataloader': {}})
+    return cfg
+
+
+def with_preprocessor(cfg) -> ConfigDict:
+    model = cfg.model.copy()
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return model
+
+
+def add_tta(cfg):
+    """mmpretrain's default: average the scores of an image and its mirror image."""
+    pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
+    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+    pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+    cfg.test_dataloader.dataset.pipeline = cfg.get('tta_pipeline', pipeline)
+    wrapper = cfg.get('tta_model', dict(type='AverageClsScoreTTA'))
+    cfg.model = ConfigDict(**wrapper, module=cfg.model)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    runner = build_runner(merge_args(load_config(args.config, args.cfg_options), args))
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    load_student(model.module if args.tta else model, args.checkpoint)
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator = runner.build_evaluator(runner.test_evaluator)
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

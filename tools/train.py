@@ -1,0 +1,70 @@
+"""Train a model: the scratch baseline, a teacher or a distillation, as the config says."""
+
+import argparse
+
+import torch
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import add_arguments, build_runner, merge_common
+
+LOADERS = {
+    'train_dataloader': dict(persistent_workers=True),
+    'val_dataloader': dict(persistent_workers=True),
+    'test_dataloader': dict(persistent_workers=True),
+}
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='checkpoint to resume from; without one (or with "auto"), the latest in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='no evaluation during training')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate to the actual batch size'
+    )
+    parser.add_argument(
+        '--no-persistent-workers', action='store_true', help='new data workers in every epoch'
+    )
+    add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def merge_args(cfg, args):
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise SystemExit('--amp: expected a GPU, found none; leave --amp out to train in float32')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'auto_scale_lr' not in cfg:
+            raise SystemExit(
+                '--auto-scale-lr: expected auto_scale_lr=dict(base_batch_size=...) in the config, got none'
+            )
+        cfg.auto_scale_lr.enable = True
+    merge_common(cfg, args, LOADERS)
+    if args.no_persistent_workers:
+        for name in LOADERS:
+            if cfg.get(name) is not None:
+                cfg[name].persistent_workers = False
+    return cfg
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    build_runner(merge_args(cfg, args)).train()
+
+
+if __name__ == '__main__':
+    main()
