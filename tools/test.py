@@ -79,7 +79,6 @@ def main(argv=None):
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     load_student(model.module if args.tta else model, args.checkpoint)
     if args.out and args.out_item != 'metrics':
-        runner.test_evaluator = runner.build_evaluator(runner.test_evaluator)
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics':

@@ -16,12 +16,14 @@ class StageMatcher(nn.Module):
     """One 1x1 convolution a stage to the teacher's width, then the teacher's grid (FitNet's regressor).
 
     A finer map is averaged down and a coarser one is interpolated, so any family can teach any other.
-    Stages are paired from the deepest; a net with more of them keeps its shallowest out.
 
     Args:
-        student_channels: of each student stage, shallow to deep.
-        teacher_channels: of each teacher stage.
-        teacher_sizes: (h, w) of each teacher stage.
+        student_channels: of each student stage.
+        teacher_channels: of the teacher stage that it is matched with.
+        teacher_sizes: (h, w) of the same.
+
+    Raises:
+        ValueError: the lists differ in length.
     """
 
     def __init__(
@@ -31,18 +33,18 @@ class StageMatcher(nn.Module):
         teacher_sizes: Sequence[tuple[int, int]],
     ):
         super().__init__()
-        count = min(len(student_channels), len(teacher_channels))
-        self.count = count
-        self.sizes = [tuple(size) for size in teacher_sizes[-count:]]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 1) for a, b in zip(student_channels[-count:], teacher_channels[-count:])
-        )
+        if not len(student_channels) == len(teacher_channels) == len(teacher_sizes):
+            raise ValueError(
+                f'StageMatcher: expected as many student as teacher stages, got {len(student_channels)} '
+                f'and {len(teacher_channels)} (with {len(teacher_sizes)} sizes); pair them first'
+            )
+        self.sizes = [tuple(size) for size in teacher_sizes]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(student_channels, teacher_channels))
         self.apply(init_connector)
 
     def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """The student's deepest ``count`` stages, each in the shape of its teacher stage."""
-        matched = (conv(x) for conv, x in zip(self.convs, stages[-self.count :]))
-        return tuple(_to_grid(x, size) for x, size in zip(matched, self.sizes))
+        """The student's stages, each in the shape of its teacher stage."""
+        return tuple(_to_grid(conv(x), size) for conv, x, size in zip(self.convs, stages, self.sizes))
 
 
 def _to_grid(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -84,6 +84,7 @@ class MMPretrainNet(Net):
         self.config = cfg
 
     def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+        """See :class:`Net`."""
         if stages:
             maps, features = self._reader(inputs, self._indices)
         else:

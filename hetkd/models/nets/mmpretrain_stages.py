@@ -39,6 +39,7 @@ class IndexReader:
         return [self.to_map(outputs[index], inputs) for index in indices], features
 
     def to_map(self, output: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+        """An output of the backbone as a map (N, C, H, W)."""
         if not torch.is_tensor(output) or output.dim() != 4:
             raise ValueError(
                 f'{type(self.backbone).__name__}: expected stages as maps (N, C, H, W), got '
@@ -52,6 +53,7 @@ class MixerReader(IndexReader):
     """MLP-Mixer: (N, C, L) tokens."""
 
     def to_map(self, output, inputs):
+        """(N, C, L) to a map."""
         return output.unflatten(2, _grid(output.shape[2], inputs))
 
 
@@ -69,6 +71,7 @@ class TokenReader(IndexReader):
         return maps, tuple(self.backbone._format_output(x, grid) for x in features)
 
     def to_map(self, output, inputs):
+        """(N, L, C) to a map without prefix tokens."""
         tokens = output[:, self.backbone.num_extra_tokens :]
         return tokens.mT.unflatten(2, _grid(tokens.shape[1], inputs))
 

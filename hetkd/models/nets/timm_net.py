@@ -74,6 +74,7 @@ class TimmNet(Net):
         self._name = model
 
     def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+        """See :class:`Net`."""
         maps = ()
         if stages:
             indices, final_is_last = self._taps

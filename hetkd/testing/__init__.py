@@ -1,0 +1,5 @@
+"""Tiny nets of each family, for tests of methods and of your own components."""
+
+from .micro_nets import MICRO_FAMILIES, micro_net
+
+__all__ = ['MICRO_FAMILIES', 'micro_net']

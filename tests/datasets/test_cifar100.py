@@ -1,0 +1,43 @@
+"""Real CIFAR-100, where it is at hand."""
+
+import os
+
+import numpy as np
+import pytest
+
+from hetkd.apis import load_config
+from hetkd.registry import DATASETS
+
+ROOT = os.environ.get('HETKD_CIFAR100', 'data/cifar100')
+needs_data = pytest.mark.skipif(
+    not os.path.isdir(os.path.join(ROOT, 'cifar-100-python')),
+    reason='no CIFAR-100: set HETKD_CIFAR100 to the folder that holds cifar-100-python',
+)
+
+
+@pytest.mark.data
+@needs_data
+def test_statistics_and_sizes_of_the_real_images():
+    train = DATASETS.build(dict(type='CIFAR100', data_root=ROOT, split='train', pipeline=[], download=False))
+    test = DATASETS.build(dict(type='CIFAR100', data_root=ROOT, split='test', pipeline=[], download=False))
+    assert (len(train), len(test), len(train.metainfo['classes'])) == (50_000, 10_000, 100)
+    images = np.stack([train.get_data_info(i)['img'] for i in range(0, 50_000, 5)])
+    mean = images.mean((0, 1, 2)) / 255
+    assert mean == pytest.approx([0.5071, 0.4865, 0.4409], abs=2e-3)
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize(
+    'name, size', [('cifar100_224', 224), ('cifar100_32px', 32), ('cifar100_224_strong', 224)]
+)
+def test_pipelines_give_images_of_their_size(name, size):
+    cfg = load_config(f'configs/_base_/datasets/{name}.py')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        dataset = DATASETS.build(dict(loader.dataset, data_root=ROOT, download=False))
+        seeded = dataset.pipeline.transforms[0]
+        if hasattr(seeded, 'start_epoch'):
+            seeded.start_epoch(0, 0)
+        sample = dataset[0]
+        assert tuple(sample['inputs'].shape) == (3, size, size)
+        assert 0 <= int(sample['data_samples'].gt_label) < 100

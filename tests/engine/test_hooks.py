@@ -1,0 +1,128 @@
+"""Hooks: bad losses, bad data, seeding."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
+from hetkd.registry import DATASETS, MODELS, TRANSFORMS
+from hetkd.testing import micro_net
+
+
+def runner_at(iteration, **more):
+    return SimpleNamespace(iter=iteration, **more)
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), -float('inf')])
+def test_a_bad_term_is_named_with_its_iteration(bad):
+    hook = LossGuardHook()
+    terms = dict(loss_ce=torch.tensor(1.0), loss_kd=torch.tensor(bad), loss=torch.tensor(bad))
+    hook.after_train_iter(
+        runner_at(0), 0, outputs=dict(terms, loss_kd=torch.tensor(1.0), loss=torch.tensor(2.0))
+    )
+    with pytest.raises(FloatingPointError, match='loss_kd is .* at iteration 8'):
+        hook.after_train_iter(runner_at(7), 7, outputs=terms)
+
+
+def test_on_a_gpu_terms_are_read_rarely_and_the_first_bad_one_is_named(monkeypatch):
+    """The device is played by pretending that no tensor is on the CPU."""
+    hook = LossGuardHook(interval=4)
+    looks = []
+    monkeypatch.setattr(hook, '_look', lambda look=hook._look: looks.append(len(hook._kept)) or look())
+
+    class Device(torch.Tensor):
+        device = SimpleNamespace(type='cuda')
+
+    stack = torch.stack
+    monkeypatch.setattr(torch, 'stack', lambda x: stack(x).as_subclass(Device))
+    value = {0: 1.0, 1: float('nan'), 2: float('nan')}
+    for i in range(3):
+        hook.after_train_iter(runner_at(i), i, outputs=dict(loss_ce=torch.tensor(value[i])))
+    assert looks == []
+    with pytest.raises(FloatingPointError, match='loss_ce is nan at iteration 2'):
+        hook.before_save_checkpoint(runner_at(3), {})
+
+
+def data(classes):
+    dataset = SimpleNamespace(metainfo=dict(classes=classes))
+    return SimpleNamespace(dataset=dataset)
+
+
+def test_another_number_of_classes_in_the_data_is_refused():
+    model = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn')))
+    with pytest.raises(ValueError, match='data: expected 10 classes as the nets have, got 3'):
+        ClassCheckHook().before_train(SimpleNamespace(model=model, train_dataloader=data('abc')))
+
+
+def test_a_teacher_of_another_class_order_is_refused(tmp_path):
+    path = str(tmp_path / 'x.pth')
+    names = list('abcdefghij')
+    state = MODELS.build(micro_net('cnn')).model.state_dict()
+    torch.save(dict(state_dict=state, meta=dict(dataset_meta=dict(classes=names))), path)
+    model = MODELS.build(
+        dict(type='LogitDistiller', teacher=micro_net('cnn', checkpoint=path), student=micro_net('cnn'))
+    )
+    ClassCheckHook().before_train(SimpleNamespace(model=model, train_dataloader=data(tuple(names))))
+    with pytest.raises(ValueError, match="class 0 is 'a', the data has 'b'"):
+        ClassCheckHook().before_train(
+            SimpleNamespace(model=model, train_dataloader=data(['b', 'a', *names[2:]]))
+        )
+
+
+def digits(transforms):
+    pipeline = [dict(type='RandomSeeded', transforms=transforms), dict(type='PackInputs')]
+    return DATASETS.build(dict(type='Digits', pipeline=pipeline))
+
+
+CROP = dict(type='RandomCrop', crop_size=8, padding=2)
+
+
+def test_views_depend_on_seed_epoch_and_sample_alone():
+    dataset = digits([CROP])
+    wrapped = SimpleNamespace(dataset=dataset)
+
+    def views(seed, epoch, order=(0, 1, 2)):
+        loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=wrapped))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=epoch, train_loop=loop))
+        return {i: dataset[i]['inputs'] for i in order}
+
+    first = views(0, 0)
+    again = views(0, 0, order=(2, 0, 1))
+    assert all(torch.equal(first[i], again[i]) for i in first)
+    assert not all(torch.equal(first[i], views(0, 1)[i]) for i in first)
+    assert not all(torch.equal(first[i], views(1, 0)[i]) for i in first)
+
+
+def test_views_leave_the_random_state_alone():
+    import random
+
+    import numpy as np
+
+    dataset = digits([CROP])
+    dataset.pipeline.transforms[0].start_epoch(0, 0)
+    draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: E731
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = draw()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    dataset[0]
+    assert draw() == expected
+
+
+def test_a_persistent_worker_learns_the_epoch():
+    dataset = digits([CROP])
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=1, persistent_workers=True, sampler=[0]
+    )
+    transform = dataset.pipeline.transforms[0]
+    seen = []
+    for epoch in (0, 1, 0):
+        transform.start_epoch(0, epoch)
+        seen += [x['inputs'] for x in loader]
+    assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+
+
+def test_seeded_transforms_without_the_hook_are_refused():
+    transform = TRANSFORMS.build(dict(type='RandomSeeded', transforms=[CROP]))
+    with pytest.raises(RuntimeError, match='EpochSeedHook'):
+        transform(dict(sample_idx=0))

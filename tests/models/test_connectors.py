@@ -1,0 +1,293 @@
+"""Shapes, sizes, initial values and theorems of the connectors."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hetkd.models.connectors import MSDF, SepConv, StageMatcher, StageProjector
+from hetkd.registry import MODELS
+
+RESNET18, RESNET101, VIT = (64, 128, 256, 512), (256, 512, 1024, 2048), (48,) * 4
+STRIDES, PATCHES = (4, 8, 16, 32), (16,) * 4
+NARROW, P = (4, 8, 16, 32), 24
+
+
+def maps(channels, sizes, batch=2):
+    return [
+        torch.randn(batch, c, *(size if isinstance(size, tuple) else (size, size)))
+        for c, size in zip(channels, sizes)
+    ]
+
+
+def count(*modules):
+    return sum(x.numel() for module in modules for x in module.parameters())
+
+
+def assert_every_parameter_gets_a_gradient(module, output):
+    """With random weights on the output, so that no sum cancels (a BN's output sums to its bias)."""
+    sum((x * torch.randn_like(x)).sum() for x in output).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+# Separable convolution
+
+
+@pytest.mark.parametrize('size, expected', [((8, 8), (4, 4)), ((17, 9), (9, 5)), ((1, 2), (1, 1))])
+def test_sep_conv_halves_the_grid_rounding_up(size, expected):
+    assert SepConv(4, 6)(torch.randn(2, 4, *size)).shape == (2, 6, *expected)
+
+
+def test_sep_conv_is_two_separable_convolutions_of_which_the_first_strides():
+    convs = [x for x in SepConv(4, 6) if isinstance(x, nn.Conv2d)]
+    assert [(x.in_channels, x.out_channels, x.kernel_size[0], x.stride[0], x.groups) for x in convs] == [
+        (4, 4, 3, 2, 4),
+        (4, 4, 1, 1, 1),
+        (4, 4, 3, 1, 4),
+        (4, 6, 1, 1, 1),
+    ]
+    assert all(x.bias is None for x in convs)
+    half = [nn.Conv2d, nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(x) for x in SepConv(4, 6)] == half * 2
+
+
+# Stage projector
+
+
+@pytest.mark.parametrize(
+    'channels, width, expected',
+    [(RESNET18, 512, 1_439_172), (RESNET18, 768, 1_973_188), (RESNET101, 2048, 17_184_708)],
+)
+def test_projector_and_msdf_have_the_papers_parameter_count(channels, width, expected):
+    projector = StageProjector(channels, STRIDES, width)
+    fusion = MSDF(num_stages=4, in_channels=width, num_classes=100)
+    assert count(projector, fusion) == expected
+
+
+@pytest.mark.parametrize('pixels, sizes', [(64, (16, 8, 4, 2)), (65, (17, 9, 5, 3)), (33, (9, 5, 3, 2))])
+def test_every_stage_lands_on_the_deepest_grid_with_p_channels(pixels, sizes):
+    assert sizes == tuple(math.ceil(pixels / stride) for stride in STRIDES)
+    projected = StageProjector(NARROW, STRIDES, P)(maps(NARROW, sizes))
+    assert [x.shape for x in projected] == [(2, P, sizes[-1], sizes[-1])] * 4
+
+
+def test_oblong_images_keep_their_form():
+    projected = StageProjector(NARROW, STRIDES, P)(maps(NARROW, [(16, 24), (8, 12), (4, 6), (2, 3)]))
+    assert [x.shape for x in projected] == [(2, P, 2, 3)] * 4
+
+
+def test_isotropic_net_gets_1x1_convolutions_without_bias_and_nothing_else():
+    projector = StageProjector(VIT, PATCHES, P)
+    leaves = [x for x in projector.modules() if not list(x.children())]
+    assert len(leaves) == 4
+    assert all(isinstance(x, nn.Conv2d) and x.kernel_size == (1, 1) and x.bias is None for x in leaves)
+    assert [x.shape for x in projector(maps(VIT, (7,) * 4))] == [(2, P, 7, 7)] * 4
+
+
+@pytest.mark.parametrize(
+    'strides, blocks',
+    [((4, 8, 16, 32), [3, 2, 1, 0]), ((8, 16, 32, 32), [2, 1, 0, 0]), ((14, 14), [0, 0]), ((4, 32), [3, 0])],
+)
+def test_number_of_blocks_is_log2_of_the_strides_ratio(strides, blocks):
+    projector = StageProjector(NARROW[: len(strides)], strides, P)
+    assert [sum(isinstance(x, SepConv) for x in p) for p in projector.projections] == blocks
+
+
+def test_channels_double_with_each_block_and_the_last_gives_p():
+    blocks = StageProjector(NARROW, STRIDES, P).projections[0]
+    widths = [[x for x in block if isinstance(x, nn.Conv2d)] for block in blocks]
+    assert [(x[0].in_channels, x[-1].out_channels) for x in widths] == [(4, 8), (8, 16), (16, P)]
+
+
+def test_deepest_stage_is_linear_without_norm_or_activation():
+    projection = StageProjector(NARROW, STRIDES, P).projections[-1]
+    x = torch.randn(2, 32, 2, 2)
+    assert torch.allclose(projection(-3 * x), -3 * projection(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'channels, strides, sizes', [(NARROW, STRIDES, (17, 9, 5, 3)), (VIT, PATCHES, (3,) * 4)]
+)
+def test_every_projector_parameter_gets_a_gradient(channels, strides, sizes):
+    projector = StageProjector(channels, strides, P)
+    assert_every_parameter_gets_a_gradient(projector, projector(maps(channels, sizes, batch=4)))
+
+
+@pytest.mark.parametrize('channels, strides', [((), ()), (NARROW, STRIDES[::-1]), ((4, 8, 16), (4, 16, 8))])
+def test_projector_refuses_no_stages_and_stages_out_of_order(channels, strides):
+    with pytest.raises(ValueError, match='expected stages from shallow to deep') as error:
+        StageProjector(channels, strides, P)
+    assert str(list(channels)) in str(error.value) and str(list(strides)) in str(error.value)
+
+
+# Initial values
+
+
+def test_initial_values_of_projector_and_msdf():
+    projector = StageProjector(RESNET18, STRIDES, 512)
+    fusion = MSDF(num_stages=4, in_channels=512, num_classes=100)
+    kinds = {nn.Conv2d: 0, nn.BatchNorm2d: 0, nn.Linear: 0}
+    for module in (*projector.modules(), *fusion.modules()):
+        if isinstance(module, nn.Conv2d):
+            out, _, height, width = module.weight.shape
+            std = math.sqrt(2 / (out * height * width))
+            assert module.weight.std().item() == pytest.approx(std, rel=0.1)
+        elif isinstance(module, nn.BatchNorm2d):
+            assert (module.weight == 1).all() and (module.bias == 0).all()
+        elif isinstance(module, nn.Linear):
+            assert module.weight.std().item() == pytest.approx(0.02, rel=0.02)
+            assert (module.bias == 0).all()
+        if type(module) in kinds:
+            kinds[type(module)] += 1
+    assert kinds == {nn.Conv2d: 25, nn.BatchNorm2d: 12, nn.Linear: 6}
+
+
+def test_initial_values_of_stage_matcher():
+    (conv,) = StageMatcher([128], [64], [(1, 1)]).convs
+    assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / 64), rel=0.05)
+    assert (conv.bias == 0).all()
+
+
+# MSDF
+
+
+@pytest.fixture
+def msdf():
+    return MSDF(num_stages=4, in_channels=P, num_classes=10)
+
+
+def test_msdf_gives_stage_logits_fused_logits_and_weights(msdf):
+    output = msdf(maps((P,) * 4, (3,) * 4))
+    assert output.stage_logits.shape == output.weights.shape == (4, 2, 10)
+    assert output.fused.shape == (2, 10)
+    assert torch.allclose(output.fused, (output.weights * output.stage_logits).sum(0), atol=1e-6)
+
+
+def test_stage_logits_are_each_stages_own_head_on_the_average_over_its_grid(msdf):
+    stages = maps((P,) * 4, (3,) * 4)
+    got = msdf(stages).stage_logits
+    for head, x, logits in zip(msdf.heads, stages, got):
+        expected = x.flatten(2).mean(2) @ head.weight.T + head.bias
+        assert torch.allclose(logits, expected, atol=1e-6)
+
+
+def test_one_gate_scores_every_stage(msdf):
+    nn.init.normal_(msdf.gate[2].weight)  # an untrained gate is nearly flat
+    stages = maps((P,) * 4, (3,) * 4)
+    first, activation, second = msdf.gate
+    scores = torch.stack([second(activation(first(x.mean((2, 3))))) for x in stages])
+    expected = scores.exp() / scores.exp().sum(0)
+    assert isinstance(activation, nn.GELU)
+    assert torch.allclose(msdf(stages).weights, expected, atol=1e-6)
+    assert msdf(stages).weights.std() > 0.01
+
+
+def test_weights_sum_to_1_over_the_stages(msdf):
+    nn.init.normal_(msdf.gate[2].weight)
+    weights = msdf(maps((P,) * 4, (3,) * 4)).weights
+    assert torch.allclose(weights.sum(0), torch.ones(2, 10), atol=1e-6)
+
+
+def test_equal_gates_give_the_mean_of_the_stage_logits(msdf):
+    nn.init.zeros_(msdf.gate[2].weight)
+    output = msdf(maps((P,) * 4, (3,) * 4))
+    assert torch.allclose(output.fused, output.stage_logits.mean(0), atol=1e-7)
+
+
+@pytest.mark.parametrize('stage', range(4))
+def test_gate_that_prefers_one_stage_gives_its_logits(msdf, stage):
+    # The gate scores the mean of a descriptor; only the preferred stage's is far from 0.
+    for layer in (msdf.gate[0], msdf.gate[2]):
+        nn.init.constant_(layer.weight, 1.0)
+    stages = [torch.zeros(2, P, 3, 3) for _ in range(4)]
+    stages[stage] += 5 + torch.rand(2, P, 3, 3)
+    for head in msdf.heads:
+        nn.init.normal_(head.bias)
+    output = msdf(stages)
+    assert torch.allclose(output.fused, output.stage_logits[stage], atol=1e-6)
+    assert not torch.allclose(output.fused, output.stage_logits[stage - 1], atol=1e-2)
+
+
+@pytest.mark.parametrize('ratio', [2, 4])
+def test_hidden_width_is_ratio_times_classes(ratio):
+    fusion = MSDF(num_stages=3, in_channels=P, num_classes=10, hidden_ratio=ratio)
+    assert [tuple(x.weight.shape) for x in (fusion.gate[0], fusion.gate[2])] == [
+        (10 * ratio, P),
+        (10, 10 * ratio),
+    ]
+    assert fusion(maps((P,) * 3, (3,) * 3)).fused.shape == (2, 10)
+
+
+def test_hidden_ratio_is_4_by_default(msdf):
+    assert msdf.gate[0].out_features == 40
+
+
+def test_every_msdf_parameter_gets_a_gradient(msdf):
+    assert_every_parameter_gets_a_gradient(msdf, [msdf(maps((P,) * 4, (3,) * 4)).fused])
+
+
+# Stage matcher
+
+
+@pytest.mark.parametrize(
+    'sizes',
+    [[(4, 4), (2, 2)], [(16, 16), (8, 8)], [(8, 8), (4, 4)], [(16, 2), (3, 9)]],
+    ids=['coarser', 'finer', 'same', 'finer one way'],
+)
+def test_matcher_gives_the_teachers_shapes(sizes):
+    matched = StageMatcher([4, 8], [6, 12], sizes)(maps([4, 8], [8, 4]))
+    assert [x.shape for x in matched] == [(2, 6, *sizes[0]), (2, 12, *sizes[1])]
+
+
+def test_matcher_averages_a_finer_map_down():
+    matcher = StageMatcher([3], [3], [(2, 2)])
+    nn.init.dirac_(matcher.convs[0].weight)
+    x = torch.randn(1, 3, 4, 4)
+    expected = x.reshape(1, 3, 2, 2, 2, 2).mean((3, 5))
+    assert torch.allclose(matcher([x])[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('size', [(8, 8), (9, 2)])
+def test_matcher_keeps_a_constant_map_constant(size):
+    matcher = StageMatcher([3], [3], [size])
+    nn.init.dirac_(matcher.convs[0].weight)
+    assert torch.allclose(matcher([torch.full((1, 3, 4, 4), 2.5)])[0], torch.full((1, 3, *size), 2.5))
+
+
+def test_matcher_on_the_same_grid_is_its_1x1_convolution():
+    matcher, x = StageMatcher([3], [5], [(4, 4)]), torch.randn(2, 3, 4, 4)
+    assert torch.equal(matcher([x])[0], matcher.convs[0](x))
+
+
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_matcher_takes_any_number_of_pairs(count):
+    widths, sizes = [4, 8, 16, 32][-count:], [(8, 8), (4, 4), (2, 2), (1, 1)][-count:]
+    matched = StageMatcher(widths, [2 * x for x in widths], sizes[::-1])(maps(widths, sizes))
+    assert [x.shape for x in matched] == [(2, 2 * x, *size) for x, size in zip(widths, sizes[::-1])]
+
+
+@pytest.mark.parametrize('student, teacher, sizes', [(2, 1, 1), (1, 2, 2), (2, 2, 1)])
+def test_matcher_refuses_stages_that_are_not_paired(student, teacher, sizes):
+    with pytest.raises(
+        ValueError, match=f'got {student} and {teacher} .with {sizes} sizes.; pair them first'
+    ):
+        StageMatcher([4] * student, [6] * teacher, [(2, 2)] * sizes)
+
+
+def test_every_matcher_parameter_gets_a_gradient():
+    matcher = StageMatcher([4, 8], [6, 12], [(4, 4), (8, 8)])
+    assert_every_parameter_gets_a_gradient(matcher, matcher(maps([4, 8], [8, 4])))
+
+
+@pytest.mark.parametrize(
+    'kind, options',
+    [
+        ('StageProjector', dict(channels=NARROW, strides=STRIDES, out_channels=P)),
+        ('MSDF', dict(num_stages=4, in_channels=P, num_classes=10)),
+        ('StageMatcher', dict(student_channels=[4], teacher_channels=[6], teacher_sizes=[(4, 4)])),
+    ],
+)
+def test_connectors_are_registered(kind, options):
+    assert type(MODELS.build(dict(type=kind, **options))).__name__ == kind

@@ -1,0 +1,184 @@
+"""Algorithms: what they sum, and that any family teaches any other."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.structures import DataSample
+
+from hetkd.functional import dfra_loss, kd_loss
+from hetkd.registry import MODELS
+from hetkd.testing import MICRO_FAMILIES, micro_net
+
+ALGORITHMS = {
+    'mldrkd': dict(type='MLDRKD'),
+    'kd': dict(type='LogitDistiller', losses=[dict(type='KDLoss')]),
+    'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
+}
+
+
+def build(algorithm, teacher='vit', student='cnn', **options):
+    return MODELS.build(
+        dict(
+            **{**ALGORITHMS.get(algorithm, {}), **options},
+            teacher=micro_net(teacher, checkpoint='random'),
+            student=micro_net(student),
+        )
+    )
+
+
+@pytest.mark.parametrize('algorithm', ALGORITHMS)
+@pytest.mark.parametrize('teacher, student', itertools.product(MICRO_FAMILIES, MICRO_FAMILIES))
+def test_every_method_trains_every_pair(algorithm, teacher, student, batch):
+    model = build(algorithm, teacher, student).train()
+    wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.01)))
+    data = dict(inputs=batch[0], data_samples=batch[1])
+    logged = model.train_step(data, wrapper)
+    assert all(value.isfinite() for value in logged.values())
+    assert logged['loss'].item() == pytest.approx(
+        sum(v.item() for k, v in logged.items() if k != 'loss'), rel=1e-5
+    )
+    sum(model.loss(*batch).values()).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_mldrkd_is_the_sum_of_its_equation(batch):
+    model = build('mldrkd').eval()
+    inputs, samples = batch
+    losses = model.loss(inputs, samples)
+    target = torch.tensor([3, 1, 4, 1])
+    student = model.student(inputs, stages=True)
+    teacher = model.teacher(inputs).logits
+    fusion = model.fusion(model.projector(student.stages))
+    stages = sum(dfra_loss(x, teacher).total for x in fusion.stage_logits)
+    expected = dict(
+        loss_ce=F.cross_entropy(student.logits, target, label_smoothing=0.1),
+        loss_dfra_logit=dfra_loss(student.logits, teacher).total,
+        loss_dfra_fused=dfra_loss(fusion.fused, teacher).total,
+        loss_dfra_stage=stages,
+    )
+    assert losses.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(losses[key], value, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    'option, key',
+    [
+        ('ce_weight', 'loss_ce'),
+        ('logit_weight', 'loss_dfra_logit'),
+        ('stage_weight', 'loss_dfra_stage'),
+        ('fused_weight', 'loss_dfra_fused'),
+    ],
+)
+def test_each_weight_of_mldrkd_scales_its_term_only(option, key, batch):
+    plain = build('mldrkd').eval()
+    scaled = build('mldrkd', **{option: 3.0}).eval()
+    scaled.load_state_dict(plain.state_dict())
+    scaled.teacher.net.load_state_dict(plain.teacher.net.state_dict())
+    before, after = plain.loss(*batch), scaled.loss(*batch)
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], 3 * value if name == key else value)
+
+
+def test_mldrkds_parts_take_options(batch):
+    model = build(
+        'mldrkd',
+        dfra=dict(type='DFRALoss', temperature=4.0, alpha=1.0),
+        fusion=dict(type='MSDF', hidden_ratio=2),
+        label_loss=dict(type='CrossEntropyLoss'),
+    ).eval()
+    losses = model.loss(*batch)
+    logits, teacher = model.student(batch[0]).logits, model.teacher(batch[0]).logits
+    torch.testing.assert_close(losses['loss_dfra_logit'], dfra_loss(logits, teacher, 4.0, 1.0).total)
+    torch.testing.assert_close(losses['loss_ce'], F.cross_entropy(logits, torch.tensor([3, 1, 4, 1])))
+    assert model.fusion.gate[0].out_features == 20
+
+
+def test_the_width_is_the_larger_of_last_stage_and_teacher_embedding():
+    assert build('mldrkd', 'vit', 'cnn').projector.out_channels == 32
+    assert build('mldrkd', 'swin', 'vit').projector.out_channels == 64
+
+
+def test_only_the_students_own_logits_get_the_label_loss(batch):
+    model = build('mldrkd', logit_weight=0.0, stage_weight=0.0, fused_weight=0.0).train()
+    sum(model.loss(*batch).values()).backward()
+    assert all(not p.grad.any() for p in model.fusion.parameters())
+
+
+def test_logit_losses_add_up_and_are_named(batch):
+    model = build(
+        'kd', losses=[dict(type='KDLoss'), dict(type='KDLoss', temperature=1.0), dict(type='DFRALoss')]
+    ).eval()
+    losses = model.loss(*batch)
+    assert list(losses) == ['loss_ce', 'loss_kd', 'loss_kd_2', 'loss_dfra']
+    logits, teacher = model.student(batch[0]).logits, model.teacher(batch[0]).logits
+    torch.testing.assert_close(losses['loss_kd'], kd_loss(logits, teacher, 4.0))
+    torch.testing.assert_close(losses['loss_kd_2'], kd_loss(logits, teacher, 1.0))
+
+
+def test_feature_distiller_takes_logit_losses_and_a_matcher(batch):
+    model = build('fitnet', logit_losses=[dict(type='KDLoss')], matcher=dict(type='StageMatcher'))
+    assert {'loss_hint', 'loss_kd'} < model.loss(*batch).keys()
+
+
+def test_feature_distiller_matches_the_stages_it_is_told(batch):
+    model = build('fitnet', stages=(-1,)).train()
+    assert len(model.matcher.convs) == 1
+    loss = model.loss(*batch)['loss_hint']
+    student, teacher = model.student(batch[0], stages=True), model.teacher(batch[0], stages=True)
+    (matched,) = model.matcher(student.stages[-1:])
+    torch.testing.assert_close(loss, F.mse_loss(matched, teacher.stages[-1]))
+    with pytest.raises(ValueError, match='stages: expected indices of 4 stage pairs'):
+        build('fitnet', stages=(4,))
+
+
+def test_mixed_labels_reach_the_label_loss_and_the_teacher_sees_the_mixed_images(batch):
+    model = build(
+        'mldrkd',
+        train_cfg=dict(augments=[dict(type='Mixup', alpha=1.0)]),
+        data_preprocessor=dict(num_classes=10),
+    ).train()
+    data = model.data_preprocessor(dict(inputs=batch[0], data_samples=batch[1]), training=True)
+    assert not torch.equal(data['inputs'], batch[0])
+    seen = []
+    prepare = model.teacher.prepare
+    model.teacher.prepare = lambda x: seen.append(x) or prepare(x)
+    losses = model.loss(data['inputs'], data['data_samples'])
+    assert seen[0] is data['inputs']
+    assert losses['loss_ce'].isfinite()
+
+
+def test_losses_are_float32_under_autocast(batch):
+    model = build('mldrkd').train()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model.loss(*batch)
+    assert {x.dtype for x in losses.values()} == {torch.float32}
+    assert all(x.isfinite() for x in losses.values())
+
+
+def test_modes_give_logits_samples_and_losses(batch):
+    model = build('kd').eval()
+    inputs, samples = batch
+    logits = model(inputs)
+    assert logits.shape == (4, 10)
+    predicted = model(inputs, samples, mode='predict')
+    assert [int(x.pred_label) for x in predicted] == logits.argmax(1).tolist()
+    torch.testing.assert_close(torch.stack([x.pred_score for x in predicted]), logits.softmax(1))
+    assert model(inputs, samples, mode='loss').keys() == {'loss_ce', 'loss_kd'}
+    with pytest.raises(ValueError, match='mode: expected'):
+        model(inputs, mode='other')
+
+
+def test_a_batch_of_one_is_refused():
+    model = build('mldrkd').eval()
+    with pytest.raises(ValueError, match='expected at least 2 samples in a batch.*drop_last=True'):
+        model.loss(torch.randn(1, 3, 32, 32), [DataSample().set_gt_label(0)])
+
+
+@pytest.mark.parametrize('temperature', [0, -1.0])
+def test_a_temperature_of_zero_is_refused_when_built(temperature):
+    with pytest.raises(ValueError, match='temperature: expected a finite number > 0'):
+        build('mldrkd', dfra=dict(type='DFRALoss', temperature=temperature))

@@ -1,0 +1,211 @@
+"""Nets of all families: stages, embedding, equal logits, gradients."""
+
+import pytest
+import torch
+
+from hetkd.models.nets import select_stages
+from hetkd.registry import MODELS
+from hetkd.testing import MICRO_FAMILIES, micro_net
+
+
+def classifier(backbone, width, neck='GlobalAveragePooling', head='LinearClsHead', **options):
+    model = dict(
+        type='ImageClassifier',
+        backbone=backbone,
+        neck=neck and dict(type=neck),
+        head=dict(type=head, in_channels=width, num_classes=1000),
+    )
+    return dict(type='MMPretrainNet', num_classes=100, model=model, **options)
+
+
+def timm_net(model, **options):
+    return dict(type='TimmNet', model=model, num_classes=100, **options)
+
+
+def pyramid(*channels, strides=(4, 8, 16, 32)):
+    return [(c, s) for c, s in zip(channels, strides)]
+
+
+VIT_HEAD = dict(neck=None, head='VisionTransformerClsHead')
+MIXER = dict(
+    type='MMPretrainNet',
+    num_classes=100,
+    model=dict(
+        type='ImageClassifier',
+        backbone=dict(type='MlpMixer', arch='s', img_size=224, patch_size=32),
+        neck=dict(type='GlobalAveragePooling', dim=1),
+        head=dict(type='LinearClsHead', in_channels=512, num_classes=1000),
+    ),
+)
+
+# name: (config, (channels, stride) of each stage at 224, embedding width); the taps of the papers.
+NETS = {
+    # CNN
+    'timm-resnet18': (timm_net('resnet18'), pyramid(64, 128, 256, 512), 512),
+    'mm-resnet18': (classifier(dict(type='ResNet', depth=18), 512), pyramid(64, 128, 256, 512), 512),
+    'mm-resnet101': (
+        classifier(dict(type='ResNet', depth=101), 2048),
+        pyramid(256, 512, 1024, 2048),
+        2048,
+    ),
+    'timm-mobilenetv2': (timm_net('mobilenetv2_100'), pyramid(24, 32, 96, 1280), 1280),
+    'mm-mobilenetv2': (classifier(dict(type='MobileNetV2'), 1280), pyramid(24, 32, 96, 1280), 1280),
+    'timm-convnext-t': (timm_net('convnext_tiny'), pyramid(96, 192, 384, 768), 768),
+    'mm-convnext-t': (
+        classifier(dict(type='ConvNeXt', arch='tiny'), 768, neck=None),
+        pyramid(96, 192, 384, 768),
+        768,
+    ),
+    'mm-vgg11': (classifier(dict(type='VGG', depth=11), 512), pyramid(128, 256, 512, 512), 512),
+    # Transformer
+    'timm-deit-t': (timm_net('deit_tiny_patch16_224'), pyramid(*[192] * 4, strides=[16] * 4), 192),
+    'timm-deit-t-distilled': (
+        timm_net('deit_tiny_distilled_patch16_224'),
+        pyramid(*[192] * 4, strides=[16] * 4),
+        192,
+    ),
+    'timm-vit-s': (timm_net('vit_small_patch16_224'), pyramid(*[384] * 4, strides=[16] * 4), 384),
+    'mm-deit-t': (
+        classifier(dict(type='VisionTransformer', arch='deit-tiny'), 192, **VIT_HEAD),
+        pyramid(*[192] * 4, strides=[16] * 4),
+        192,
+    ),
+    'mm-vit-averaged': (
+        classifier(
+            dict(type='VisionTransformer', arch='deit-tiny', out_type='avg_featmap', with_cls_token=False),
+            192,
+            **VIT_HEAD,
+        ),
+        pyramid(*[192] * 4, strides=[16] * 4),
+        192,
+    ),
+    'timm-swin-t': (timm_net('swin_tiny_patch4_window7_224'), pyramid(96, 192, 384, 768), 768),
+    'mm-swin-t': (
+        classifier(dict(type='SwinTransformer', arch='tiny'), 768),
+        pyramid(96, 192, 384, 768),
+        768,
+    ),
+    # MLP
+    'timm-mixer-b16': (timm_net('mixer_b16_224'), pyramid(*[768] * 4, strides=[16] * 4), 768),
+    'timm-resmlp-s12': (timm_net('resmlp_12_224'), pyramid(*[384] * 4, strides=[16] * 4), 384),
+    'mm-mixer-s32': (MIXER, pyramid(*[512] * 4, strides=[32] * 4), 512),
+    # State space
+    'timm-efficientvim': (
+        timm_net('efficientvim_m1'),
+        pyramid(128, 192, 320, strides=(16, 32, 56)),
+        960,
+    ),
+}
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_stages_at_224_are_the_papers_taps_and_logits_do_not_depend_on_asking(name):
+    config, stages, embedding = NETS[name]
+    net = MODELS.build(config).eval()
+    names = list(net.state_dict())
+    specs = net.feature_specs
+    assert [(x.channels, x.stride) for x in specs.stages] == stages
+    assert specs.embedding == embedding
+    with torch.no_grad():
+        images = torch.randn(1, 3, 224, 224)
+        plain, full, again = net(images), net(images, stages=True, embedding=True), net(images)
+    assert plain.stages == () and plain.embedding is None
+    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in specs.stages]
+    assert full.embedding.shape == (1, embedding)
+    assert torch.equal(plain.logits, full.logits) and torch.equal(plain.logits, again.logits)
+    assert list(net.state_dict()) == names, 'reading stages must not change the plain state dict'
+
+
+def test_vit_l_is_built():
+    net = MODELS.build(timm_net('vit_large_patch16_224'))
+    assert net.num_classes == 100
+    assert sum(x.numel() for x in net.parameters()) > 300e6
+
+
+SMALL = {
+    'resnet18': timm_net('resnet18', input_size=64),
+    'mobilenetv2': timm_net('mobilenetv2_100', input_size=64),
+    'mm-mobilenetv2': classifier(dict(type='MobileNetV2'), 1280, input_size=64),
+    'convnext-t': timm_net('convnext_tiny', input_size=64),
+    'mm-convnext-t': classifier(dict(type='ConvNeXt', arch='tiny'), 768, neck=None, input_size=64),
+    'deit-t': timm_net('deit_tiny_patch16_224', input_size=64),
+    'mm-deit-t': classifier(
+        dict(type='VisionTransformer', arch='deit-tiny', img_size=64), 192, input_size=64, **VIT_HEAD
+    ),
+    'swin-t': timm_net('swin_tiny_patch4_window7_224', input_size=64),
+    'mm-swin-t': classifier(
+        dict(type='SwinTransformer', arch='tiny', img_size=64, pad_small_map=True), 768, input_size=64
+    ),
+    'resmlp-s12': timm_net('resmlp_12_224', input_size=64),
+    'mixer-b16': timm_net('mixer_b16_224', input_size=64),
+} | {f'micro-{family}': micro_net(family, 100) for family in MICRO_FAMILIES}
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_every_parameter_of_student_and_connectors_gets_a_gradient(name):
+    """DDP runs with find_unused_parameters=False, so no branch may be dead."""
+    from mmpretrain.structures import DataSample
+
+    student = SMALL[name]
+    model = MODELS.build(
+        dict(type='MLDRKD', teacher=micro_net('vit', 100, checkpoint='random'), student=student)
+    ).train()
+    size = student['input_size']
+    samples = [DataSample().set_gt_label(i) for i in (0, 1)]
+    sum(model.loss(torch.randn(2, 3, size, size), samples).values()).backward()
+    dead = [name for name, p in model.named_parameters() if p.grad is None]
+    assert dead == []
+
+
+def test_a_named_mmpretrain_model_takes_the_number_of_classes():
+    net = MODELS.build(dict(type='MMPretrainNet', model='resnet18_8xb32_in1k', num_classes=7))
+    assert net(torch.zeros(1, 3, 64, 64)).logits.shape == (1, 7)
+
+
+def test_a_probe_leaves_modes_buffers_and_random_state_alone():
+    net = MODELS.build(micro_net('cnn')).train()
+    net.model.backbone.layer1.eval()
+    modes = [x.training for x in net.modules()]
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    state = torch.get_rng_state()
+    assert net.feature_specs.embedding == 32
+    assert [x.training for x in net.modules()] == modes
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    'depth, taps',
+    [(4, (0, 1, 2, 3)), (6, (0, 1, 4, 5)), (12, (1, 3, 9, 11)), (24, (3, 7, 19, 23)), (2, (0, 1))],
+)
+def test_isotropic_nets_are_tapped_in_proportion(depth, taps):
+    assert select_stages([(1, 8, 14, 14)] * depth, (224, 224)) == taps
+
+
+def test_pyramids_are_tapped_at_the_last_map_of_the_four_deepest_strides():
+    shapes = [(1, 8, n, n) for n in (112, 56, 56, 28, 14, 14, 7)]
+    assert select_stages(shapes, (224, 224)) == (2, 3, 5, 6)
+
+
+@pytest.mark.parametrize('family', ['cnn', 'vit'])
+def test_stage_indices_can_be_given(family):
+    net = MODELS.build(micro_net(family, stage_indices=(0, 3)))
+    assert len(net.feature_specs.stages) == 2
+
+
+@pytest.mark.parametrize(
+    'kind, name, near',
+    [
+        ('TimmNet', 'resnet81', 'resnet18'),
+        ('MMPretrainNet', 'resnet18_8xb32_in2k', 'resnet18_8xb32_in1k'),
+    ],
+)
+def test_an_unknown_model_name_suggests_near_ones(kind, name, near):
+    with pytest.raises(ValueError, match=f'got {name!r}; did you mean.*{near}'):
+        MODELS.build(dict(type=kind, model=name, num_classes=10))
+
+
+def test_a_student_without_stages_is_refused_with_the_way_out():
+    lenet = classifier(dict(type='AlexNet'), 4096, neck=None)
+    with pytest.raises(ValueError, match='expected a backbone with stages.*logits only'):
+        MODELS.build(dict(type='MLDRKD', teacher=micro_net('vit', 100, checkpoint='random'), student=lenet))

@@ -1,0 +1,68 @@
+"""Imports go one way: see CONTRIBUTING.md."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
+
+# First match wins: which hetkd modules a layer may import, beside its own folder.
+ALLOWED = {
+    'functional': (),
+    'registry.py': (),
+    'models/nets': ('registry',),
+    'models/connectors': ('registry', 'functional'),
+    'models/losses': ('registry', 'functional'),
+    'models/distillers': ('registry', 'functional', 'models.nets.contract', 'models.nets.base'),
+    'models/__init__.py': ('models',),
+    'testing': (),
+    'datasets': ('registry',),
+    'engine': ('registry', 'datasets'),
+    'apis': ('registry', 'engine', 'models'),
+}
+
+
+def imports_of(path):
+    """hetkd modules a file imports, as absolute names; other packages as they are."""
+    package = ('hetkd', *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                yield '.'.join((*base, *filter(None, [node.module])))
+            else:
+                yield node.module
+
+
+def allowed(path, name):
+    relative = path.relative_to(PACKAGE).as_posix()
+    layer = next((x for x in ALLOWED if relative.startswith(x)), None)
+    if layer is None:
+        return relative in ('__init__.py', 'version.py')
+    own = 'hetkd.' + layer.removesuffix('.py').removesuffix('/__init__').replace('/', '.')
+    return any(name == x or name.startswith(x + '.') for x in [own, *(f'hetkd.{x}' for x in ALLOWED[layer])])
+
+
+@pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda x: str(x.relative_to(PACKAGE)))
+def test_imports_follow_the_layers(path):
+    names = [name for name in imports_of(path) if name.split('.')[0] == 'hetkd']
+    assert [name for name in names if not allowed(path, name)] == []
+
+
+@pytest.mark.parametrize('path', sorted((PACKAGE / 'functional').glob('*.py')), ids=lambda x: x.name)
+def test_functional_imports_torch_only(path):
+    roots = {name.split('.')[0] for name in imports_of(path)}
+    assert roots <= {'torch', 'math', 'typing', 'hetkd'}
+
+
+def test_timm_is_imported_only_in_its_adapter_and_mamba_nowhere():
+    users = {
+        path.name
+        for path in PACKAGE.rglob('*.py')
+        for name in imports_of(path)
+        if name.split('.')[0] in ('timm', 'mamba_ssm')
+    }
+    assert users == {'timm_net.py'}

@@ -1,0 +1,266 @@
+"""tools/train.py and its launchers."""
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, tool_command
+from tests.tools.conftest import CONFIG
+
+
+def scalars(work_dir):
+    """Logged training losses of all runs in a work dir, by iteration; the latest run wins."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                found[entry['step']] = {k: v for k, v in entry.items() if 'loss' in k}
+    return found
+
+
+def load_train_py():
+    spec = importlib.util.spec_from_file_location('train', ROOT / 'tools/train.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_logs_each_loss_saves_and_evaluates(short_run):
+    assert {x.name for x in short_run.work_dir.glob('*.pth')} >= {'epoch_1.pth', 'epoch_2.pth'}
+    assert scalars(short_run.work_dir)[2].keys() == {
+        'loss',
+        'loss_ce',
+        'loss_dfra_logit',
+        'loss_dfra_stage',
+        'loss_dfra_fused',
+    }
+    assert 'accuracy/top1' in short_run.log
+    assert not list(short_run.work_dir.glob('.*part')), 'a checkpoint is renamed when it is whole'
+
+
+def test_a_checkpoint_holds_student_and_connectors_only(short_run):
+    state = torch.load(short_run.checkpoint, weights_only=False)['state_dict']
+    assert {k.split('.')[0] for k in state} == {'student', 'projector', 'fusion'}
+
+
+@pytest.mark.parametrize('spelling', ['--local_rank', '--local-rank'])
+def test_both_spellings_of_local_rank_are_taken(spelling):
+    assert load_train_py().parse_args(['x.py', spelling, '3']).local_rank == 3
+
+
+@pytest.mark.parametrize(
+    'flags, resume, load_from',
+    [
+        ([], False, None),
+        (['--resume'], True, None),
+        (['--resume', 'auto'], True, None),
+        (['--resume', 'a.pth'], True, 'a.pth'),
+    ],
+)
+def test_resume_takes_auto_or_a_path(flags, resume, load_from):
+    train = load_train_py()
+    cfg = train.load_config(str(ROOT / CONFIG))
+    cfg = train.merge_args(cfg, train.parse_args([CONFIG, *flags]))
+    assert (cfg.resume, cfg.load_from) == (resume, load_from)
+    assert cfg.work_dir == 'work_dirs/vit-micro_cnn-micro_digits'
+
+
+def test_flags_change_the_config():
+    train = load_train_py()
+    args = train.parse_args(
+        [CONFIG, '--no-validate', '--auto-scale-lr', '--no-pin-memory', '--no-persistent-workers']
+    )
+    cfg = train.merge_args(train.load_config(str(ROOT / CONFIG)), args)
+    assert cfg.val_cfg is None and cfg.val_dataloader is None and cfg.val_evaluator is None
+    assert cfg.auto_scale_lr.enable
+    assert not cfg.train_dataloader.pin_memory and not cfg.train_dataloader.persistent_workers
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='the message is for machines without a GPU')
+def test_amp_without_a_gpu_is_refused(run_tool):
+    done = run_tool('train.py', CONFIG, '--amp', check=False)
+    assert done.returncode and '--amp: expected a GPU, found none' in done.stderr
+
+
+def test_a_misspelt_key_is_refused_before_anything_is_built(run_tool):
+    done = run_tool('train.py', CONFIG, '--cfg-options', 'optim_wraper.type=x', check=False)
+    assert done.returncode and "got 'optim_wraper'; did you mean 'optim_wrapper'?" in done.stderr
+
+
+def test_a_missing_teacher_file_is_named_before_the_first_step(run_tool, tmp_path):
+    options = [f'model.teacher.checkpoint={tmp_path}/no.pth']
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)
+    assert done.returncode and 'weight file not found' in done.stderr and 'no.pth' in done.stderr
+
+
+def test_an_unknown_option_of_the_algorithm_is_named(run_tool, tmp_path, tiny_teacher):
+    options = [f'model.teacher.checkpoint={tiny_teacher}', 'model.stage_wieght=2']
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)
+    assert done.returncode and "unexpected keyword argument 'stage_wieght'" in done.stderr
+
+
+def test_a_nan_loss_stops_the_run_with_its_name(run_tool, tmp_path, tiny_teacher):
+    options = [
+        f'model.teacher.checkpoint={tiny_teacher}',
+        'optim_wrapper.optimizer.lr=1e30',
+        'param_scheduler=None',
+        'train_cfg.max_epochs=3',
+    ]
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)
+    assert done.returncode and 'FloatingPointError: loss_' in done.stderr and 'at iteration' in done.stderr
+
+
+def test_a_killed_run_resumes_to_the_same_losses(tmp_path, run_tool, tiny_teacher):
+    options = [
+        f'model.teacher.checkpoint={tiny_teacher}',
+        'train_cfg.max_epochs=4',
+        'train_dataloader.batch_size=64',
+        'train_dataloader.dataset.per_class=60',
+        'train_dataloader.num_workers=1',
+        'default_hooks.checkpoint.interval=1',
+        'default_hooks.logger.interval=1',
+    ]
+
+    def args(work_dir, *more):
+        return [
+            CONFIG,
+            '--no-validate',
+            '--work-dir',
+            work_dir,
+            *more,
+            '--cfg-options',
+            *options,
+            'default_hooks.checkpoint.save_best=None',
+        ]
+
+    run_tool('train.py', *args(tmp_path / 'whole'))
+    whole = scalars(tmp_path / 'whole')
+    assert len(whole) == 4 * 9
+
+    broken = tmp_path / 'broken'
+    command, env = tool_command('train.py', *args(broken))
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 300
+    while max(scalars(broken), default=0) < 9 * 2 + 3:
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = max(scalars(broken))
+    assert 9 * 2 < done < 9 * 4, 'killed within an epoch'
+
+    run_tool('train.py', *args(broken, '--resume', 'auto'))
+    resumed = scalars(broken)
+    assert resumed == whole, 'the losses after the kill equal those of the unbroken run'
+    final, expected = (
+        torch.load(x / 'epoch_4.pth', weights_only=False)['state_dict'] for x in (broken, tmp_path / 'whole')
+    )
+    assert final.keys() == expected.keys() and any(k.startswith('fusion.gate') for k in final)
+    assert all(torch.equal(final[k], expected[k]) for k in final)
+
+
+DUMP_HOOK = """
+import hashlib, json, os
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from hetkd.registry import HOOKS
+
+@HOOKS.register_module()
+class DumpHook(Hook):
+    priority = 'LOWEST'
+    def after_train(self, runner):
+        wrapped = runner.model
+        assert isinstance(wrapped, MMDistributedDataParallel), type(wrapped)
+        model = wrapped.module
+        digest = hashlib.sha256()
+        for value in model.state_dict().values():
+            digest.update(value.numpy().tobytes())
+        buckets = {id(p) for p in wrapped._module_parameters}
+        content = dict(
+            rank=get_rank(), world=torch.distributed.get_world_size(), state=digest.hexdigest(),
+            unused=wrapped.find_unused_parameters,
+            teacher_in_ddp=any(id(p) in buckets for p in model.teacher.net.parameters()),
+        )
+        with open(os.path.join(runner.work_dir, f'rank{get_rank()}.json'), 'w') as file:
+            json.dump(content, file)
+"""
+
+
+@pytest.fixture
+def config_with_dump(tmp_path, tiny_teacher):
+    """A cut-down config whose last hook writes what each process ended with."""
+    (tmp_path / 'dump_hook.py').write_text(DUMP_HOOK)
+    config = tmp_path / 'cut_down.py'
+    config.write_text(f"""
+_base_ = ['{ROOT / CONFIG}']
+model = dict(teacher=dict(checkpoint='{tiny_teacher}'))
+train_dataloader = dict(batch_size=16)
+train_cfg = dict(max_epochs=1)
+custom_imports = dict(imports=['dump_hook'], allow_failed_imports=False)
+custom_hooks = [*_base_.custom_hooks, dict(type='DumpHook')]
+""")
+    return config, {'PYTHONPATH': f'{ROOT}:{tmp_path}', 'CUDA_VISIBLE_DEVICES': ''}
+
+
+def test_two_processes_end_with_identical_weights(config_with_dump, tmp_path, run_tool):
+    config, env = config_with_dump
+    run_tool('dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', env={**env, 'PORT': '29611'})
+    ranks = [json.loads((tmp_path / 'run' / f'rank{i}.json').read_text()) for i in range(2)]
+    assert ranks[0]['state'] == ranks[1]['state']
+    for content in ranks:
+        assert content['world'] == 2
+        assert not content['teacher_in_ddp']
+        assert not content['unused'], 'find_unused_parameters stays off'
+    assert (tmp_path / 'run' / 'last_checkpoint').exists()
+
+
+FAKE_SRUN = """#!/usr/bin/env bash
+echo "$@" > "$SRUN_LOG"
+while [[ "$1" == -* ]]; do [[ "$1" == -p ]] && shift; shift; done
+export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 SLURM_NODELIST=localhost MASTER_ADDR=127.0.0.1
+export MASTER_PORT=29612
+exec "$@"
+"""
+
+
+def test_slurm_train_starts_one_task_a_process(config_with_dump, tmp_path, run_tool):
+    import os
+
+    config, env = config_with_dump
+    (tmp_path / 'srun').write_text(FAKE_SRUN)
+    (tmp_path / 'srun').chmod(0o755)
+    env |= {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SRUN_LOG': str(tmp_path / 'srun.log'), 'GPUS': '1'}
+    run_tool('slurm_train.sh', 'part', 'job', config, tmp_path / 'run', env=env)
+    asked = (tmp_path / 'srun.log').read_text()
+    assert '-p part --job-name=job --gres=gpu:8 --ntasks=1 --ntasks-per-node=8 --cpus-per-task=5' in asked
+    assert json.loads((tmp_path / 'run' / 'rank0.json').read_text())['world'] == 1
+
+
+def test_dist_train_passes_the_cluster_on(tmp_path):
+    """NNODES, NODE_RANK, MASTER_ADDR and PORT reach torchrun."""
+    fake = tmp_path / 'python'
+    fake.write_text('#!/usr/bin/env bash\necho "$@"\n')
+    fake.chmod(0o755)
+    command, env = tool_command(
+        'dist_train.sh',
+        'c.py',
+        8,
+        '--amp',
+        env=dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='1234'),
+    )
+    env['PYTHON'] = str(fake)
+    printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234 --nproc_per_node=8' in printed
+    assert printed.strip().endswith('train.py c.py --launcher pytorch --amp')
+    assert sys.executable not in printed

@@ -1,0 +1,148 @@
+"""Time and memory of DFRA, forward and backward, beside its plain autograd form.
+
+Six students (logits, four stages, fused) are compared with one teacher: by hetkd's dfra_loss in one stacked
+call, and by the plain form in six evaluations, each with its backward, so that one graph at a time is alive.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from statistics import median
+
+import torch
+
+from hetkd.functional import dfra_loss, kl_divergence
+
+STUDENTS = 6
+BIG = 2**26  # entries of the (N, C, C) relation from which the plain form takes gigabytes
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def plain_relation(student, teacher, scale):
+    """Mean KL between the columns of the relations of (B, D), straight from the paper's formula."""
+    log_s = (scale * student[:, :, None] * student[:, None]).log_softmax(-2)
+    log_t = (scale * teacher[:, :, None] * teacher[:, None]).log_softmax(-2)
+    return (log_t.exp() * (log_t - log_s)).sum(-2).mean()
+
+
+def plain(students, teacher):
+    """DFRA of each student by autograd, forward and backward."""
+    scale, losses = teacher.shape[1] ** -0.5, []
+    for student in students:
+        loss = plain_relation(student, teacher, scale) + plain_relation(student.T, teacher.T, scale)
+        loss = loss + 2 * kl_divergence(student, teacher)
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def hetkd(students, teacher):
+    """The same by this package."""
+    losses = dfra_loss(students, teacher).total
+    losses.sum().backward()
+    return losses.detach()
+
+
+FORMS = {'plain': plain, 'hetkd': hetkd}
+
+
+def shape(text):
+    """'128x100' to (128, 100); argparse names it where the text is no such thing."""
+    samples, classes = map(int, text.split('x'))
+    return samples, classes
+
+
+def make(shape):
+    """Seeded normal logits of a teacher, and of students near it."""
+    generator = torch.Generator().manual_seed(0)
+    teacher = 2 * torch.randn(*shape, generator=generator)
+    students = teacher + 0.5 * torch.randn(STUDENTS, *shape, generator=generator)
+    return students.to(DEVICE).requires_grad_(), teacher.to(DEVICE)
+
+
+def evaluate(form, students, teacher):
+    """Seconds, losses and gradient of one forward and backward."""
+    students.grad = None
+    wait = torch.cuda.synchronize if students.is_cuda else lambda: None
+    wait()
+    start = time.perf_counter()
+    losses = FORMS[form](students, teacher)
+    wait()
+    return time.perf_counter() - start, losses, students.grad
+
+
+def memory():
+    """Peak of this process so far, in MiB: of its resident set, or of its CUDA tensors."""
+    if DEVICE == 'cuda':
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def extra_memory(form, name):
+    """MiB that one evaluation takes beside its inputs, in a process of its own."""
+    # Through a shell, which forks: a direct child would begin with our own peak as its ru_maxrss.
+    command = ['sh', '-c', '"$@"; exit $?', 'sh', sys.executable, __file__, '--shapes', name, '--peak', form]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def benchmark(shape, rounds):
+    """One row of the table."""
+    name = '{}x{}'.format(*shape)
+    big = shape[0] * shape[1] ** 2 >= BIG
+    rounds, warm = (1, 8) if big else (rounds, shape[0])
+    peaks = {form: extra_memory(form, name) for form in FORMS}
+    students, teacher = make(shape)
+    for form in FORMS:
+        evaluate(form, students.detach()[:, :warm].requires_grad_(), teacher[:warm])
+    seconds = {form: [] for form in FORMS}
+    for i in range(rounds):
+        results = {form: evaluate(form, students, teacher) for form in FORMS}
+        for form, result in results.items():
+            seconds[form].append(result[0])
+            print(f'{name} round {i + 1}/{rounds}: {form} {result[0]:.3f} s', file=sys.stderr, flush=True)
+    differences = [
+        ((got - expected).abs().max() / expected.abs().max()).item()
+        for got, expected in zip(results['hetkd'][1:], results['plain'][1:])
+    ]
+    return dict(
+        shape=name,
+        median_seconds={form: median(x) for form, x in seconds.items()},
+        speedup=median(a / b for a, b in zip(seconds['plain'], seconds['hetkd'])),
+        peak_extra_mib=peaks,
+        max_relative_difference=dict(zip(('loss', 'gradient'), differences)),
+        seconds=seconds,
+    )
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--shapes', nargs='+', type=shape, default=[(128, 100), (128, 1000)], metavar='NxC')
+    rounds = 'interleaved, after a warm-up; a big shape (128x1000) gets only one, warmed up on 8 samples'
+    parser.add_argument('--rounds', type=int, default=5, help=rounds)
+    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.peak:
+        inputs, before = make(args.shapes[0]), memory()
+        FORMS[args.peak](*inputs)
+        return print(memory() - before)
+
+    rows = [benchmark(x, args.rounds) for x in args.shapes]
+    print('| N x C | plain s | hetkd s | speed-up | plain MiB | hetkd MiB | loss diff. | grad diff. |')
+    print('|---|---|---|---|---|---|---|---|')
+    for row in rows:
+        cells = [*row['median_seconds'].values(), row['speedup'], *row['peak_extra_mib'].values()]
+        cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
+        cells += [f'{x:.0e}' for x in row['max_relative_difference'].values()]
+        print('|', row['shape'], '|', ' | '.join(cells), '|')
+    if args.out:
+        machine = dict(torch=torch.__version__, device=DEVICE, threads=torch.get_num_threads())
+        with open(args.out, 'w') as file:
+            json.dump(dict(machine, students=STUDENTS, rows=rows), file, indent=2)
+
+
+if __name__ == '__main__':
+    main()
