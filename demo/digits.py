@@ -1,7 +1,7 @@
 """Distil a small ViT into a smaller CNN on real handwritten digits, and compare methods.
 
 Every run is `tools/train.py` with a config of configs/; the data comes with scikit-learn, so nothing is
-downloaded. The student sees ten labelled images of each digit, the teacher was trained on all.
+downloaded. The student sees five labelled images of each digit, the teacher was trained on all.
 """
 
 import argparse
@@ -81,8 +81,10 @@ def draw(results, teacher, out):
     bars = axes.bar(list(results), means, yerr=errors, capsize=4, color='C0')
     axes.bar_label(bars, fmt='%.1f', label_type='center', color='white')
     axes.axhline(teacher['last'], color='C1', linestyle='--', label=f'teacher {teacher["last"]:.1f}')
-    axes.set(ylabel='test accuracy (%)', ylim=(min(means) - 5, 100), title='Digits, 10 labels a class')
-    axes.legend(loc='lower right')
+    axes.set(
+        ylabel='test accuracy (%)', ylim=(min(means) - 5, 100), title='Digits, 5 labelled images a class'
+    )
+    axes.legend(loc='upper right')
     figure.savefig(out / 'accuracy.png', dpi=150)
 
     figure, axes = plt.subplots(figsize=(6, 3.5), layout='constrained')

@@ -38,7 +38,24 @@ class DistillRunner(Runner):
     - Resuming works with torch >= 2.6, whose ``torch.load`` refuses mmengine's log history, and still runs
       no code from the file.
     - ``--launcher pytorch`` and ``slurm`` work on a machine without GPUs (gloo).
+
+    And a data set that is absent ends with a message that names the command that fetches it.
     """
+
+    @staticmethod
+    def build_dataloader(dataloader, *args, **kwargs):
+        """mmengine's, with a clear end where the files are missing."""
+        try:
+            return Runner.build_dataloader(dataloader, *args, **kwargs)
+        except (OSError, RuntimeError, AssertionError) as error:
+            dataset = dataloader.get('dataset', {})
+            root = osp.abspath(dataset.get('data_root') or dataset.get('data_prefix') or '.')
+            raise FileNotFoundError(
+                f'data set {dataset.get("type")}: expected its files in {root}, could not load them. Fetch '
+                f'them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that holds them: '
+                f'`--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, test_dataloader). '
+                f'Reason: {error}'
+            ) from error
 
     def setup_env(self, env_cfg: dict) -> None:
         """Start gloo where mmengine would ask for CUDA."""

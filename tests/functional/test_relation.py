@@ -40,8 +40,7 @@ def test_one_entry_is_always_the_same_distribution():
     assert torch.autograd.grad(loss.sum(), students)[0].abs().max() == 0
 
 
-def test_zeros_beside_a_uniform_teacher_give_zero():
-    # A vector of one repeated value has uniform columns, whatever the value.
+def test_a_vector_of_one_repeated_value_has_uniform_columns_whatever_the_value():
     students = torch.full((1, 3, 4), 0.7, dtype=torch.float64)
     assert relation_kl(students, torch.zeros(3, 4, dtype=torch.float64), 1.0).abs().max() < 1e-15
 

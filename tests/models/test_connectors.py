@@ -244,8 +244,8 @@ def test_matcher_gives_the_teachers_shapes(sizes):
 def test_matcher_averages_a_finer_map_down():
     matcher = StageMatcher([3], [3], [(2, 2)])
     nn.init.dirac_(matcher.convs[0].weight)
-    x = torch.randn(1, 3, 4, 4)
-    expected = x.reshape(1, 3, 2, 2, 2, 2).mean((3, 5))
+    x = torch.randn(1, 3, 8, 8)  # by 4: bilinear interpolation to a half is an average as well
+    expected = x.reshape(1, 3, 2, 4, 2, 4).mean((3, 5))
     assert torch.allclose(matcher([x])[0], expected, atol=1e-6)
 
 

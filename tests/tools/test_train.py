@@ -100,6 +100,27 @@ def test_a_missing_teacher_file_is_named_before_the_first_step(run_tool, tmp_pat
     assert done.returncode and 'weight file not found' in done.stderr and 'no.pth' in done.stderr
 
 
+def test_an_absent_data_set_names_the_command_that_fetches_it(run_tool, tmp_path):
+    options = [
+        'train_dataloader.dataset.download=False',
+        f'train_dataloader.dataset.data_root={tmp_path}/none',
+        'train_dataloader.num_workers=0',
+    ]
+    config = 'configs/scratch/res18_cifar100_32px.py'
+    done = run_tool(
+        'train.py', config, '--no-validate', '--work-dir', tmp_path, '--cfg-options', *options, check=False
+    )
+    assert done.returncode
+    assert f'data set CIFAR100: expected its files in {tmp_path}/none' in done.stderr
+    assert 'tools/misc/fetch_data.py' in done.stderr
+
+
+def test_fetch_data_counts_what_is_there(run_tool):
+    printed = run_tool('misc/fetch_data.py', CONFIG).stdout
+    assert 'train_dataloader: Digits, 50 images, 10 classes' in printed
+    assert 'test_dataloader: Digits, 600 images, 10 classes' in printed
+
+
 def test_an_unknown_option_of_the_algorithm_is_named(run_tool, tmp_path, tiny_teacher):
     options = [f'model.teacher.checkpoint={tiny_teacher}', 'model.stage_wieght=2']
     done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)

@@ -1,4 +1,0 @@
-# Ten labelled images of each digit: a setting where a teacher has something to tell.
-_base_ = ['./digits.py']
-
-train_dataloader = dict(batch_size=50, dataset=dict(per_class=10))
