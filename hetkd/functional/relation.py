@@ -3,10 +3,10 @@
 from typing import NamedTuple, Optional
 
 import torch
-from torch.autograd.function import once_differentiable
 
 # Entries of one chunk's (K, b, D, D) relations: 8 MiB on a CPU, 128 MiB on a GPU, in float32.
-_CHUNK = {'cpu': 2**21, 'cuda': 2**25}
+_CHUNK = {'cpu': 2**21}
+_CHUNK_GPU = 2**25
 
 
 def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> torch.Tensor:
@@ -25,7 +25,7 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
       :math:`E^\top u / z`, :math:`P_t u` and :math:`P_t^\top u` are needed: P_s is never formed.
 
     Items go through in chunks; nothing of size B D^2 is kept, and the teacher's half serves all K
-    students. The result is differentiable once.
+    students. One item is never split, so (K + 1) D^2 numbers must fit. The result is differentiable once.
 
     Args:
         student: (K, B, D) float32 or float64, K students of one teacher.
@@ -34,31 +34,40 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
 
     Returns:
         (K,) tensor, >= 0 up to rounding.
+
+    Raises:
+        RuntimeError: a second derivative is asked for (backward with ``create_graph=True``).
     """
     with torch.autocast(student.device.type, enabled=False):
-        return _RelationKL.apply(student, teacher.detach().to(student.dtype), scale)
+        want_grad = student.requires_grad and torch.is_grad_enabled()
+        return _RelationKL.apply(student, teacher.detach().to(student.dtype), scale, want_grad)
 
 
 class _RelationKL(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, student, teacher, scale):
-        loss, grad = _pass(student, teacher, scale, ctx.needs_input_grad[0])
+    def forward(ctx, student, teacher, scale, want_grad):
+        loss, grad = _pass(student, teacher, scale, want_grad)
         if grad is not None:
             ctx.save_for_backward(grad)
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_loss):
+        if torch.is_grad_enabled():
+            # The gradient is a saved constant: a second derivative would silently miss it.
+            raise RuntimeError(
+                'relation_kl: expected a first derivative, got backward with create_graph=True; the DFRA '
+                'relations are differentiable once'
+            )
         (grad,) = ctx.saved_tensors
         with torch.autocast(grad.device.type, enabled=False):
-            return grad_loss[:, None, None] * grad, None, None
+            return grad_loss[:, None, None] * grad, None, None, None
 
 
 def _pass(student, teacher, scale, want_grad):
     """Loss (K,) and, if wanted, its gradient (K, B, D), chunk by chunk."""
     num_students, items, dim = student.shape
-    budget = _CHUNK.get(student.device.type, _CHUNK['cuda'])
+    budget = _CHUNK.get(student.device.type, _CHUNK_GPU)
     step = max(1, budget // (num_students * dim * dim))
     loss = student.new_zeros(num_students)
     grad = torch.empty_like(student) if want_grad else None

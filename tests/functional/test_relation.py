@@ -96,7 +96,6 @@ def test_a_student_without_gradient_gives_a_loss_without_gradient():
     assert not relation_kl(items(2, 3, 4), items(3, 4, seed=1).requires_grad_(), 0.5).requires_grad
 
 
-@pytest.mark.xfail(strict=True, reason='ctx.needs_input_grad is True for a leaf under no_grad')
 def test_no_gradient_work_for_a_leaf_under_no_grad(monkeypatch):
     asked, run = [], relation._pass
     monkeypatch.setattr(relation, '_pass', lambda *args: asked.append(args[-1]) or run(*args))

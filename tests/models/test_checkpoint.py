@@ -114,3 +114,17 @@ def test_something_else_is_no_state_dict(tmp_path):
     torch.save([torch.ones(1)], path)
     with pytest.raises(ValueError, match='expected a state dict'):
         read_weights(path)
+
+
+def test_a_url_is_read_without_running_its_code(tmp_path, monkeypatch):
+    """torch.hub runs pickled code unless told otherwise; a file:// address stands for a web server."""
+    path = tmp_path / 'evil.pth'
+    torch.save(dict(state_dict=Evil()), path)
+    load = torch.hub.load_state_dict_from_url
+    monkeypatch.setattr(
+        torch.hub,
+        'load_state_dict_from_url',
+        lambda url, **k: load(path.as_uri(), model_dir=str(tmp_path / 'hub'), **k),
+    )
+    with pytest.raises(ValueError, match='which is refused'):
+        read_weights('https://example.org/evil.pth')

@@ -178,6 +178,12 @@ def test_its_input_is_resized_to_its_own_size():
     assert teacher(torch.randn(2, 3, 64, 64)).logits.shape == (2, 10)
 
 
+def test_a_net_without_a_size_of_its_own_takes_the_datas():
+    teacher = FrozenTeacher(dict(type='TimmNet', model='resnet10t', num_classes=10, checkpoint='random'))
+    images = torch.randn(2, 3, 40, 40)
+    assert teacher.prepare(images) is images
+
+
 def test_another_class_count_is_refused():
     with pytest.raises(ValueError, match='teacher: expected 10 classes as the student has, got 7'):
         MODELS.build(

@@ -44,7 +44,8 @@ class StageMatcher(nn.Module):
 
     def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The student's stages, each in the shape of its teacher stage."""
-        return tuple(_to_grid(conv(x), size) for conv, x, size in zip(self.convs, stages, self.sizes))
+        matched = zip(self.convs, stages, self.sizes, strict=True)
+        return tuple(_to_grid(conv(x), size) for conv, x, size in matched)
 
 
 def _to_grid(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -20,7 +20,8 @@ class StageProjector(nn.Module):
     Stage i gets log2(deepest stride / its stride) :class:`SepConv` blocks, channels doubling with each
     and the last giving ``out_channels``. A stage that is on the deepest grid already gets one 1x1
     convolution without bias, norm or activation; so do all stages of an isotropic net (our decision;
-    the papers' students are hierarchical).
+    the papers' students are hierarchical). A SepConv halves a grid rounding up, as the papers' nets do; a net
+    that rounds down ends a cell or two off the deepest grid, which poolers do not mind.
 
     Args:
         channels: C_i of each stage, shallow to deep.
@@ -33,7 +34,7 @@ class StageProjector(nn.Module):
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], out_channels: int):
         super().__init__()
-        if not channels or list(strides) != sorted(strides):
+        if not channels or len(channels) != len(strides) or list(strides) != sorted(strides):
             raise ValueError(
                 f'StageProjector: expected stages from shallow to deep, got channels {list(channels)} and '
                 f'strides {list(strides)}; take a student with stages, or set its stage_indices'
@@ -47,7 +48,7 @@ class StageProjector(nn.Module):
 
     def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """(N, C_i, H_i, W_i) each to (N, P, h, w) each."""
-        return tuple(projection(x) for projection, x in zip(self.projections, stages))
+        return tuple(projection(x) for projection, x in zip(self.projections, stages, strict=True))
 
 
 def _projection(width: int, blocks: int, out_channels: int) -> nn.Sequential:

@@ -24,5 +24,5 @@ class HintLoss(nn.Module):
 
     def forward(self, student, teacher, target=None):
         """Student and teacher :class:`~hetkd.models.nets.NetOutput` with matched stages to a scalar."""
-        hints = [hint_loss(a, b) for a, b in zip(student.stages, teacher.stages)]
+        hints = [hint_loss(a, b) for a, b in zip(student.stages, teacher.stages, strict=True)]
         return self.loss_weight * sum(hints) / len(hints)

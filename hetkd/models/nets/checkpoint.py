@@ -5,7 +5,6 @@ import pickle
 from typing import Any, NamedTuple, Optional, Sequence
 
 import torch
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 # A distiller's checkpoint holds the plain student net under this prefix.
@@ -32,7 +31,7 @@ def read_file(path: str) -> Any:
         FileNotFoundError: no such file.
         ValueError: the file is broken, or holds more than weights (pickled code).
     """
-    if '://' not in path and not osp.isfile(path):
+    if not _is_url(path) and not osp.isfile(path):
         raise FileNotFoundError(
             f'weight file not found: expected a file at {osp.abspath(path)}, got none. Train the net with '
             f'`python tools/train.py CONFIG` (teachers: configs/teachers/), export it with '
@@ -44,8 +43,8 @@ def read_file(path: str) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        if '://' in path:
-            return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if _is_url(path):
+            return torch.hub.load_state_dict_from_url(path, map_location='cpu', weights_only=True)
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -59,6 +58,10 @@ def read_file(path: str) -> Any:
             f'{path}: expected a weight file, got one that cannot be read (truncated or corrupt?); copy or '
             f'train it again. Reason: {_reason(error)}'
         ) from error
+
+
+def _is_url(path: str) -> bool:
+    return path.startswith(('http://', 'https://'))
 
 
 def _reason(error: Exception) -> str:

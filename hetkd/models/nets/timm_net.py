@@ -21,7 +21,8 @@ class TimmNet(Net):
         num_classes: number of classes.
         pretrained: whether to load timm's weights for the name (downloads them).
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
-        input_size: image size, an int or (height, width). Default: the model's own.
+        input_size: image size, an int or (height, width). Default: the model's own where its weights are
+            tied to one or ``pretrained``, else any size.
         stage_indices: which of the model's ``forward_intermediates`` are the stages. Default: see
             :func:`~hetkd.models.nets.select_stages`.
         mean, std: per RGB channel on the 0-255 scale, of the images the net was trained on. Default: what
@@ -55,10 +56,12 @@ class TimmNet(Net):
             pretrained_cfg_overlay=overlay,
             **(model_kwargs or {}),
         )
-        declared = net.pretrained_cfg
+        declared = net.pretrained_cfg or {}
         if pretrained and mean is None:
             mean = [255 * x for x in declared['mean']]
             std = [255 * x for x in declared['std']]
+        if size is None and (pretrained or declared.get('fixed_input_size')):
+            size = to_size(declared['input_size'][-2:])
         super().__init__(
             net,
             num_classes,
@@ -67,7 +70,7 @@ class TimmNet(Net):
             input_spec=InputSpec(
                 tuple(mean) if mean else None,
                 tuple(std) if std else None,
-                size or tuple(declared['input_size'][-2:]),
+                size,
             ),
         )
         self._given_indices = stage_indices
