@@ -28,6 +28,17 @@ def kl_divergence(
     """
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
-    log_s = F.log_softmax(full_precision(student_logits) / temperature, dim=-1)
-    log_t = F.log_softmax(full_precision(teacher_logits.detach()) / temperature, dim=-1)
-    return (log_t.exp() * (log_t - log_s)).sum(-1).mean(-1)
+    return mean_kl(student_logits, teacher_logits.detach(), temperature)
+
+
+def mean_kl(logits: torch.Tensor, target_logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """KL(softmax(target / T) || softmax(logits / T)), mean over the batch; gradients reach both sides.
+
+    Args:
+        logits: (..., N, C).
+        target_logits: (..., N, C); leading dimensions broadcast.
+        temperature: T > 0, checked by the caller.
+    """
+    log_q = F.log_softmax(full_precision(logits) / temperature, dim=-1)
+    log_p = F.log_softmax(full_precision(target_logits) / temperature, dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1).mean(-1)

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -94,10 +95,24 @@ def test_views_depend_on_seed_epoch_and_sample_alone():
     assert not all(torch.equal(first[i], views(1, 0)[i]) for i in first)
 
 
-def test_views_leave_the_random_state_alone():
+def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
+    """Dropout and mixup of a resumed epoch are those of the unbroken run."""
     import random
 
-    import numpy as np
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
+
+    def draws(epoch):
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch, train_loop=loop))
+        return torch.rand(1).item(), np.random.rand(), random.random()
+
+    first, second = draws(0), draws(1)
+    torch.rand(5), np.random.rand(3), random.random()
+    assert draws(1) == second
+    assert not set(first) & set(second)
+
+
+def test_views_leave_the_random_state_alone():
+    import random
 
     dataset = digits([CROP])
     dataset.pipeline.transforms[0].start_epoch(0, 0)

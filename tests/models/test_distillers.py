@@ -14,6 +14,7 @@ from hetkd.testing import MICRO_FAMILIES, micro_net
 
 ALGORITHMS = {
     'mldrkd': dict(type='MLDRKD'),
+    'hcd': dict(type='HCD'),
     'kd': dict(type='LogitDistiller', losses=[dict(type='KDLoss')]),
     'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
 }
@@ -46,6 +47,8 @@ def test_every_method_trains_every_pair(algorithm, teacher, student, batch):
 
 def test_mldrkd_is_the_sum_of_its_equation(batch):
     model = build('mldrkd').eval()
+    for parameter in model.fusion.parameters():
+        torch.nn.init.normal_(parameter)  # at its own initial values all stages look alike
     inputs, samples = batch
     losses = model.loss(inputs, samples)
     target = torch.tensor([3, 1, 4, 1])
@@ -100,6 +103,15 @@ def test_mldrkds_parts_take_options(batch):
 def test_the_width_is_the_larger_of_last_stage_and_teacher_embedding():
     assert build('mldrkd', 'vit', 'cnn').projector.out_channels == 32
     assert build('mldrkd', 'swin', 'vit').projector.out_channels == 64
+
+
+@pytest.mark.parametrize('weight', ['logit_weight', 'stage_weight', 'fused_weight'])
+def test_each_term_reaches_the_students_first_layer(weight, batch):
+    """Nothing on the student's side is detached."""
+    off = dict(ce_weight=0.0, logit_weight=0.0, stage_weight=0.0, fused_weight=0.0)
+    model = build('mldrkd', **{**off, weight: 1.0}).train()
+    sum(model.loss(*batch).values()).backward()
+    assert next(model.student.parameters()).grad.abs().sum() > 0
 
 
 def test_only_the_students_own_logits_get_the_label_loss(batch):

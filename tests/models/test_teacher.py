@@ -81,7 +81,9 @@ def test_it_gets_and_gives_no_gradient(batch):
     model = distiller().train()
     sum(model.loss(*batch).values()).backward()
     assert all(p.grad is None and not p.requires_grad for p in model.teacher.net.parameters())
-    assert not model.teacher(batch[0], stages=True, embedding=True).logits.requires_grad
+    images = batch[0].clone().requires_grad_()
+    output = model.teacher(images, stages=True, embedding=True)
+    assert not any(x.requires_grad for x in (output.logits, output.embedding, *output.stages))
 
 
 def test_it_is_not_in_parameters_modules_optimizer_or_checkpoint():

@@ -19,7 +19,7 @@ class StageProjector(nn.Module):
 
     Stage i gets log2(deepest stride / its stride) :class:`SepConv` blocks, channels doubling with each
     and the last giving ``out_channels``. A stage that is on the deepest grid already gets one 1x1
-    convolution without bias, norm or activation; so do all stages of an isotropic net (our decision;
+    convolution without norm or activation; so do all stages of an isotropic net (our decision;
     the papers' students are hierarchical). A SepConv halves a grid rounding up, as the papers' nets do; a net
     that rounds down ends a cell or two off the deepest grid, which poolers do not mind.
 
@@ -27,12 +27,19 @@ class StageProjector(nn.Module):
         channels: C_i of each stage, shallow to deep.
         strides: stride of each stage.
         out_channels: P.
+        final_bias: whether the 1x1 convolution of the deepest grid has a bias: no in MLDR-KD, yes in HCD.
 
     Raises:
         ValueError: there are no stages, or strides do not grow.
     """
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int], out_channels: int):
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        out_channels: int,
+        final_bias: bool = False,
+    ):
         super().__init__()
         if not channels or len(channels) != len(strides) or list(strides) != sorted(strides):
             raise ValueError(
@@ -41,7 +48,7 @@ class StageProjector(nn.Module):
             )
         self.out_channels = out_channels
         self.projections = nn.ModuleList(
-            _projection(width, round(math.log2(strides[-1] / stride)), out_channels)
+            _projection(width, round(math.log2(strides[-1] / stride)), out_channels, final_bias)
             for width, stride in zip(channels, strides)
         )
         self.apply(init_connector)
@@ -51,8 +58,8 @@ class StageProjector(nn.Module):
         return tuple(projection(x) for projection, x in zip(self.projections, stages, strict=True))
 
 
-def _projection(width: int, blocks: int, out_channels: int) -> nn.Sequential:
+def _projection(width: int, blocks: int, out_channels: int, final_bias: bool) -> nn.Sequential:
     if blocks == 0:
-        return nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=False))
+        return nn.Sequential(nn.Conv2d(width, out_channels, 1, bias=final_bias))
     widths = [width * 2**i for i in range(blocks)] + [out_channels]
     return nn.Sequential(*(SepConv(a, b) for a, b in pairwise(widths)))

@@ -68,6 +68,18 @@ class BaseDistiller(NetClassifier):
     ) -> dict[str, torch.Tensor]:
         """The distillation losses; every key starts with ``loss_``, which mmengine sums."""
 
+    def build_projector(self, config: dict) -> torch.nn.Module:
+        """A stage projector for this student: P is the larger of its last stage and the teacher's embedding."""
+        stages = self.student.feature_specs.stages
+        return MODELS.build(
+            config,
+            default_args=dict(
+                channels=[x.channels for x in stages],
+                strides=[x.stride for x in stages],
+                out_channels=max(stages[-1].channels, self.teacher.feature_specs.embedding),
+            ),
+        )
+
     def _apply(self, fn, recurse: bool = True):
         super()._apply(fn, recurse)
         self.teacher.apply_(fn)

@@ -53,20 +53,13 @@ class MLDRKD(BaseDistiller):
         super().__init__(teacher, student, **kwargs)
         self.dfra = MODELS.build(dfra or dict(type='DFRALoss'))
         self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
-        stages = self.student.feature_specs.stages
-        width = max(stages[-1].channels, self.teacher.feature_specs.embedding)
-        self.projector = MODELS.build(
-            projector or dict(type='StageProjector'),
-            default_args=dict(
-                channels=[x.channels for x in stages],
-                strides=[x.stride for x in stages],
-                out_channels=width,
-            ),
-        )
+        self.projector = self.build_projector(projector or dict(type='StageProjector'))
         self.fusion = MODELS.build(
             fusion or dict(type='MSDF'),
             default_args=dict(
-                num_stages=len(stages), in_channels=width, num_classes=self.student.num_classes
+                num_stages=len(self.projector.projections),
+                in_channels=self.projector.out_channels,
+                num_classes=self.student.num_classes,
             ),
         )
 

@@ -7,5 +7,6 @@ target, and give a scalar.
 from .dfra import DFRALoss
 from .hint import HintLoss
 from .kd import KDLoss
+from .sub_logit import OrthogonalityLoss, SubLogitLoss
 
-__all__ = ['DFRALoss', 'HintLoss', 'KDLoss']
+__all__ = ['DFRALoss', 'HintLoss', 'KDLoss', 'OrthogonalityLoss', 'SubLogitLoss']

@@ -1,0 +1,50 @@
+"""HCD's orthogonality loss."""
+
+import torch
+import torch.nn.functional as F
+
+from .checks import full_precision
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is no cosine."""
+    if not -1 <= threshold <= 1:
+        raise ValueError(f'threshold: expected a cosine in [-1, 1], got {threshold!r}; the default is 0.5')
+
+
+def orthogonality_loss(
+    sub_logits: torch.Tensor, target: torch.Tensor, threshold: float = 0.5
+) -> torch.Tensor:
+    r"""Keep sub-logits diverse (HCD, arXiv 2511.10942; details second-hand, from a third-party port).
+
+    .. math:: \mathrm{mean}_{n,\, j \ne m}\ \mathrm{ReLU}(\cos(s'_{nj}, s'_{nm}) - \theta)^2
+
+    s' is s without the true class, which is dropped. (Masking it with a large negative number instead makes
+    every cosine 1 and the loss a constant :math:`(1 - \theta)^2`.)
+
+    Args:
+        sub_logits: (..., N, n, C) with n sub-logits of each sample.
+        target: class indices (N,), or probabilities (N, C) whose argmax is dropped (our decision for mixup).
+        threshold: :math:`\theta` in [-1, 1]; cosines up to it cost nothing. Default 0.5.
+
+    Returns:
+        Tensor of the leading shape (a scalar for (N, n, C)), in [0, (1 - threshold)^2]; 0 for n = 1.
+
+    Raises:
+        ValueError: the threshold is outside [-1, 1], or C is less than 2.
+    """
+    check_threshold(threshold)
+    *leading, samples, count, classes = sub_logits.shape
+    if classes < 2:
+        raise ValueError(f'orthogonality: expected at least 2 classes, got {classes}')
+    if target.dim() == 2:
+        target = target.argmax(1)
+    # Indices of the other classes: 0..C-2, from the true class on shifted by one.
+    others = torch.arange(classes - 1, device=target.device).expand(samples, -1)
+    others = others + (others >= target[:, None])
+    index = others[:, None, :].expand(*leading, samples, count, classes - 1)
+    unit = F.normalize(full_precision(sub_logits).gather(-1, index), dim=-1)
+    excess = (unit @ unit.mT - threshold).relu().square()
+    pairs = max(1, count * (count - 1))
+    off_diagonal = excess.sum((-2, -1)) - excess.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return off_diagonal.mean(-1) / pairs

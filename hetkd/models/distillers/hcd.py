@@ -1,0 +1,83 @@
+"""HCD."""
+
+from typing import Optional
+
+from hetkd.registry import MODELS
+
+from .base import BaseDistiller
+
+
+@MODELS.register_module()
+class HCD(BaseDistiller):
+    r"""Heterogeneous Complementary Distillation (arXiv 2511.10942).
+
+    Source: the paper's abstract; details second-hand, from a third-party port::
+
+        images --> teacher --> z_t, embedding f_t
+           \-----> student --> z_s -- CE(z_s, y), KD(z_s, z_t)
+                      \--> stages --> StageProjector --> CFM with f_t --> q_ij
+                s_ij = lambda_s q_ij + lambda_t z_t -- SubLogitLoss(z_s, s_ij, y), OrthogonalityLoss(s_ij, y)
+
+    P, the projectors' width, is the larger of the student's last stage and the teacher's embedding.
+
+    Args:
+        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
+        kd: config of the loss on logits; default ``dict(type='KDLoss', temperature=1.0)``.
+        projector: config; default ``dict(type='StageProjector', final_bias=True)``.
+        mapper: config; default ``dict(type='CFM', num_sub_logits=4, num_layers=2)``.
+        sub_logit: config; default ``dict(type='SubLogitLoss')``.
+        orthogonality: config; default ``dict(type='OrthogonalityLoss')``.
+        student_lambda, teacher_lambda: lambda_s and lambda_t, both 1.
+        orthogonality_on: ``'fused'`` (s, the default) or ``'raw'`` (q).
+
+    Raises:
+        ValueError: as :class:`BaseDistiller`; also if the student gives no stages, or ``orthogonality_on`` is
+            something else.
+    """
+
+    student_needs = ('stages',)
+    teacher_needs = ('embedding',)
+
+    def __init__(
+        self,
+        teacher: dict,
+        student: dict,
+        kd: Optional[dict] = None,
+        projector: Optional[dict] = None,
+        mapper: Optional[dict] = None,
+        sub_logit: Optional[dict] = None,
+        orthogonality: Optional[dict] = None,
+        student_lambda: float = 1.0,
+        teacher_lambda: float = 1.0,
+        orthogonality_on: str = 'fused',
+        **kwargs,
+    ):
+        super().__init__(teacher, student, **kwargs)
+        if orthogonality_on not in ('fused', 'raw'):
+            raise ValueError(f"orthogonality_on: expected 'fused' or 'raw', got {orthogonality_on!r}")
+        self.kd = MODELS.build(kd or dict(type='KDLoss', temperature=1.0))
+        self.sub_logit = MODELS.build(sub_logit or dict(type='SubLogitLoss'))
+        self.orthogonality = MODELS.build(orthogonality or dict(type='OrthogonalityLoss'))
+        self.lambdas = (student_lambda, teacher_lambda)
+        self.orthogonality_on = orthogonality_on
+        self.projector = self.build_projector(projector or dict(type='StageProjector', final_bias=True))
+        self.mapper = MODELS.build(
+            mapper or dict(type='CFM'),
+            default_args=dict(
+                num_stages=len(self.projector.projections),
+                in_channels=self.projector.out_channels,
+                teacher_channels=self.teacher.feature_specs.embedding,
+                num_classes=self.student.num_classes,
+            ),
+        )
+
+    def distill(self, student, teacher, target):
+        """KD on the logits, SDD and orthogonality on the sub-logits."""
+        raw = self.mapper(self.projector(student.stages), teacher.embedding)
+        fused = self.lambdas[0] * raw + self.lambdas[1] * teacher.logits[:, None, :]
+        diverse = fused if self.orthogonality_on == 'fused' else raw
+        return {
+            'loss_kd': self.kd(student.logits, teacher.logits, target),
+            'loss_sub_logit': self.sub_logit(student.logits, fused, target),
+            'loss_orthogonality': self.orthogonality(diverse, target),
+        }
