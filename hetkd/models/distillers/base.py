@@ -69,7 +69,7 @@ class BaseDistiller(NetClassifier):
         """The distillation losses; every key starts with ``loss_``, which mmengine sums."""
 
     def build_projector(self, config: dict) -> torch.nn.Module:
-        """A stage projector for this student: P is the larger of its last stage and the teacher's embedding."""
+        """A projector for the student; P is the larger of its last stage and the teacher's embedding."""
         stages = self.student.feature_specs.stages
         return MODELS.build(
             config,
