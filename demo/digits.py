@@ -20,6 +20,7 @@ PAIR = 'vit-micro_cnn-micro_digits'
 METHODS = {
     'labels only': 'configs/scratch/cnn-micro_digits.py',
     'KD': f'configs/kd/{PAIR}.py',
+    'OFA': f'configs/ofa/{PAIR}.py',
     'MLDR-KD': f'configs/mldrkd/{PAIR}.py',
     'HCD': f'configs/hcd/{PAIR}.py',
 }

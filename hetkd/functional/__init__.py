@@ -1,23 +1,37 @@
 """The papers' equations as pure tensor functions. Imports torch only."""
 
+from .at import at_loss
+from .cc import cc_loss
 from .dfra import DFRA, dfra_loss
+from .dist import dist_loss
+from .dkd import dkd_loss
 from .hint import hint_loss
 from .kd import kd_loss
 from .kl import kl_divergence
 from .msdf import msdf_fuse
+from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss
 from .relation import relation_kl
+from .rkd import rkd_loss
+from .standardise import standardise_logits
 from .sub_logits import sublogit_ce, sublogit_kl
 
 __all__ = [
     'DFRA',
+    'at_loss',
+    'cc_loss',
     'dfra_loss',
+    'dist_loss',
+    'dkd_loss',
     'hint_loss',
     'kd_loss',
     'kl_divergence',
     'msdf_fuse',
+    'ofa_loss',
     'orthogonality_loss',
     'relation_kl',
+    'rkd_loss',
+    'standardise_logits',
     'sublogit_ce',
     'sublogit_kl',
 ]

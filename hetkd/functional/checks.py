@@ -26,3 +26,22 @@ def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
 def full_precision(logits: torch.Tensor) -> torch.Tensor:
     """Half types become float32; float32 and float64 stay as they are."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def target_class(target: torch.Tensor) -> torch.Tensor:
+    """Class indices (N,) of indices (N,) or probabilities (N, C): the largest, where labels are mixed."""
+    return target.argmax(1) if target.dim() == 2 else target
+
+
+def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) -> None:
+    """Refuse embeddings that are not (N, D) beside (N, D') with N > 1."""
+    if student.dim() != 2 or teacher.dim() != 2 or student.shape[0] != teacher.shape[0]:
+        raise ValueError(
+            f"{name}: expected embeddings (N, D) and (N, D') of one batch, got student "
+            f'{tuple(student.shape)} and teacher {tuple(teacher.shape)}'
+        )
+    if student.shape[0] < 2:
+        raise ValueError(
+            f'{name}: expected at least 2 samples in a batch (relations are between samples), got '
+            f'{student.shape[0]}; set drop_last=True in the train_dataloader or a larger batch_size'
+        )

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import full_precision
+from .checks import full_precision, target_class
 
 
 def check_threshold(threshold: float) -> None:
@@ -37,8 +37,7 @@ def orthogonality_loss(
     *leading, samples, count, classes = sub_logits.shape
     if classes < 2:
         raise ValueError(f'orthogonality: expected at least 2 classes, got {classes}')
-    if target.dim() == 2:
-        target = target.argmax(1)
+    target = target_class(target)
     # Indices of the other classes: 0..C-2, from the true class on shifted by one.
     others = torch.arange(classes - 1, device=target.device).expand(samples, -1)
     others = others + (others >= target[:, None])

@@ -9,6 +9,7 @@ from hetkd.functional import msdf_fuse
 from hetkd.registry import MODELS
 
 from .init import init_connector
+from .stage_heads import StageHeads
 
 
 class MSDFOutput(NamedTuple):
@@ -23,7 +24,7 @@ class MSDFOutput(NamedTuple):
 
 
 @MODELS.register_module()
-class MSDF(nn.Module):
+class MSDF(StageHeads):
     """Multi-Scale Dynamic Fusion (MLDR-KD, arXiv 2502.06189; read in the authors' released code).
 
     Each projected stage is averaged over its grid to d_i (N, P); stage logits p_i = Linear(P -> C)(d_i),
@@ -38,15 +39,14 @@ class MSDF(nn.Module):
     """
 
     def __init__(self, num_stages: int, in_channels: int, num_classes: int, hidden_ratio: int = 4):
-        super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(in_channels, num_classes) for _ in range(num_stages))
+        super().__init__(num_stages, in_channels, num_classes)
         hidden = hidden_ratio * num_classes
         self.gate = nn.Sequential(nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, num_classes))
-        self.apply(init_connector)
+        self.gate.apply(init_connector)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> MSDFOutput:
         """Projected stages (N, P, h, w) each to stage logits and fused logits."""
         descriptors = [x.mean((2, 3)) for x in maps]
-        logits = torch.stack([head(d) for head, d in zip(self.heads, descriptors)])
+        logits = self.classify(descriptors)
         fusion = msdf_fuse(logits, self.gate(torch.stack(descriptors)))
         return MSDFOutput(logits, *fusion)

@@ -6,11 +6,13 @@ from .feature import FeatureDistiller
 from .hcd import HCD
 from .logit import LogitDistiller
 from .mldrkd import MLDRKD
+from .ofa import OFA
 from .teacher import FrozenTeacher
 
 __all__ = [
     'HCD',
     'MLDRKD',
+    'OFA',
     'BaseDistiller',
     'FeatureDistiller',
     'FrozenTeacher',

@@ -4,9 +4,26 @@ A logit loss is called with logits, a feature loss with :class:`~hetkd.models.ne
 target, and give a scalar.
 """
 
+from .at import ATLoss
 from .dfra import DFRALoss
+from .dist import DISTLoss
+from .dkd import DKDLoss
+from .embedding import CCLoss, RKDLoss
 from .hint import HintLoss
 from .kd import KDLoss
+from .ofa import OFALoss
 from .sub_logit import OrthogonalityLoss, SubLogitLoss
 
-__all__ = ['DFRALoss', 'HintLoss', 'KDLoss', 'OrthogonalityLoss', 'SubLogitLoss']
+__all__ = [
+    'ATLoss',
+    'CCLoss',
+    'DFRALoss',
+    'DISTLoss',
+    'DKDLoss',
+    'HintLoss',
+    'KDLoss',
+    'OFALoss',
+    'OrthogonalityLoss',
+    'RKDLoss',
+    'SubLogitLoss',
+]

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from hetkd.functional import kd_loss
+from hetkd.functional import kd_loss, standardise_logits
 from hetkd.functional.checks import check_temperature
 from hetkd.registry import MODELS
 
@@ -14,15 +14,19 @@ class KDLoss(nn.Module):
 
     Args:
         temperature: T > 0.
+        standardise: whether to standardise both nets' logits first (arXiv 2403.01427). Default no.
         loss_weight: factor of the result.
     """
 
-    def __init__(self, temperature: float = 4.0, loss_weight: float = 1.0):
+    def __init__(self, temperature: float = 4.0, standardise: bool = False, loss_weight: float = 1.0):
         super().__init__()
         check_temperature(temperature)
         self.temperature = temperature
+        self.standardise = standardise
         self.loss_weight = loss_weight
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target=None) -> torch.Tensor:
         """Student and teacher logits (N, C) to a scalar."""
+        if self.standardise:
+            student, teacher = standardise_logits(student), standardise_logits(teacher)
         return self.loss_weight * kd_loss(student, teacher, self.temperature)

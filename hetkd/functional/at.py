@@ -1,0 +1,34 @@
+"""Attention transfer."""
+
+import torch
+import torch.nn.functional as F
+
+from .checks import full_precision
+
+
+def at_loss(student_map: torch.Tensor, teacher_map: torch.Tensor) -> torch.Tensor:
+    r"""Attention transfer (arXiv 1612.03928; with the mean of squares as in the authors' code).
+
+    A map's attention is its mean square over the channels, flattened and divided by its norm; the loss is the
+    mean squared difference of both nets' attentions. The widths may differ, the grids may not.
+
+    Args:
+        student_map: (N, C, H, W).
+        teacher_map: (N, C', H, W). Never receives a gradient.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: the grids differ.
+    """
+    if student_map.shape[0] != teacher_map.shape[0] or student_map.shape[2:] != teacher_map.shape[2:]:
+        raise ValueError(
+            f'AT: expected maps of one batch and grid, got student {tuple(student_map.shape)} and teacher '
+            f'{tuple(teacher_map.shape)}; put a connector between them'
+        )
+
+    def attention(x):
+        return F.normalize(full_precision(x).square().mean(1).flatten(1), dim=1)
+
+    return F.mse_loss(attention(student_map), attention(teacher_map.detach()))

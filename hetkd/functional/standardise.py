@@ -1,0 +1,27 @@
+"""Logit standardisation."""
+
+import torch
+
+from .checks import full_precision
+
+
+def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
+    r"""Z-score of each sample's logits (arXiv 2403.01427).
+
+    .. math:: (z - \bar z) / (\sigma_z + 10^{-7})
+
+    Student and teacher then need not match in range or variance, only in shape. Use the result in place
+    of the logits, e.g. in :func:`kd_loss`; the temperature there is the paper's base temperature.
+
+    Args:
+        logits: (..., C), C >= 2.
+
+    Returns:
+        The same shape, in float32 for half inputs; zero for a row of equal logits.
+    """
+    logits = full_precision(logits)
+    centred = logits - logits.mean(-1, keepdim=True)
+    variance = centred.square().sum(-1, keepdim=True) / (logits.shape[-1] - 1)
+    # sqrt has no gradient at 0: a row of equal logits is left at zero.
+    spread = torch.where(variance > 0, variance, 1.0).sqrt()
+    return centred / (spread + 1e-7)

@@ -1,0 +1,34 @@
+"""Logits from each projected stage."""
+
+from typing import Sequence
+
+import torch
+from torch import nn
+
+from hetkd.registry import MODELS
+
+from .init import init_connector
+
+
+@MODELS.register_module()
+class StageHeads(nn.Module):
+    """One linear head a stage on the map's average, p_i = Linear(P -> C)(d_i) (OFA-KD, MLDR-KD).
+
+    Args:
+        num_stages: S.
+        in_channels: P.
+        num_classes: C.
+    """
+
+    def __init__(self, num_stages: int, in_channels: int, num_classes: int):
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(in_channels, num_classes) for _ in range(num_stages))
+        self.apply(init_connector)
+
+    def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Projected stages (N, P, h, w) each to (S, N, C)."""
+        return self.classify([x.mean((2, 3)) for x in maps])
+
+    def classify(self, descriptors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Averages d_i (N, P) each to (S, N, C)."""
+        return torch.stack([head(d) for head, d in zip(self.heads, descriptors, strict=True)])

@@ -1,0 +1,68 @@
+"""OFA-KD."""
+
+from typing import Optional
+
+import torch
+
+from hetkd.registry import MODELS
+
+from .base import BaseDistiller
+
+
+@MODELS.register_module()
+class OFA(BaseDistiller):
+    """One-for-All knowledge distillation (arXiv 2310.19444).
+
+    The student's stages are projected into the teacher's logit space. The loss compares the logits of each
+    stage, and the student's own, with the teacher's::
+
+        images --> teacher ---------------------------------> z_t
+           \\-----> student --> z_s  -- OFALoss(z_s, z_t, y), CE(z_s, y)
+                      \\--> stages --> StageProjector --> StageHeads --> p_i -- sum of OFALoss(p_i, z_t, y)
+
+    Args:
+        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
+        ofa: config of the loss; default ``dict(type='OFALoss', eps=1.0, temperature=1.0)``.
+        projector: config; default ``dict(type='StageProjector')``.
+        heads: config; default ``dict(type='StageHeads')``.
+        logit_weight: weight of the loss on the student's own logits.
+        stage_weight: weight of the sum of the stages' losses.
+
+    Raises:
+        ValueError: as :class:`BaseDistiller`; also if the student gives no stages.
+    """
+
+    student_needs = ('stages',)
+
+    def __init__(
+        self,
+        teacher: dict,
+        student: dict,
+        ofa: Optional[dict] = None,
+        projector: Optional[dict] = None,
+        heads: Optional[dict] = None,
+        logit_weight: float = 1.0,
+        stage_weight: float = 1.0,
+        **kwargs,
+    ):
+        super().__init__(teacher, student, **kwargs)
+        self.ofa = MODELS.build(ofa or dict(type='OFALoss'))
+        self.weights = dict(logit=logit_weight, stage=stage_weight)
+        self.projector = self.build_projector(projector or dict(type='StageProjector'))
+        self.heads = MODELS.build(
+            heads or dict(type='StageHeads'),
+            default_args=dict(
+                num_stages=len(self.projector.projections),
+                in_channels=self.projector.out_channels,
+                num_classes=self.student.num_classes,
+            ),
+        )
+
+    def distill(self, student, teacher, target):
+        """The loss on the logits and on each stage's."""
+        stages = self.heads(self.projector(student.stages))
+        losses = self.ofa(torch.cat([student.logits[None], stages]), teacher.logits, target)
+        return {
+            'loss_ofa_logit': self.weights['logit'] * losses[0],
+            'loss_ofa_stage': self.weights['stage'] * losses[1:].sum(),
+        }

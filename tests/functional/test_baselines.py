@@ -1,0 +1,166 @@
+"""The baselines: transcriptions, limits, gradients, extremes."""
+
+import statistics
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hetkd.functional import (
+    at_loss,
+    cc_loss,
+    dist_loss,
+    dkd_loss,
+    kd_loss,
+    ofa_loss,
+    rkd_loss,
+    standardise_logits,
+)
+from tests.reference import baselines
+
+F64 = torch.float64
+
+
+def logits(*shape, seed=0):
+    return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+S, T, Y = logits(5, 7), logits(5, 7, seed=1), torch.tensor([0, 6, 3, 3, 2])
+WIDE = logits(5, 11, seed=2)
+MAPS = logits(3, 4, 2, 3), logits(3, 6, 2, 3, seed=1)
+
+CASES = {
+    'dkd': (lambda: dkd_loss(S, T, Y), lambda: baselines.dkd_loops(S, T, Y, 1, 8, 4)),
+    'dkd-options': (lambda: dkd_loss(S, T, Y, 0.5, 2, 1), lambda: baselines.dkd_loops(S, T, Y, 0.5, 2, 1)),
+    'dist': (lambda: dist_loss(S, T), lambda: baselines.dist_loops(S, T, 1, 1, 1)),
+    'dist-options': (lambda: dist_loss(S, T, 2, 3, 4), lambda: baselines.dist_loops(S, T, 2, 3, 4)),
+    'ofa': (lambda: ofa_loss(S, T, Y), lambda: baselines.ofa_loops(S, T, Y, 1, 1)),
+    'ofa-options': (lambda: ofa_loss(S, T, Y, 1.5, 2), lambda: baselines.ofa_loops(S, T, Y, 1.5, 2)),
+    'rkd': (lambda: rkd_loss(S, WIDE), lambda: baselines.rkd_loops(S, WIDE, 25, 50)),
+    'rkd-distance': (lambda: rkd_loss(S, WIDE, 1, 0), lambda: baselines.rkd_loops(S, WIDE, 1, 0)),
+    'rkd-angle': (lambda: rkd_loss(S, WIDE, 0, 1), lambda: baselines.rkd_loops(S, WIDE, 0, 1)),
+    'cc': (lambda: cc_loss(S, WIDE), lambda: baselines.cc_loops(S, WIDE, 0.4, 2)),
+    'cc-options': (lambda: cc_loss(S, WIDE, 1.0, 3), lambda: baselines.cc_loops(S, WIDE, 1.0, 3)),
+    'at': (lambda: at_loss(*MAPS), lambda: baselines.at_loops(*MAPS)),
+}
+LOGIT = {
+    'dkd': lambda s, t: dkd_loss(s, t, torch.arange(len(s)) % s.shape[1]),
+    'dist': dist_loss,
+    'ofa': lambda s, t: ofa_loss(s, t, torch.arange(len(s)) % s.shape[1], 1.5),
+    'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t), 2.0),
+}
+RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss}
+ALL = LOGIT | RELATIONAL
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_value_equals_the_transcription(name):
+    ours, theirs = CASES[name]
+    assert ours().item() == pytest.approx(theirs(), rel=1e-9)
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_gradcheck(name):
+    student = logits(4, 5, seed=3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: ALL[name](s, logits(4, 5, seed=4)), (student,))
+
+
+def test_gradcheck_of_at():
+    student = MAPS[0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: at_loss(s, MAPS[1]), (student,))
+
+
+@pytest.mark.parametrize('name', [name for name in ALL if name != 'ofa'])
+def test_equal_nets_cost_nothing(name):
+    assert ALL[name](S, S).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_dkd_of_one_sample_with_the_teachers_own_weight_is_kd():
+    for n in range(len(S)):
+        s, t, y = S[n : n + 1], T[n : n + 1], Y[n : n + 1]
+        others = 1 - F.softmax(t / 4, dim=1)[0, y].item()
+        assert dkd_loss(s, t, y, 1.0, others, 4.0).item() == pytest.approx(kd_loss(s, t, 4.0).item())
+
+
+def test_ofa_at_eps_1_is_cross_entropy_with_the_teacher():
+    expected = F.cross_entropy(S, T.softmax(1))
+    assert ofa_loss(S, T, Y, 1.0).item() == pytest.approx(expected.item())
+
+
+def test_ofa_takes_several_students_at_once():
+    stages = logits(3, 5, 7, seed=5)
+    torch.testing.assert_close(
+        ofa_loss(stages, T, Y, 1.5), torch.stack([ofa_loss(x, T, Y, 1.5) for x in stages])
+    )
+
+
+def test_mixed_labels_take_the_largest_class():
+    mixed = F.one_hot(Y, 7) * 0.5 + 0.5 / 7
+    assert dkd_loss(S, T, mixed) == dkd_loss(S, T, Y)
+    assert ofa_loss(S, T, mixed, 1.5) == ofa_loss(S, T, Y, 1.5)
+
+
+def test_rkd_does_not_see_rotation_shift_and_scale():
+    rotation = torch.linalg.qr(logits(7, 7, seed=6)).Q
+    assert rkd_loss(3 * S @ rotation + 1, S).item() == pytest.approx(0, abs=1e-10)
+
+
+def test_dist_does_not_see_a_shift_of_the_logits():
+    assert dist_loss(S + 3, T).item() == pytest.approx(dist_loss(S, T).item())
+
+
+def test_standardised_logits_have_mean_0_and_deviation_1():
+    rows = standardise_logits(S).tolist()
+    assert [statistics.mean(x) for x in rows] == pytest.approx([0] * 5, abs=1e-6)
+    assert [statistics.stdev(x) for x in rows] == pytest.approx([1] * 5, abs=1e-6)
+    torch.testing.assert_close(standardise_logits(5 * S - 2), standardise_logits(S), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', ALL)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_finite_at_200_and_in_float32(name, dtype):
+    student = (200 * S.sign()).to(dtype).requires_grad_()
+    loss = ALL[name](student, (200 * T.sign()).to(dtype))
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite() and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_all_equal_inputs_are_finite(name):
+    student = torch.zeros(4, 5, requires_grad=True)
+    loss = ALL[name](student, torch.ones(4, 5))
+    loss.backward()
+    assert loss.isfinite() and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_the_teacher_gets_no_gradient(name):
+    student, teacher = S.clone().requires_grad_(), T.clone().requires_grad_()
+    ALL[name](student, teacher).backward()
+    assert teacher.grad is None
+
+
+@pytest.mark.parametrize('name', ['rkd', 'cc', 'dist'])
+def test_a_batch_of_one_is_refused_where_samples_are_compared(name):
+    with pytest.raises(ValueError, match='at least 2 samples'):
+        ALL[name](S[:1], T[:1])
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match='eps: expected a number >= 1'):
+        ofa_loss(S, T, Y, 0.5)
+    with pytest.raises(ValueError, match='logits: expected'):
+        ofa_loss(S, T[:, :3], Y)
+    with pytest.raises(ValueError, match='at least 2 classes'):
+        dkd_loss(S[:, :1], T[:, :1], Y)
+    with pytest.raises(ValueError, match='expected embeddings'):
+        rkd_loss(S, T[:3])
+    with pytest.raises(ValueError, match='maps of one batch and grid'):
+        at_loss(MAPS[0], MAPS[1][:, :, :1])
+    for loss in (
+        lambda t: dkd_loss(S, T, Y, 1, 8, t),
+        lambda t: dist_loss(S, T, 1, 1, t),
+        lambda t: ofa_loss(S, T, Y, 1, t),
+    ):
+        with pytest.raises(ValueError, match='temperature'):
+            loss(0)

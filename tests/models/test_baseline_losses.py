@@ -1,0 +1,51 @@
+"""The baselines' registered losses hand their options on."""
+
+import pytest
+import torch
+
+from hetkd import functional
+from hetkd.functional import standardise_logits
+from hetkd.models.nets import NetOutput
+from hetkd.registry import MODELS
+
+S, T, Y = torch.randn(4, 6), torch.randn(4, 6), torch.arange(4)
+
+LOGIT = [
+    (dict(type='DKDLoss'), lambda: functional.dkd_loss(S, T, Y)),
+    (dict(type='DKDLoss', alpha=2, beta=3, temperature=1), lambda: functional.dkd_loss(S, T, Y, 2, 3, 1)),
+    (dict(type='DISTLoss'), lambda: functional.dist_loss(S, T)),
+    (dict(type='DISTLoss', beta=2, gamma=3, temperature=4), lambda: functional.dist_loss(S, T, 2, 3, 4)),
+    (dict(type='OFALoss'), lambda: functional.ofa_loss(S, T, Y)),
+    (dict(type='OFALoss', eps=1.5, temperature=2), lambda: functional.ofa_loss(S, T, Y, 1.5, 2)),
+    (
+        dict(type='KDLoss', temperature=2, standardise=True),
+        lambda: functional.kd_loss(standardise_logits(S), standardise_logits(T), 2),
+    ),
+]
+FEATURE = [
+    (dict(type='RKDLoss'), lambda: functional.rkd_loss(S, T)),
+    (dict(type='RKDLoss', distance_weight=1, angle_weight=2), lambda: functional.rkd_loss(S, T, 1, 2)),
+    (dict(type='CCLoss'), lambda: functional.cc_loss(S, T)),
+    (dict(type='CCLoss', gamma=1.0, order=3), lambda: functional.cc_loss(S, T, 1.0, 3)),
+    (dict(type='ATLoss', loss_weight=1.0), lambda: 2 * functional.at_loss(MAP_S, MAP_T)),
+]
+MAP_S, MAP_T = torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)
+
+
+@pytest.mark.parametrize('config, expected', LOGIT, ids=lambda x: str(x)[:60])
+@pytest.mark.parametrize('weight', [1.0, 0.5])
+def test_logit_losses(config, expected, weight):
+    loss = MODELS.build(dict(config, loss_weight=weight))
+    torch.testing.assert_close(loss(S, T, Y), weight * expected())
+
+
+@pytest.mark.parametrize('config, expected', FEATURE, ids=lambda x: str(x)[:60])
+def test_feature_losses(config, expected):
+    student, teacher = NetOutput(S, (MAP_S,) * 2, S), NetOutput(T, (MAP_T,) * 2, T)
+    torch.testing.assert_close(MODELS.build(config)(student, teacher, Y), expected())
+
+
+@pytest.mark.parametrize('name', ['DKDLoss', 'DISTLoss', 'OFALoss', 'KDLoss'])
+def test_a_temperature_of_zero_is_refused_when_built(name):
+    with pytest.raises(ValueError, match='temperature: expected'):
+        MODELS.build(dict(type=name, temperature=0))

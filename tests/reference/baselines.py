@@ -1,0 +1,113 @@
+"""The baselines' losses transcribed with loops, from their papers' formulas."""
+
+import math
+
+from tests.reference.hcd import softmax
+
+
+def dkd_loops(student, teacher, target, alpha, beta, temperature):
+    total = 0.0
+    for z_s, z_t, y in zip(student.tolist(), teacher.tolist(), target.tolist()):
+        p_s, p_t = (softmax([x / temperature for x in z]) for z in (z_s, z_t))
+        tckd = p_t[y] * math.log(p_t[y] / p_s[y])
+        tckd += (1 - p_t[y]) * math.log((1 - p_t[y]) / (1 - p_s[y]))
+        nckd = 0.0
+        for c in range(len(p_s)):
+            if c != y:
+                hat_s, hat_t = p_s[c] / (1 - p_s[y]), p_t[c] / (1 - p_t[y])
+                nckd += hat_t * math.log(hat_t / hat_s)
+        total += alpha * tckd + beta * nckd
+    return temperature**2 * total / len(student)
+
+
+def pearson(a, b):
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    covariance = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
+    return covariance / math.sqrt(sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b))
+
+
+def dist_loops(student, teacher, beta, gamma, temperature):
+    p_s, p_t = ([softmax([x / temperature for x in z]) for z in net.tolist()] for net in (student, teacher))
+    inter = sum(1 - pearson(a, b) for a, b in zip(p_s, p_t)) / len(p_s)
+    columns = list(zip(zip(*p_s), zip(*p_t)))
+    intra = sum(1 - pearson(a, b) for a, b in columns) / len(columns)
+    return temperature**2 * (beta * inter + gamma * intra)
+
+
+def ofa_loops(student, teacher, target, eps, temperature):
+    total = 0.0
+    for z_s, z_t, y in zip(student.tolist(), teacher.tolist(), target.tolist()):
+        p_s, p_t = (softmax([x / temperature for x in z]) for z in (z_s, z_t))
+        for c, (s, t) in enumerate(zip(p_s, p_t)):
+            one = 1.0 if c == y else 0.0
+            total -= ((t + one) ** eps - one) * math.log(s)
+    return total / len(student)
+
+
+def huber(x):
+    return 0.5 * x * x if abs(x) < 1 else abs(x) - 0.5
+
+
+def distances(rows):
+    table = [[math.dist(a, b) for b in rows] for a in rows]
+    positive = [x for line in table for x in line if x > 0]
+    mean = sum(positive) / len(positive)
+    return [[x / mean for x in line] for line in table]
+
+
+def cosine_at(i, j, k, rows):
+    a = [x - y for x, y in zip(rows[j], rows[i])]
+    b = [x - y for x, y in zip(rows[k], rows[i])]
+    norm = math.hypot(*a) * math.hypot(*b)
+    return sum(x * y for x, y in zip(a, b)) / norm if norm else 0.0
+
+
+def rkd_loops(student, teacher, distance_weight, angle_weight):
+    rows = student.tolist(), teacher.tolist()
+    n = len(student)
+    d_s, d_t = map(distances, rows)
+    distance = sum(huber(d_s[i][j] - d_t[i][j]) for i in range(n) for j in range(n)) / n**2
+    angle = sum(
+        huber(cosine_at(i, j, k, rows[0]) - cosine_at(i, j, k, rows[1]))
+        for i in range(n)
+        for j in range(n)
+        for k in range(n)
+    )
+    return distance_weight * distance + angle_weight * angle / n**3
+
+
+def cc_loops(student, teacher, gamma, order):
+    def kernel(a, b):
+        cosine = sum(x * y for x, y in zip(a, b)) / (math.hypot(*a) * math.hypot(*b))
+        return sum(
+            math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) * cosine**p for p in range(order + 1)
+        )
+
+    rows = student.tolist(), teacher.tolist()
+    n = len(student)
+    return (
+        sum(
+            (kernel(rows[0][i], rows[0][j]) - kernel(rows[1][i], rows[1][j])) ** 2
+            for i in range(n)
+            for j in range(n)
+        )
+        / n**2
+    )
+
+
+def at_loops(student, teacher):
+    def attention(image):
+        channels = len(image)
+        flat = [
+            sum(image[c][h][w] ** 2 for c in range(channels)) / channels
+            for h in range(len(image[0]))
+            for w in range(len(image[0][0]))
+        ]
+        return [x / math.hypot(*flat) for x in flat]
+
+    squares = [
+        (a - b) ** 2
+        for s, t in zip(student.tolist(), teacher.tolist())
+        for a, b in zip(attention(s), attention(t))
+    ]
+    return sum(squares) / len(squares)
