@@ -139,6 +139,11 @@ def test_its_input_is_renormalised():
         torch.testing.assert_close(teacher(as_data).logits, teacher.net(as_own).logits)
 
 
+def test_a_mean_without_a_std_is_refused():
+    with pytest.raises(ValueError, match='expected mean and std together'):
+        FrozenTeacher(micro_net('cnn', checkpoint='random', mean=[0.0] * 3))
+
+
 def test_the_distiller_tells_it_the_datas_normalisation():
     model = distiller(data_preprocessor=dict(mean=[10.0] * 3, std=[2.0] * 3))
     assert model.teacher._affine is None, 'the net declares nothing, so it takes what the data gives'

@@ -17,7 +17,7 @@ class ClassCheckHook(Hook):
     def before_train(self, runner) -> None:
         """Check once."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        classes = runner.train_dataloader.dataset.metainfo.get('classes')
+        classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
         student = getattr(model, 'student', None)
         if classes is None or student is None:
             return

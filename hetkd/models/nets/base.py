@@ -39,7 +39,10 @@ class Net(nn.Module, ABC):
         has_weights: whether it came with pretrained weights.
         checkpoint: path or URL of a weight file, loaded strictly and with ``weights_only=True``;
             ``'random'`` says that random weights are meant (tests, benchmarks).
-        input_spec: the images the net was made for.
+        mean, std, input_size: the images the net was made for; see :class:`InputSpec`.
+
+    Raises:
+        ValueError: the file does not fit, or only one of mean and std is given.
 
     Attributes:
         classes: the class names that its checkpoint was trained on, if the file records them.
@@ -52,12 +55,16 @@ class Net(nn.Module, ABC):
         num_classes: int,
         has_weights: bool = False,
         checkpoint: Optional[str] = None,
-        input_spec: InputSpec = InputSpec(),
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+        input_size: Optional[tuple[int, int]] = None,
     ):
         super().__init__()
         self.model = model
         self.num_classes = num_classes
-        self.input_spec = input_spec
+        if (mean is None) != (std is None):
+            raise ValueError(f'input: expected mean and std together, got mean={mean} and std={std}')
+        self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), input_size)
         self.classes: Optional[Sequence[str]] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights

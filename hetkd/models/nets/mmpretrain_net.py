@@ -15,7 +15,7 @@ from hetkd.registry import MODELS
 
 from .base import Net, to_size, unknown_model
 from .checkpoint import read_weights
-from .contract import InputSpec, NetOutput, select_stages
+from .contract import NetOutput, select_stages
 from .mmpretrain_stages import stage_reader
 
 
@@ -74,11 +74,9 @@ class MMPretrainNet(Net):
             num_classes,
             has_weights=pretrained,
             checkpoint=checkpoint,
-            input_spec=InputSpec(
-                tuple(mean) if mean else None,
-                tuple(std) if std else None,
-                size or to_size(getattr(net.backbone, 'img_size', None)),
-            ),
+            mean=mean,
+            std=std,
+            input_size=size or to_size(getattr(net.backbone, 'img_size', None)),
         )
         self._given_indices = stage_indices
         self.config = cfg

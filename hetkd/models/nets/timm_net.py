@@ -9,7 +9,7 @@ import torch
 from hetkd.registry import MODELS
 
 from .base import Net, to_size, unknown_model
-from .contract import InputSpec, NetOutput, select_stages
+from .contract import NetOutput, select_stages
 
 
 @MODELS.register_module()
@@ -67,11 +67,9 @@ class TimmNet(Net):
             num_classes,
             has_weights=pretrained,
             checkpoint=checkpoint,
-            input_spec=InputSpec(
-                tuple(mean) if mean else None,
-                tuple(std) if std else None,
-                size,
-            ),
+            mean=mean,
+            std=std,
+            input_size=size,
         )
         self._given_indices = stage_indices
         self._name = model
