@@ -60,9 +60,9 @@ def train(config, work_dir, seed, threads, options=(), epochs=None):
 def summary(name, runs):
     """One row of the table."""
     last = [run['last'] for run in runs]
-    spread = statistics.stdev(last) if len(last) > 1 else 0.0
+    spread = f'± {statistics.stdev(last):.2f}' if len(last) > 1 else ''
     return (
-        f'{name:<22}{statistics.mean(last):>8.2f} ± {spread:<6.2f}'
+        f'{name:<22}{statistics.mean(last):>8.2f} {spread:<8}'
         f'{statistics.mean(run["best"] for run in runs):>8.2f}'
         f'{statistics.mean(run["seconds"] for run in runs):>9.0f} s{len(runs):>7}'
     )
