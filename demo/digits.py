@@ -99,52 +99,64 @@ def draw(results, teacher, out):
     plt.close('all')
 
 
+def train_teacher(out, cores, epochs):
+    """Train and export the teacher; returns its result and its weight file."""
+    result = train(TEACHER, out / 'teacher', 0, cores, epochs=epochs)
+    weights = out / 'teacher.pth'
+    export(TEACHER, out / 'teacher', weights, cores)
+    return result, weights
+
+
+def train_students(out, cores, weights, seeds, epochs):
+    """Every method with every seed, as many runs at a time as there are cores; yields as they end."""
+
+    def run(job):
+        name, seed = job
+        options = [] if name == 'labels only' else [f'model.teacher.checkpoint={weights}']
+        # One thread a run: these nets are too small to share one.
+        return job, train(METHODS[name], student_dir(out, name, seed), seed, 1, options, epochs)
+
+    jobs = [(name, seed) for seed in range(seeds) for name in METHODS]
+    with ThreadPoolExecutor(max(1, cores)) as pool:
+        yield from pool.map(run, jobs)
+
+
+def student_dir(out, name, seed):
+    return out / name.replace(' ', '-').lower() / f'seed{seed}'
+
+
+def export(config, work_dir, weights, threads):
+    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+    tool('model_converters/export_student.py', config, checkpoint, weights, threads=threads)
+
+
 def main():
     args = parse_args()
     out = Path(args.work_dir).resolve()
     out.mkdir(parents=True, exist_ok=True)
     begin = time.time()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    ready = {name: config for name, config in METHODS.items() if (ROOT / config).exists()}
-    total = 1 + len(ready) * args.seeds
-    print(f'{total} trainings on {cores} cores; all files go to {out}', flush=True)
+    students = len(METHODS) * args.seeds
+    print(f'{1 + students} trainings on {cores} cores; all files go to {out}', flush=True)
 
-    teacher = train(TEACHER, out / 'teacher', 0, cores, epochs=args.epochs)
-    weights = out / 'teacher.pth'
-    checkpoint = (out / 'teacher' / 'last_checkpoint').read_text().strip()
-    tool('model_converters/export_student.py', TEACHER, checkpoint, weights, threads=cores)
-    print(f'[1/{total}] teacher: {teacher["last"]:.2f} % in {teacher["seconds"]:.0f} s', flush=True)
-
-    def run(job):
-        name, seed = job
-        options = [] if name == 'labels only' else [f'model.teacher.checkpoint={weights}']
-        work_dir = out / name.replace(' ', '-').lower() / f'seed{seed}'
-        return job, train(ready[name], work_dir, seed, 1, options, args.epochs)
-
-    jobs = [(name, seed) for seed in range(args.seeds) for name in ready]
-    results = {name: [] for name in ready}
+    teacher, weights = train_teacher(out, cores, args.epochs)
+    print(f'teacher: {teacher["last"]:.2f} % in {teacher["seconds"]:.0f} s', flush=True)
+    results = {name: [] for name in METHODS}
     start = time.time()
-    # One thread a run and as many runs as cores: these nets are too small to share one.
-    with ThreadPoolExecutor(max(1, cores)) as pool:
-        for count, ((name, seed), result) in enumerate(pool.map(run, jobs), start=1):
-            results[name].append(result)
-            left = (time.time() - start) / count * (len(jobs) - count)
-            print(
-                f'[{count + 1}/{total}] {name}, seed {seed}: {result["last"]:.2f} % in '
-                f'{result["seconds"]:.0f} s; about {left:.0f} s left',
-                flush=True,
-            )
+    runs = train_students(out, cores, weights, args.seeds, args.epochs)
+    for count, ((name, seed), result) in enumerate(runs, start=1):
+        results[name].append(result)
+        left = (time.time() - start) / count * (students - count)
+        line = (
+            f'[{count}/{students}] {name}, seed {seed}: {result["last"]:.2f} % in {result["seconds"]:.0f} s'
+        )
+        print(f'{line}; about {left:.0f} s left', flush=True)
 
-    student_config = ready.get('MLDR-KD', next(iter(ready.values())))
-    checkpoint = (out / 'mldr-kd' / 'seed0' / 'last_checkpoint').read_text().strip()
-    tool('model_converters/export_student.py', student_config, checkpoint, out / 'student.pth', threads=cores)
+    export(METHODS['MLDR-KD'], student_dir(out, 'MLDR-KD', 0), out / 'student.pth', cores)
     draw(results, teacher, out)
     table = [f'{"":<22}{"last top-1":>15} {"best":>9}{"time":>11}{"seeds":>7}']
     table += [summary('teacher (ViT)', [teacher])]
-    table += [
-        summary(f'student, {name}', results[name]) if name in results else f'student, {name:<13} planned'
-        for name in METHODS
-    ]
+    table += [summary(f'student, {name}', runs) for name, runs in results.items()]
     (out / 'table.txt').write_text('\n'.join(table) + '\n')
     print('\n' + '\n'.join(table))
     print(f'\npictures: {out / "accuracy.png"}, {out / "curves.png"}')
