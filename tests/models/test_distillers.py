@@ -191,6 +191,33 @@ def test_losses_are_float32_under_autocast(batch):
     assert all(x.isfinite() for x in losses.values())
 
 
+SEVERAL = {name: config for name, config in ALGORITHMS.items() if name not in ('hcd', 'at', 'fitnet')}
+
+
+@pytest.mark.parametrize('algorithm', SEVERAL)
+def test_several_teachers_give_the_weighted_sum_of_each_ones_losses(algorithm, batch):
+    nets = [micro_net(x, checkpoint='random', weight=w) for x, w in (('vit', 0.3), ('swin', 2.0))]
+    both = MODELS.build(dict(SEVERAL[algorithm], teacher=nets, student=micro_net('cnn'))).eval()
+    together = both.loss(*batch)
+    teachers, alone = both.teachers, []
+    for teacher in teachers:
+        both.teachers = [teacher]
+        alone.append(both.loss(*batch))
+    assert together.keys() == alone[0].keys()
+    torch.testing.assert_close(together['loss_ce'], alone[0]['loss_ce'])
+    for key in together.keys() - {'loss_ce'}:
+        torch.testing.assert_close(together[key], alone[0][key] + alone[1][key])
+    if algorithm == 'mldrkd':
+        assert both.projector.out_channels == 64, 'the widest embedding of all teachers'
+
+
+@pytest.mark.parametrize('algorithm', ['hcd', 'at', 'fitnet'])
+def test_methods_with_connectors_for_one_teacher_refuse_several(algorithm):
+    nets = [micro_net(x, checkpoint='random') for x in ('vit', 'swin')]
+    with pytest.raises(ValueError, match='expected one teacher.*got 2'):
+        MODELS.build(dict(ALGORITHMS[algorithm], teacher=nets, student=micro_net('cnn')))
+
+
 def test_modes_give_logits_samples_and_losses(batch):
     model = build('kd').eval()
     inputs, samples = batch

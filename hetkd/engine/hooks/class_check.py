@@ -27,16 +27,21 @@ class ClassCheckHook(Hook):
                 f'{type(runner.train_dataloader.dataset).__name__}; set num_classes={len(classes)} in '
                 f'teacher and student, or choose another data set'
             )
-        teacher = getattr(model, 'teacher', None)
-        recorded = teacher.net.classes if teacher is not None else None
-        if recorded is not None and list(recorded) != list(classes):
-            first = next((i for i, (a, b) in enumerate(zip(recorded, classes)) if a != b), None)
-            detail = (
-                f'{len(recorded)} classes'
-                if first is None
-                else f'class {first} is {recorded[first]!r}, the data has {classes[first]!r}'
-            )
-            raise ValueError(
-                f'teacher: expected a net trained on the classes of the data in their order, got another '
-                f'({detail}); use a teacher trained on this data set'
-            )
+        for teacher in getattr(model, 'teachers', ()):
+            if teacher.net.classes is not None:
+                _check_order(teacher.net.classes, classes)
+
+
+def _check_order(recorded, classes) -> None:
+    if list(recorded) == list(classes):
+        return
+    first = next((i for i, (a, b) in enumerate(zip(recorded, classes)) if a != b), None)
+    detail = (
+        f'{len(recorded)} classes'
+        if first is None
+        else f'class {first} is {recorded[first]!r}, the data has {classes[first]!r}'
+    )
+    raise ValueError(
+        f'teacher: expected a net trained on the classes of the data in their order, got another '
+        f'({detail}); use a teacher trained on this data set'
+    )

@@ -13,14 +13,16 @@ from .teacher import FrozenTeacher
 
 
 class BaseDistiller(NetClassifier):
-    """A frozen teacher, a student and the label loss; a subclass adds the distillation losses.
+    """Frozen teachers, a student and the label loss; a subclass adds the distillation losses.
 
     A subclass names what it reads of each net in ``teacher_needs`` and ``student_needs`` (of ``'stages'``,
-    ``'embedding'``; logits always come) and implements :meth:`distill`. Its train-only modules are plain
-    children: they are trained, saved and resumed, and are no part of an exported student.
+    ``'embedding'``; logits always come) and implements :meth:`distill`, and :meth:`connect` where the
+    student goes through connectors. Its train-only modules are plain children: they are trained, saved and
+    resumed, and are no part of an exported student.
 
     Args:
-        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`.
+        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or a list of them,
+            each with a ``weight``: the distillation losses are the weighted sum over the teachers.
         student: config of the student net.
         label_loss, data_preprocessor, train_cfg: see :class:`NetClassifier`.
         ce_weight: weight of the label loss.
@@ -42,47 +44,71 @@ class BaseDistiller(NetClassifier):
         ce_weight: float = 1.0,
     ):
         super().__init__(student, label_loss, data_preprocessor, train_cfg)
-        preprocessor = self.data_preprocessor
-        self.teacher = FrozenTeacher(
-            teacher, *(_flat(getattr(preprocessor, name, None)) for name in ('mean', 'std'))
-        )
         self.ce_weight = ce_weight
-        if self.teacher.num_classes != self.student.num_classes:
+        data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
+        configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
+        self.teachers = [FrozenTeacher(config, *data) for config in configs]
+        for one in self.teachers:
+            if one.num_classes != self.student.num_classes:
+                raise ValueError(
+                    f'teacher: expected {self.student.num_classes} classes as the student has, got '
+                    f'{one.num_classes}; use a teacher trained on this data set, and set num_classes of '
+                    f'both nets to its number of classes'
+                )
+
+    @property
+    def teacher(self) -> FrozenTeacher:
+        """The only teacher.
+
+        Raises:
+            ValueError: there are several, and the method's connectors fit one.
+        """
+        if len(self.teachers) != 1:
             raise ValueError(
-                f'teacher: expected {self.student.num_classes} classes as the student has, got '
-                f'{self.teacher.num_classes}; use a teacher trained on this data set, and set num_classes of '
-                f'both nets to its number of classes'
+                f'{type(self).__name__}: expected one teacher, since its connectors are made for one, got '
+                f'{len(self.teachers)}; use a method on logits or embeddings, MLDRKD or OFA for several'
             )
+        return self.teachers[0]
 
     def loss(self, inputs, data_samples) -> dict[str, torch.Tensor]:
-        """``loss_ce`` and the distillation losses of one batch."""
+        """``loss_ce`` and the distillation losses of one batch, summed over the teachers."""
         target = target_of(data_samples)
-        teacher = self.teacher(inputs, **dict.fromkeys(self.teacher_needs, True))
         student = self.student(inputs, **dict.fromkeys(self.student_needs, True))
         losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
-        return losses | self.distill(student, teacher, target)
+        connected = self.connect(student)
+        for teacher in self.teachers:
+            output = teacher(inputs, **dict.fromkeys(self.teacher_needs, True))
+            for key, value in self.distill(connected, output, target).items():
+                losses[key] = losses.get(key, 0) + teacher.weight * value
+        return losses
+
+    def connect(self, student: NetOutput):
+        """What the losses see of the student, computed once a step whatever the number of teachers."""
+        return student
 
     @abstractmethod
-    def distill(
-        self, student: NetOutput, teacher: NetOutput, target: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """The distillation losses; every key starts with ``loss_``, which mmengine sums."""
+    def distill(self, student, teacher: NetOutput, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The losses against one teacher; ``student`` is what :meth:`connect` gave.
+
+        Every key starts with ``loss_``, which mmengine sums.
+        """
 
     def build_projector(self, config: dict) -> torch.nn.Module:
-        """A projector for the student; P is the larger of its last stage and the teacher's embedding."""
+        """A projector for the student; P is the largest of its last stage and the teachers' embeddings."""
         stages = self.student.feature_specs.stages
         return MODELS.build(
             config,
             default_args=dict(
                 channels=[x.channels for x in stages],
                 strides=[x.stride for x in stages],
-                out_channels=max(stages[-1].channels, self.teacher.feature_specs.embedding),
+                out_channels=max(stages[-1].channels, *(x.feature_specs.embedding for x in self.teachers)),
             ),
         )
 
     def _apply(self, fn, recurse: bool = True):
         super()._apply(fn, recurse)
-        self.teacher.apply_(fn)
+        for teacher in self.teachers:
+            teacher.apply_(fn)
         return self
 
 

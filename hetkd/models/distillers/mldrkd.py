@@ -63,12 +63,15 @@ class MLDRKD(BaseDistiller):
             ),
         )
 
+    def connect(self, student):
+        """Own, fused and stage logits, stacked (2 + S, N, C)."""
+        fusion = self.fusion(self.projector(student.stages))
+        return torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits])
+
     def distill(self, student, teacher, target):
         """DFRA on the logits, on each stage and on the fused logits."""
-        fusion = self.fusion(self.projector(student.stages))
         # One call for all comparisons: the teacher's relations are computed once.
-        students = torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits])
-        losses = self.dfra(students, teacher.logits, target)
+        losses = self.dfra(student, teacher.logits, target)
         return {
             'loss_dfra_logit': self.weights['logit'] * losses[0],
             'loss_dfra_fused': self.weights['fused'] * losses[1],

@@ -58,10 +58,13 @@ class OFA(BaseDistiller):
             ),
         )
 
+    def connect(self, student):
+        """Own and stage logits, stacked (1 + S, N, C)."""
+        return torch.cat([student.logits[None], self.heads(self.projector(student.stages))])
+
     def distill(self, student, teacher, target):
         """The loss on the logits and on each stage's."""
-        stages = self.heads(self.projector(student.stages))
-        losses = self.ofa(torch.cat([student.logits[None], stages]), teacher.logits, target)
+        losses = self.ofa(student, teacher.logits, target)
         return {
             'loss_ofa_logit': self.weights['logit'] * losses[0],
             'loss_ofa_stage': self.weights['stage'] * losses[1:].sum(),

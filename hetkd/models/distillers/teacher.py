@@ -18,7 +18,8 @@ class FrozenTeacher:
     checkpoint, never re-initialised, and stays in eval mode. Copies of the distiller (EMA) share it.
 
     Args:
-        config: the net's config, e.g. ``dict(type='TimmNet', ...)``; it must name its weights.
+        config: the net's config, e.g. ``dict(type='TimmNet', ...)``; it must name its weights. An extra key
+            ``weight`` (default 1) weighs the distillation losses of this teacher among several.
         data_mean, data_std: normalisation of the incoming images (per channel, 0-255 scale). The teacher's
             input is re-normalised to the net's own mean and std, where it declares them.
 
@@ -32,6 +33,8 @@ class FrozenTeacher:
         data_mean: Optional[Sequence[float]] = None,
         data_std: Optional[Sequence[float]] = None,
     ):
+        config = dict(config)
+        self.weight = config.pop('weight', 1.0)
         self.net = MODELS.build(config)
         if not self.net.has_weights:
             raise ValueError(
