@@ -34,7 +34,7 @@ def parse_args(argv=None):
 
 
 def merge_args(cfg, args):
-    cfg.model = student_config(with_preprocessor(cfg))
+    cfg.model = student_config(cfg)
     # Training is not built, so neither its data nor its hooks are needed.
     cfg.train_cfg = cfg.train_dataloader = cfg.optim_wrapper = None
     cfg.param_scheduler = None
@@ -54,13 +54,6 @@ def merge_args(cfg, args):
         add_tta(cfg)
     merge_common(cfg, args, {'test_dataloader': {}})
     return cfg
-
-
-def with_preprocessor(cfg) -> ConfigDict:
-    model = cfg.model.copy()
-    if cfg.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return model
 
 
 def add_tta(cfg):

@@ -15,23 +15,26 @@ from hetkd.registry import MODELS
 STUDENT_OPTIONS = ('student', 'label_loss', 'data_preprocessor', 'train_cfg')
 
 
-def student_config(model: ConfigDict) -> ConfigDict:
-    """The config of a distiller's student as a plain classifier: no teacher, no connectors.
+def student_config(cfg: Config) -> ConfigDict:
+    """The model config of a run's student as a plain classifier: no teacher, no connectors.
 
     Its weights are to come from elsewhere, so the student's own ``pretrained`` and ``checkpoint`` go.
 
     Raises:
         ValueError: the model has no student.
     """
+    model = cfg.model
     if 'student' not in model:
         raise ValueError(
             f'model: expected a model with a student (a distiller or NetClassifier), got {model.get("type")}'
         )
     kept = {key: model[key] for key in STUDENT_OPTIONS if model.get(key) is not None}
-    cfg = Config(dict(model=dict(type='NetClassifier', **kept))).model
-    cfg.student.pop('pretrained', None)
-    cfg.student.checkpoint = RANDOM
-    return cfg
+    if cfg.get('data_preprocessor') is not None:
+        kept.setdefault('data_preprocessor', cfg.data_preprocessor)
+    classifier = Config(dict(model=dict(type='NetClassifier', **kept))).model
+    classifier.student.pop('pretrained', None)
+    classifier.student.checkpoint = RANDOM
+    return classifier
 
 
 def read_student(path: str) -> Weights:
@@ -63,10 +66,8 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     Returns:
         The path of the written config, or ``''`` for a timm net.
     """
-    model = cfg.model.copy()
-    if cfg.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    classifier = MODELS.build(student_config(model))
+    model = student_config(cfg)
+    classifier = MODELS.build(model)
     weights = load_student(classifier, checkpoint)
     student = classifier.student
     state = {key: value.clone() for key, value in student.model.state_dict().items()}

@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import subprocess
 from typing import Optional
 
 import numpy as np
@@ -99,12 +100,8 @@ def _start_gloo(launcher: str) -> None:
         env.setdefault('MASTER_PORT', '29500')
         env['LOCAL_RANK'] = env['SLURM_LOCALID']
         if 'MASTER_ADDR' not in env:
-            hosts = env['SLURM_NODELIST']
-            import subprocess
-
-            env['MASTER_ADDR'] = subprocess.check_output(
-                ['scontrol', 'show', 'hostname', hosts], text=True
-            ).split()[0]
+            command = ['scontrol', 'show', 'hostname', env['SLURM_NODELIST']]
+            env['MASTER_ADDR'] = subprocess.check_output(command, text=True).split()[0]
     elif launcher != 'pytorch':
         raise ValueError(
             f'launcher: expected pytorch or slurm on a machine without GPUs, got {launcher!r}; use '

@@ -5,9 +5,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .checks import check_embeddings, full_precision
+from .checks import check_embeddings, full_precision, without_autocast
 
 
+@without_autocast
 def cc_loss(
     student_embedding: torch.Tensor, teacher_embedding: torch.Tensor, gamma: float = 0.4, order: int = 2
 ) -> torch.Tensor:

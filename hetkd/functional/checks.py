@@ -1,6 +1,7 @@
 """Checks that the equations share."""
 
 import math
+from functools import wraps
 
 import torch
 
@@ -45,3 +46,14 @@ def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) ->
             f'{name}: expected at least 2 samples in a batch (relations are between samples), got '
             f'{student.shape[0]}; set drop_last=True in the train_dataloader or a larger batch_size'
         )
+
+
+def without_autocast(function):
+    """Keep a loss with matrix products in float32 where autocast would run them in a half type."""
+
+    @wraps(function)
+    def run(first: torch.Tensor, *args, **kwargs):
+        with torch.autocast(first.device.type, enabled=False):
+            return function(first, *args, **kwargs)
+
+    return run

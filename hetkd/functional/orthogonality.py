@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import full_precision, target_class
+from .checks import full_precision, target_class, without_autocast
 
 
 def check_threshold(threshold: float) -> None:
@@ -12,6 +12,7 @@ def check_threshold(threshold: float) -> None:
         raise ValueError(f'threshold: expected a cosine in [-1, 1], got {threshold!r}; the default is 0.5')
 
 
+@without_autocast
 def orthogonality_loss(
     sub_logits: torch.Tensor, target: torch.Tensor, threshold: float = 0.5
 ) -> torch.Tensor:

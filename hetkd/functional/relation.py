@@ -4,11 +4,14 @@ from typing import NamedTuple, Optional
 
 import torch
 
+from .checks import without_autocast
+
 # Entries of one chunk's (K, b, D, D) relations: 8 MiB on a CPU, 128 MiB on a GPU, in float32.
 _CHUNK = {'cpu': 2**21}
 _CHUNK_GPU = 2**25
 
 
+@without_autocast
 def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> torch.Tensor:
     r"""Mean KL(teacher column || student column) of the relations :math:`R[b] = s\,x_b x_b^\top`.
 
@@ -38,9 +41,8 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
     Raises:
         RuntimeError: a second derivative is asked for (backward with ``create_graph=True``).
     """
-    with torch.autocast(student.device.type, enabled=False):
-        want_grad = student.requires_grad and torch.is_grad_enabled()
-        return _RelationKL.apply(student, teacher.detach().to(student.dtype), scale, want_grad)
+    want_grad = student.requires_grad and torch.is_grad_enabled()
+    return _RelationKL.apply(student, teacher.detach().to(student.dtype), scale, want_grad)
 
 
 class _RelationKL(torch.autograd.Function):

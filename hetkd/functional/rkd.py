@@ -3,9 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import check_embeddings, full_precision
+from .checks import check_embeddings, full_precision, without_autocast
 
 
+@without_autocast
 def rkd_loss(
     student_embedding: torch.Tensor,
     teacher_embedding: torch.Tensor,

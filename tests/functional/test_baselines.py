@@ -126,6 +126,15 @@ def test_finite_at_200_and_in_float32(name, dtype):
 
 
 @pytest.mark.parametrize('name', ALL)
+def test_autocast_changes_nothing(name):
+    student, teacher = S.float(), T.float()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = ALL[name](student, teacher)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, ALL[name](student, teacher))
+
+
+@pytest.mark.parametrize('name', ALL)
 def test_all_equal_inputs_are_finite(name):
     student = torch.zeros(4, 5, requires_grad=True)
     loss = ALL[name](student, torch.ones(4, 5))

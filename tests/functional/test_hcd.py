@@ -102,6 +102,16 @@ def test_finite_at_200_and_in_float32(dtype):
     assert total.dtype == torch.float32 and total.isfinite() and s.grad.isfinite().all()
 
 
+def test_autocast_changes_nothing():
+    s, z = S.float(), Z.float()
+    losses = (lambda: orthogonality_loss(s, Y), lambda: sublogit_kl(s, z), lambda: sublogit_ce(s, Y))
+    for loss in losses:
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            cast = loss()
+        assert cast.dtype == torch.float32
+        torch.testing.assert_close(cast, loss())
+
+
 def test_all_equal_logits_are_finite():
     s = torch.zeros(3, 2, 4, requires_grad=True)
     orthogonality_loss(s, Y, -0.5).backward()

@@ -155,12 +155,20 @@ def test_feature_distiller_takes_logit_losses_and_a_matcher(batch):
     assert {'loss_hint', 'loss_kd'} < model.loss(*batch).keys()
 
 
+def test_stages_match_at_any_image_size():
+    """A CNN teacher without a size of its own takes the data's, which the probe did not see."""
+    teacher = dict(type='TimmNet', model='resnet10t', num_classes=10, checkpoint='random')
+    model = MODELS.build(dict(ALGORITHMS['fitnet'], teacher=teacher, student=micro_net('cnn')))
+    losses = model.loss(torch.randn(2, 3, 48, 48), [DataSample().set_gt_label(i) for i in (0, 1)])
+    assert losses['loss_hint'].isfinite()
+
+
 def test_feature_distiller_matches_the_stages_it_is_told(batch):
     model = build('fitnet', stages=(-1,)).train()
     assert len(model.matcher.convs) == 1
     loss = model.loss(*batch)['loss_hint']
     student, teacher = model.student(batch[0], stages=True), model.teacher(batch[0], stages=True)
-    (matched,) = model.matcher(student.stages[-1:])
+    (matched,) = model.matcher(student.stages[-1:], teacher.stages[-1:])
     torch.testing.assert_close(loss, F.mse_loss(matched, teacher.stages[-1]))
     with pytest.raises(ValueError, match='stages: expected indices of 4 stage pairs'):
         build('fitnet', stages=(4,))

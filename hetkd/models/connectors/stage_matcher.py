@@ -20,32 +20,27 @@ class StageMatcher(nn.Module):
     Args:
         student_channels: of each student stage.
         teacher_channels: of the teacher stage that it is matched with.
-        teacher_sizes: (h, w) of the same.
 
     Raises:
         ValueError: the lists differ in length.
     """
 
-    def __init__(
-        self,
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-        teacher_sizes: Sequence[tuple[int, int]],
-    ):
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]):
         super().__init__()
-        if not len(student_channels) == len(teacher_channels) == len(teacher_sizes):
+        if len(student_channels) != len(teacher_channels):
             raise ValueError(
                 f'StageMatcher: expected as many student as teacher stages, got {len(student_channels)} '
-                f'and {len(teacher_channels)} (with {len(teacher_sizes)} sizes); pair them first'
+                f'and {len(teacher_channels)}; pair them first'
             )
-        self.sizes = [tuple(size) for size in teacher_sizes]
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(student_channels, teacher_channels))
         self.apply(init_connector)
 
-    def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """The student's stages, each in the shape of its teacher stage."""
-        matched = zip(self.convs, stages, self.sizes, strict=True)
-        return tuple(_to_grid(conv(x), size) for conv, x, size in matched)
+    def forward(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, ...]:
+        """The student's stages (N, C_i, H_i, W_i), each in the shape of its teacher stage."""
+        pairs = zip(self.convs, student, teacher, strict=True)
+        return tuple(_to_grid(conv(x), tuple(y.shape[2:])) for conv, x, y in pairs)
 
 
 def _to_grid(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -47,7 +47,6 @@ class FeatureDistiller(BaseDistiller):
                 default_args=dict(
                     student_channels=[x.channels for x in mine],
                     teacher_channels=[x.channels for x in theirs],
-                    teacher_sizes=[x.size for x in theirs],
                 ),
             )
 
@@ -70,7 +69,7 @@ class FeatureDistiller(BaseDistiller):
         }
         if self.matcher is not None:
             mine, theirs = self._pair(student.stages, teacher.stages)
-            student = student._replace(stages=self.matcher(mine))
+            student = student._replace(stages=self.matcher(mine, theirs))
             teacher = teacher._replace(stages=theirs)
         for key, loss in self.losses.items():
             losses[key] = loss(student, teacher, target)

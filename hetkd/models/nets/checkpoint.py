@@ -100,7 +100,7 @@ def read_weights(path: str) -> Weights:
 
 
 def load_strict(model: nn.Module, state_dict: dict, source: str, num_classes: int) -> None:
-    """Load weights, all of them or none.
+    """Load weights strictly.
 
     Raises:
         ValueError: the file's head has another number of classes, or keys or shapes do not fit; lists
