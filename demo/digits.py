@@ -5,6 +5,7 @@ downloaded. The student sees five labelled images of each digit, the teacher was
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -34,22 +35,22 @@ def parse_args():
     return parser.parse_args()
 
 
-def tool(name, *args, threads):
-    """Run one of tools/; its output is shown only if it fails."""
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': str(threads)}
+def tool(name, *args):
+    """Run one of tools/ on one thread, as these nets are too small for more; shows its output if it fails."""
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f'{" ".join(command)}\nfailed:\n{(done.stdout + done.stderr)[-4000:]}')
 
 
-def train(config, work_dir, seed, threads, options=(), epochs=None):
+def train(config, work_dir, seed, options=(), epochs=None):
     """One run; returns its accuracy by epoch and its wall time."""
     options = [f'randomness.seed={seed}', *options]
     if epochs:
         options += [f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={max(1, epochs // 2)}']
     start = time.time()
-    tool('train.py', config, '--work-dir', work_dir, '--cfg-options', *options, threads=threads)
+    tool('train.py', config, '--work-dir', work_dir, '--cfg-options', *options)
     seconds = time.time() - start
     (newest,) = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))[-1:]
     lines = [json.loads(line) for line in newest.read_text().splitlines()]
@@ -99,35 +100,40 @@ def draw(results, teacher, out):
     plt.close('all')
 
 
-def train_teacher(out, cores, epochs):
-    """Train and export the teacher; returns its result and its weight file."""
-    result = train(TEACHER, out / 'teacher', 0, cores, epochs=epochs)
-    weights = out / 'teacher.pth'
-    export(TEACHER, out / 'teacher', weights, cores)
-    return result, weights
+def train_teacher(out, epochs):
+    """Train and export the teacher."""
+    result = train(TEACHER, out / 'teacher', 0, epochs=epochs)
+    export(TEACHER, out / 'teacher', out / 'teacher.pth')
+    return result
 
 
-def train_students(out, cores, weights, seeds, epochs):
-    """Every method with every seed, as many runs at a time as there are cores; yields as they end."""
+def train_all(out, pool, seeds, epochs):
+    """Every run as ((name, seed), result), as many at a time as the pool has workers.
 
-    def run(job):
+    The teacher comes first; students on labels alone need not wait for it.
+    """
+
+    def student(job):
         name, seed = job
-        options = [] if name == 'labels only' else [f'model.teacher.checkpoint={weights}']
-        # One thread a run: these nets are too small to share one.
-        return job, train(METHODS[name], student_dir(out, name, seed), seed, 1, options, epochs)
+        options = [] if name == 'labels only' else [f'model.teacher.checkpoint={out / "teacher.pth"}']
+        return job, train(METHODS[name], student_dir(out, name, seed), seed, options, epochs)
 
-    jobs = [(name, seed) for seed in range(seeds) for name in METHODS]
-    with ThreadPoolExecutor(max(1, cores)) as pool:
-        yield from pool.map(run, jobs)
+    teacher = pool.submit(train_teacher, out, epochs)
+    jobs = sorted(itertools.product(METHODS, range(seeds)), key=lambda job: job[0] != 'labels only')
+    early = pool.map(student, jobs[:seeds])
+    yield ('teacher', 0), teacher.result()
+    late = pool.map(student, jobs[seeds:])
+    yield from early
+    yield from late
 
 
 def student_dir(out, name, seed):
     return out / name.replace(' ', '-').lower() / f'seed{seed}'
 
 
-def export(config, work_dir, weights, threads):
+def export(config, work_dir, weights):
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    tool('model_converters/export_student.py', config, checkpoint, weights, threads=threads)
+    tool('model_converters/export_student.py', config, checkpoint, weights)
 
 
 def main():
@@ -136,23 +142,22 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     begin = time.time()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    students = len(METHODS) * args.seeds
-    print(f'{1 + students} trainings on {cores} cores; all files go to {out}', flush=True)
+    total = 1 + len(METHODS) * args.seeds
+    print(f'{total} trainings on {cores} cores; all files go to {out}', flush=True)
 
-    teacher, weights = train_teacher(out, cores, args.epochs)
-    print(f'teacher: {teacher["last"]:.2f} % in {teacher["seconds"]:.0f} s', flush=True)
-    results = {name: [] for name in METHODS}
-    start = time.time()
-    runs = train_students(out, cores, weights, args.seeds, args.epochs)
-    for count, ((name, seed), result) in enumerate(runs, start=1):
-        results[name].append(result)
-        left = (time.time() - start) / count * (students - count)
-        line = (
-            f'[{count}/{students}] {name}, seed {seed}: {result["last"]:.2f} % in {result["seconds"]:.0f} s'
-        )
-        print(f'{line}; about {left:.0f} s left', flush=True)
+    results = {name: [] for name in ('teacher', *METHODS)}
+    with ThreadPoolExecutor(max(1, cores)) as pool:
+        runs = train_all(out, pool, args.seeds, args.epochs)
+        for count, ((name, seed), result) in enumerate(runs, start=1):
+            results[name].append(result)
+            left = (time.time() - begin) / count * (total - count)
+            line = (
+                f'[{count}/{total}] {name}, seed {seed}: {result["last"]:.2f} % in {result["seconds"]:.0f} s'
+            )
+            print(f'{line}; about {left:.0f} s left', flush=True)
+    (teacher,) = results.pop('teacher')
 
-    export(METHODS['MLDR-KD'], student_dir(out, 'MLDR-KD', 0), out / 'student.pth', cores)
+    export(METHODS['MLDR-KD'], student_dir(out, 'MLDR-KD', 0), out / 'student.pth')
     draw(results, teacher, out)
     table = [f'{"":<22}{"last top-1":>15} {"best":>9}{"time":>11}{"seeds":>7}']
     table += [summary('teacher (ViT)', [teacher])]
