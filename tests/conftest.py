@@ -27,7 +27,8 @@ def batch():
     """Four normalised 32 px images and their samples with labels of ten classes."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(4, 3, 32, 32, generator=generator)
-    return inputs, [DataSample().set_gt_label(i) for i in (3, 1, 4, 1)]
+    labels = (3, 1, 4, 1)
+    return inputs, [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(y) for i, y in enumerate(labels)]
 
 
 def tool_command(name, *args, env=None):

@@ -15,6 +15,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='ClassCheckHook'),
+    dict(type='TrainingDataHook'),
     dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.
     dict(type='SyncBuffersHook'),

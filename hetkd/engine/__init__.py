@@ -1,6 +1,14 @@
 """Runner and hooks."""
 
-from .hooks import ClassCheckHook, EpochSeedHook, LossGuardHook
-from .runner import DistillRunner, own_checkpoint
+from .checkpoint_globals import own_checkpoint
+from .hooks import ClassCheckHook, EpochSeedHook, LossGuardHook, TrainingDataHook
+from .runner import DistillRunner
 
-__all__ = ['ClassCheckHook', 'DistillRunner', 'EpochSeedHook', 'LossGuardHook', 'own_checkpoint']
+__all__ = [
+    'ClassCheckHook',
+    'DistillRunner',
+    'EpochSeedHook',
+    'LossGuardHook',
+    'TrainingDataHook',
+    'own_checkpoint',
+]

@@ -5,30 +5,16 @@ import os.path as osp
 import subprocess
 from typing import Optional
 
-import numpy as np
 import torch
 from mmengine.dist import is_distributed, master_only
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from hetkd.registry import RUNNERS
 
-# What mmengine puts into its own checkpoints beside tensors: the log history.
-CHECKPOINT_GLOBALS = [
-    HistoryBuffer,
-    getattr,
-    np.ndarray,
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    np._core.multiarray._reconstruct,
-    np._core.multiarray.scalar,
-]
+from .checkpoint_globals import own_checkpoint
 
-
-def own_checkpoint():
-    """Context in which ``torch.load(weights_only=True)`` reads a checkpoint of a run of ours."""
-    return torch.serialization.safe_globals(CHECKPOINT_GLOBALS)
+# How mmpretrain and mmengine say that files are not there.
+ABSENT = ('not found', 'cannot find', "can't find", 'no such file', 'not integrated', 'download')
 
 
 @RUNNERS.register_module()
@@ -49,13 +35,18 @@ class DistillRunner(Runner):
         try:
             return Runner.build_dataloader(dataloader, *args, **kwargs)
         except (OSError, RuntimeError, AssertionError) as error:
+            if not isinstance(error, OSError) and not any(x in str(error).lower() for x in ABSENT):
+                raise
             dataset = dataloader.get('dataset', {})
-            root = osp.abspath(dataset.get('data_root') or dataset.get('data_prefix') or '.')
+            while 'dataset' in dataset:  # RepeatDataset and the like
+                dataset = dataset['dataset']
+            prefix = dataset.get('data_prefix')
+            root = dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'
             raise FileNotFoundError(
-                f'data set {dataset.get("type")}: expected its files in {root}, could not load them. Fetch '
-                f'them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that holds them: '
-                f'`--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, test_dataloader). '
-                f'Reason: {error}'
+                f'data set {dataset.get("type")}: expected its files in {osp.abspath(root)}, could not load '
+                f'them. Fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that '
+                f'holds them: `--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, '
+                f'test_dataloader). Reason: {type(error).__name__}: {error}'
             ) from error
 
     def setup_env(self, env_cfg: dict) -> None:

@@ -2,6 +2,7 @@
 
 from .at import at_loss
 from .cc import cc_loss
+from .crd import crd_log_normalisers, crd_loss
 from .dfra import DFRA, dfra_loss
 from .dist import dist_loss
 from .dkd import dkd_loss
@@ -13,6 +14,7 @@ from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss
 from .relation import relation_kl
 from .rkd import rkd_loss
+from .rsd import rsd_loss
 from .standardise import standardise_logits
 from .sub_logits import sublogit_ce, sublogit_kl
 
@@ -20,6 +22,8 @@ __all__ = [
     'DFRA',
     'at_loss',
     'cc_loss',
+    'crd_log_normalisers',
+    'crd_loss',
     'dfra_loss',
     'dist_loss',
     'dkd_loss',
@@ -31,6 +35,7 @@ __all__ = [
     'orthogonality_loss',
     'relation_kl',
     'rkd_loss',
+    'rsd_loss',
     'standardise_logits',
     'sublogit_ce',
     'sublogit_kl',

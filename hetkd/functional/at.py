@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from .checks import full_precision
+from .unit import unit
 
 
 def at_loss(student_map: torch.Tensor, teacher_map: torch.Tensor) -> torch.Tensor:
@@ -29,6 +30,6 @@ def at_loss(student_map: torch.Tensor, teacher_map: torch.Tensor) -> torch.Tenso
         )
 
     def attention(x):
-        return F.normalize(full_precision(x).square().mean(1).flatten(1), dim=1)
+        return unit(full_precision(x).square().mean(1).flatten(1))
 
     return F.mse_loss(attention(student_map), attention(teacher_map.detach()))

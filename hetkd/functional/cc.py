@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .checks import check_embeddings, full_precision, without_autocast
+from .unit import unit
 
 
 @without_autocast
@@ -34,8 +35,8 @@ def cc_loss(
     check_embeddings('CC', student_embedding, teacher_embedding)
 
     def kernel(x):
-        unit = F.normalize(full_precision(x), dim=1)
-        cosine = unit @ unit.T
+        vectors = unit(full_precision(x))
+        cosine = vectors @ vectors.T
         return sum(
             math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) * cosine**p for p in range(order + 1)
         )

@@ -52,8 +52,9 @@ def without_autocast(function):
     """Keep a loss with matrix products in float32 where autocast would run them in a half type."""
 
     @wraps(function)
-    def run(first: torch.Tensor, *args, **kwargs):
+    def run(*args, **kwargs):
+        first = next(x for x in (*args, *kwargs.values()) if torch.is_tensor(x))
         with torch.autocast(first.device.type, enabled=False):
-            return function(first, *args, **kwargs)
+            return function(*args, **kwargs)
 
     return run

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from .checks import check_logits, check_temperature, full_precision
+from .unit import unit
 
 
 def dist_loss(
@@ -19,7 +20,7 @@ def dist_loss(
 
     .. math:: T^2 [\beta\,\mathrm{mean}_n (1 - \rho(p_s[n], p_t[n])) + \gamma\,\mathrm{mean}_c (1 - \rho(p_s[:, c], p_t[:, c]))]
 
-    A row or column without variance has correlation 0 with anything.
+    A row or column without variance has correlation 0 with anything, and no gradient.
 
     Args:
         student_logits: (N, C).
@@ -51,5 +52,5 @@ def dist_loss(
 
 def _pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Correlation of each pair of rows."""
-    a, b = (F.normalize(x - x.mean(1, keepdim=True), dim=1, eps=1e-8) for x in (a, b))
+    a, b = (unit(x - x.mean(1, keepdim=True), eps=1e-6) for x in (a, b))
     return (a * b).sum(1)

@@ -1,9 +1,9 @@
 """HCD's orthogonality loss."""
 
 import torch
-import torch.nn.functional as F
 
 from .checks import full_precision, target_class, without_autocast
+from .unit import unit
 
 
 def check_threshold(threshold: float) -> None:
@@ -43,8 +43,8 @@ def orthogonality_loss(
     others = torch.arange(classes - 1, device=target.device).expand(samples, -1)
     others = others + (others >= target[:, None])
     index = others[:, None, :].expand(*leading, samples, count, classes - 1)
-    unit = F.normalize(full_precision(sub_logits).gather(-1, index), dim=-1)
-    excess = (unit @ unit.mT - threshold).relu().square()
+    vectors = unit(full_precision(sub_logits).gather(-1, index))
+    excess = (vectors @ vectors.mT - threshold).relu().square()
     pairs = max(1, count * (count - 1))
     off_diagonal = excess.sum((-2, -1)) - excess.diagonal(dim1=-2, dim2=-1).sum(-1)
     return off_diagonal.mean(-1) / pairs

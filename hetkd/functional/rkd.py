@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from .checks import check_embeddings, full_precision, without_autocast
+from .unit import unit
 
 
 @without_autocast
@@ -48,5 +49,5 @@ def _distances(x: torch.Tensor) -> torch.Tensor:
 
 def _angles(x: torch.Tensor) -> torch.Tensor:
     """(N, N, N) cosine at vertex i of the triplet (j, i, k)."""
-    edges = F.normalize(x[None] - x[:, None], dim=-1)
+    edges = unit(x[None] - x[:, None])
     return edges @ edges.mT

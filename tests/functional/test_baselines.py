@@ -1,5 +1,6 @@
 """The baselines: transcriptions, limits, gradients, extremes."""
 
+import math
 import statistics
 
 import pytest
@@ -9,11 +10,14 @@ import torch.nn.functional as F
 from hetkd.functional import (
     at_loss,
     cc_loss,
+    crd_log_normalisers,
+    crd_loss,
     dist_loss,
     dkd_loss,
     kd_loss,
     ofa_loss,
     rkd_loss,
+    rsd_loss,
     standardise_logits,
 )
 from tests.reference import baselines
@@ -28,6 +32,9 @@ def logits(*shape, seed=0):
 S, T, Y = logits(5, 7), logits(5, 7, seed=1), torch.tensor([0, 6, 3, 3, 2])
 WIDE = logits(5, 11, seed=2)
 MAPS = logits(3, 4, 2, 3), logits(3, 6, 2, 3, seed=1)
+# Embeddings of 3 images and memories of 9, as unit vectors; each image and its 4 negatives.
+CRD = [F.normalize(logits(n, 6, seed=n + i), dim=1) for n in (3, 9) for i in range(2)]
+SAMPLES = torch.tensor([[2, 0, 1, 8, 8], [5, 7, 6, 0, 1], [0, 3, 4, 5, 6]])
 
 CASES = {
     'dkd': (lambda: dkd_loss(S, T, Y), lambda: baselines.dkd_loops(S, T, Y, 1, 8, 4)),
@@ -42,6 +49,10 @@ CASES = {
     'cc': (lambda: cc_loss(S, WIDE), lambda: baselines.cc_loops(S, WIDE, 0.4, 2)),
     'cc-options': (lambda: cc_loss(S, WIDE, 1.0, 3), lambda: baselines.cc_loops(S, WIDE, 1.0, 3)),
     'at': (lambda: at_loss(*MAPS), lambda: baselines.at_loops(*MAPS)),
+    'rsd': (lambda: rsd_loss(S, T), lambda: baselines.rsd_loops(S, T, 0.01)),
+    'rsd-options': (lambda: rsd_loss(S, T, 0.5), lambda: baselines.rsd_loops(S, T, 0.5)),
+    'crd': (lambda: crd_loss(*CRD, SAMPLES), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.07)),
+    'crd-options': (lambda: crd_loss(*CRD, SAMPLES, 0.5), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.5)),
 }
 LOGIT = {
     'dkd': lambda s, t: dkd_loss(s, t, torch.arange(len(s)) % s.shape[1]),
@@ -49,7 +60,7 @@ LOGIT = {
     'ofa': lambda s, t: ofa_loss(s, t, torch.arange(len(s)) % s.shape[1], 1.5),
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t), 2.0),
 }
-RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss}
+RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss, 'rsd': rsd_loss}
 ALL = LOGIT | RELATIONAL
 
 
@@ -70,7 +81,7 @@ def test_gradcheck_of_at():
     assert torch.autograd.gradcheck(lambda s: at_loss(s, MAPS[1]), (student,))
 
 
-@pytest.mark.parametrize('name', [name for name in ALL if name != 'ofa'])
+@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rsd')])
 def test_equal_nets_cost_nothing(name):
     assert ALL[name](S, S).item() == pytest.approx(0, abs=1e-12)
 
@@ -105,6 +116,59 @@ def test_rkd_does_not_see_rotation_shift_and_scale():
     assert rkd_loss(3 * S @ rotation + 1, S).item() == pytest.approx(0, abs=1e-10)
 
 
+def test_rsd_of_equal_embeddings_with_uncorrelated_columns_is_0():
+    columns = torch.tensor([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=F64)
+    assert rsd_loss(3 * columns + 2, columns).item() == pytest.approx(0, abs=1e-8)
+
+
+def test_rsd_counts_what_repeats_itself_with_kappa():
+    """Two equal columns: both off-diagonal correlations are 1."""
+    twice = S[:, :1].repeat(1, 2)
+    assert rsd_loss(twice, twice, 0.3).item() == pytest.approx(0.6, abs=1e-4)
+    assert rsd_loss(-twice, twice, 0.0).item() == pytest.approx(8, abs=1e-3)
+
+
+def test_a_column_that_does_not_vary_costs_1_and_gets_no_gradient_from_rsd():
+    student = torch.cat([S[:, :1], torch.ones(5, 1)], 1).requires_grad_()
+    loss = rsd_loss(student, student.detach(), 1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(1, abs=1e-6) and not student.grad[:, 1].any()
+
+
+def test_crd_is_two_binary_cross_entropies():
+    student, teacher, student_memory, teacher_memory = CRD
+    log_z = torch.tensor([0.3, 1.2], dtype=F64)
+    expected = 0
+    for anchor, memory, z in ((student, teacher_memory, log_z[0]), (teacher, student_memory, log_z[1])):
+        logit = torch.einsum('nd,nkd->nk', anchor, memory[SAMPLES]) / 0.07 - z - math.log(4 / 9)
+        truth = torch.zeros_like(logit)
+        truth[:, 0] = 1
+        expected += F.binary_cross_entropy_with_logits(logit, truth, reduction='sum') / len(logit)
+    torch.testing.assert_close(crd_loss(*CRD, SAMPLES, 0.07, log_z), expected)
+
+
+def test_crds_normaliser_is_the_memorys_size_times_the_mean_score():
+    scores = torch.einsum('nd,nkd->nk', CRD[0], CRD[3][SAMPLES]) / 0.2
+    expected = 9 * scores.exp().mean()
+    assert crd_log_normalisers(*CRD, SAMPLES, 0.2)[0].exp().item() == pytest.approx(expected.item())
+
+
+def test_crds_gradient():
+    log_z = crd_log_normalisers(*CRD, SAMPLES)
+    leaves = [x.clone().requires_grad_() for x in CRD[:2]]
+    assert torch.autograd.gradcheck(lambda s, t: crd_loss(s, t, *CRD[2:], SAMPLES, 0.07, log_z), leaves)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_crd_is_finite_far_out_and_in_float32_under_autocast(dtype):
+    student, teacher, *memories = [x.float() for x in CRD]
+    leaf = (200 * student).to(dtype).requires_grad_()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = crd_loss(leaf, 200 * teacher, *memories, SAMPLES)
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite() and leaf.grad.isfinite().all()
+
+
 def test_dist_does_not_see_a_shift_of_the_logits():
     assert dist_loss(S + 3, T).item() == pytest.approx(dist_loss(S, T).item())
 
@@ -135,11 +199,28 @@ def test_autocast_changes_nothing(name):
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_all_equal_inputs_are_finite(name):
-    student = torch.zeros(4, 5, requires_grad=True)
-    loss = ALL[name](student, torch.ones(4, 5))
+@pytest.mark.parametrize('value', [0.0, 0.1])
+def test_all_equal_inputs_are_finite_and_explode_nothing(name, value):
+    student = torch.full((8, 100), value, requires_grad=True)
+    loss = ALL[name](student, torch.randn(8, 100))
     loss.backward()
-    assert loss.isfinite() and student.grad.isfinite().all()
+    assert loss.isfinite() and student.grad.norm() < 100
+
+
+@pytest.mark.parametrize('name', RELATIONAL)
+@pytest.mark.parametrize('value', [0.0, 1.0])
+def test_two_equal_embeddings_explode_nothing(name, value):
+    student = torch.randn(6, 16)
+    student[:2] = value
+    student.requires_grad_()
+    RELATIONAL[name](student, torch.randn(6, 16)).backward()
+    assert student.grad.isfinite().all() and student.grad.norm() < 1e3
+
+
+@pytest.mark.parametrize('name', RELATIONAL)
+def test_arguments_may_be_named(name):
+    named = RELATIONAL[name](student_embedding=S, teacher_embedding=T)
+    assert named == RELATIONAL[name](S, T)
 
 
 @pytest.mark.parametrize('name', ALL)
@@ -149,7 +230,7 @@ def test_the_teacher_gets_no_gradient(name):
     assert teacher.grad is None
 
 
-@pytest.mark.parametrize('name', ['rkd', 'cc', 'dist'])
+@pytest.mark.parametrize('name', ['rkd', 'cc', 'rsd', 'dist'])
 def test_a_batch_of_one_is_refused_where_samples_are_compared(name):
     with pytest.raises(ValueError, match='at least 2 samples'):
         ALL[name](S[:1], T[:1])
@@ -164,6 +245,14 @@ def test_bad_input_is_refused():
         dkd_loss(S[:, :1], T[:, :1], Y)
     with pytest.raises(ValueError, match='expected embeddings'):
         rkd_loss(S, T[:3])
+    with pytest.raises(ValueError, match='RSD: expected embeddings of one width.*AAD'):
+        rsd_loss(S, WIDE)
+    with pytest.raises(ValueError, match='CRD: expected embeddings of one shape.*ContrastHead'):
+        crd_loss(CRD[0], CRD[1][:, :5], *CRD[2:], SAMPLES)
+    with pytest.raises(ValueError, match=r'CRD: expected memories \(M, 6\)'):
+        crd_loss(*CRD[:2], CRD[2][:, :5], CRD[3][:, :5], SAMPLES)
+    with pytest.raises(ValueError, match='K >= 1 negatives'):
+        crd_loss(*CRD, SAMPLES[:, :1])
     with pytest.raises(ValueError, match='maps of one batch and grid'):
         at_loss(MAPS[0], MAPS[1][:, :, :1])
     for loss in (

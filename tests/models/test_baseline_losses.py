@@ -27,6 +27,8 @@ FEATURE = [
     (dict(type='RKDLoss', distance_weight=1, angle_weight=2), lambda: functional.rkd_loss(S, T, 1, 2)),
     (dict(type='CCLoss'), lambda: functional.cc_loss(S, T)),
     (dict(type='CCLoss', gamma=1.0, order=3), lambda: functional.cc_loss(S, T, 1.0, 3)),
+    (dict(type='RSDLoss'), lambda: 0.1 * functional.rsd_loss(S, T)),
+    (dict(type='RSDLoss', kappa=0.5, loss_weight=2), lambda: 2 * functional.rsd_loss(S, T, 0.5)),
     (dict(type='ATLoss', loss_weight=1.0), lambda: 2 * functional.at_loss(MAP_S, MAP_T)),
 ]
 MAP_S, MAP_T = torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)

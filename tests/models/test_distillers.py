@@ -23,17 +23,26 @@ ALGORITHMS = {
     'cc': dict(type='FeatureDistiller', losses=[dict(type='CCLoss')]),
     'at': dict(type='FeatureDistiller', losses=[dict(type='ATLoss')]),
     'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
+    'rsd': dict(type='FeatureDistiller', losses=[dict(type='RSDLoss')], embedding_matcher=dict(type='AAD')),
+    'crd': dict(
+        type='FeatureDistiller',
+        losses=[dict(type='CRDLoss', num_negatives=6)],
+        embedding_matcher=dict(type='ContrastHead'),
+    ),
 }
 
 
 def build(algorithm, teacher='vit', student='cnn', **options):
-    return MODELS.build(
+    model = MODELS.build(
         dict(
             **{**ALGORITHMS.get(algorithm, {}), **options},
             teacher=micro_net(teacher, checkpoint='random'),
             student=micro_net(student),
         )
     )
+    if algorithm == 'crd':
+        model.losses['loss_crd'].prepare_data(torch.arange(8) % 3)
+    return model
 
 
 @pytest.mark.parametrize('algorithm', ALGORITHMS)
@@ -199,7 +208,8 @@ def test_losses_are_float32_under_autocast(batch):
     assert all(x.isfinite() for x in losses.values())
 
 
-SEVERAL = {name: config for name, config in ALGORITHMS.items() if name not in ('hcd', 'at', 'fitnet')}
+SINGLE = ('hcd', 'at', 'fitnet', 'rsd', 'crd')
+SEVERAL = {name: config for name, config in ALGORITHMS.items() if name not in SINGLE}
 
 
 @pytest.mark.parametrize('algorithm', SEVERAL)
@@ -219,7 +229,7 @@ def test_several_teachers_give_the_weighted_sum_of_each_ones_losses(algorithm, b
         assert both.projector.out_channels == 64, 'the widest embedding of all teachers'
 
 
-@pytest.mark.parametrize('algorithm', ['hcd', 'at', 'fitnet'])
+@pytest.mark.parametrize('algorithm', SINGLE)
 def test_methods_with_connectors_for_one_teacher_refuse_several(algorithm):
     nets = [micro_net(x, checkpoint='random') for x in ('vit', 'swin')]
     with pytest.raises(ValueError, match='expected one teacher.*got 2'):

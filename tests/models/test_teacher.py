@@ -112,9 +112,9 @@ def test_it_is_not_in_ddp():
 
 def test_copies_and_ema_share_it():
     model = distiller()
-    assert deepcopy(model).teacher is model.teacher
+    assert deepcopy(model).teacher.net is model.teacher.net
     ema = ExponentialMovingAverage(model)
-    assert ema.module.teacher is model.teacher
+    assert ema.module.teacher.net is model.teacher.net
     assert not any('teacher' in key for key in ema.state_dict())
 
 
@@ -191,6 +191,21 @@ def test_a_net_without_a_size_of_its_own_takes_the_datas():
     assert teacher.prepare(images) is images
 
 
+def test_a_copy_on_another_device_leaves_the_teacher_where_it_is(batch):
+    """EMA may keep its copy on the CPU or in another type."""
+    from mmengine.model import ExponentialMovingAverage
+
+    model = MODELS.build(
+        dict(type='LogitDistiller', teacher=micro_net('vit', checkpoint='random'), student=micro_net('cnn'))
+    )
+    averaged = ExponentialMovingAverage(model, device='meta').module
+    assert {p.device.type for p in model.teacher.net.parameters()} == {'cpu'}
+    assert averaged.teacher.net is model.teacher.net
+    averaged.half()
+    assert {p.dtype for p in model.teacher.net.parameters()} == {torch.float32}
+    assert model.loss(*batch)['loss_kd'].isfinite()
+
+
 def test_another_class_count_is_refused():
     with pytest.raises(ValueError, match='teacher: expected 10 classes as the student has, got 7'):
         MODELS.build(
@@ -219,4 +234,5 @@ def test_only_what_is_needed_is_asked_of_the_nets(batch, monkeypatch):
         )
     model.loss(*batch)
     assert not any(value for asks in asked for value in asks.values()) and len(asked) == 2
-    assert 'feature_specs' not in vars(model.teacher.net) and 'feature_specs' not in vars(model.student)
+    for net in (model.teacher.net, model.student):
+        assert not {'stage_specs', 'embedding_channels'} & set(vars(net))

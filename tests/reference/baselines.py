@@ -111,3 +111,42 @@ def at_loops(student, teacher):
         for a, b in zip(attention(s), attention(t))
     ]
     return sum(squares) / len(squares)
+
+
+def rsd_loops(student, teacher, kappa):
+    def columns(net):
+        result = []
+        for column in zip(*net.tolist()):
+            mean = sum(column) / len(column)
+            deviation = math.sqrt(sum((x - mean) ** 2 for x in column) / len(column))
+            result.append([(x - mean) / (deviation + 1e-5) for x in column])
+        return result
+
+    s, t = columns(student), columns(teacher)
+    total = 0.0
+    for i, a in enumerate(t):
+        for j, b in enumerate(s):
+            correlation = sum(x * y for x, y in zip(a, b)) / len(a)
+            total += (correlation - 1) ** 2 if i == j else kappa * correlation**2
+    return total
+
+
+def crd_loops(student, teacher, student_memory, teacher_memory, samples, temperature):
+    """The authors' form, with Z of this very batch."""
+    student, teacher, student_memory, teacher_memory = (
+        x.tolist() for x in (student, teacher, student_memory, teacher_memory)
+    )
+    images, total = len(student_memory), 0.0
+    for anchors, memory in ((student, teacher_memory), (teacher, student_memory)):
+        h = [
+            [math.exp(sum(x * y for x, y in zip(v, memory[m])) / temperature) for m in row]
+            for v, row in zip(anchors, samples.tolist())
+        ]
+        k = len(h[0]) - 1
+        z = images * sum(sum(row) for row in h) / (len(h) * (k + 1))
+        for row in h:
+            positive, *negatives = (x / z for x in row)
+            total -= math.log(positive / (positive + k / images)) / len(h)
+            for x in negatives:
+                total -= math.log((k / images) / (x + k / images)) / len(h)
+    return total

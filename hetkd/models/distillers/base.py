@@ -8,7 +8,7 @@ import torch
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
-from .classifier import NetClassifier, target_of
+from .classifier import NetClassifier, index_of, target_of
 from .teacher import FrozenTeacher
 
 
@@ -16,9 +16,10 @@ class BaseDistiller(NetClassifier):
     """Frozen teachers, a student and the label loss; a subclass adds the distillation losses.
 
     A subclass names what it reads of each net in ``teacher_needs`` and ``student_needs`` (of ``'stages'``,
-    ``'embedding'``; logits always come) and implements :meth:`distill`, and :meth:`connect` where the
-    student goes through connectors. Its train-only modules are plain children: they are trained, saved and
-    resumed, and are no part of an exported student.
+    ``'embedding'``; logits always come), says by ``needs_index`` whether it reads the images' places in the
+    training set, and implements :meth:`distill`, and :meth:`connect` where the student goes through
+    connectors. Its train-only modules are plain children: they are trained, saved and resumed, and are no
+    part of an exported student.
 
     Args:
         teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or a list of them,
@@ -33,6 +34,7 @@ class BaseDistiller(NetClassifier):
 
     teacher_needs: tuple[str, ...] = ()
     student_needs: tuple[str, ...] = ()
+    needs_index: bool = False
 
     def __init__(
         self,
@@ -75,10 +77,11 @@ class BaseDistiller(NetClassifier):
         target = target_of(data_samples)
         student = self.student(inputs, **dict.fromkeys(self.student_needs, True))
         losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
+        extra = dict(index=index_of(data_samples)) if self.needs_index else {}
         connected = self.connect(student)
         for teacher in self.teachers:
             output = teacher(inputs, **dict.fromkeys(self.teacher_needs, True))
-            for key, value in self.distill(connected, output, target).items():
+            for key, value in self.distill(connected, output, target, **extra).items():
                 losses[key] = losses.get(key, 0) + teacher.weight * value
         return losses
 
@@ -90,18 +93,19 @@ class BaseDistiller(NetClassifier):
     def distill(self, student, teacher: NetOutput, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses against one teacher; ``student`` is what :meth:`connect` gave.
 
-        Every key starts with ``loss_``, which mmengine sums.
+        Every key starts with ``loss_``, which mmengine sums. A subclass with ``needs_index`` takes a further
+        ``index`` (N,).
         """
 
     def build_projector(self, config: dict) -> torch.nn.Module:
         """A projector for the student; P is the largest of its last stage and the teachers' embeddings."""
-        stages = self.student.feature_specs.stages
+        stages = self.student.stage_specs
         return MODELS.build(
             config,
             default_args=dict(
                 channels=[x.channels for x in stages],
                 strides=[x.stride for x in stages],
-                out_channels=max(stages[-1].channels, *(x.feature_specs.embedding for x in self.teachers)),
+                out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
             ),
         )
 

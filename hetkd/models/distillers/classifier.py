@@ -20,7 +20,11 @@ class NetClassifier(BaseModel):
         label_loss: config of the loss on the student's logits and the labels (class indices, or
             probabilities under mixup and the like). Default: cross-entropy with label smoothing 0.1.
         data_preprocessor: config; ``type`` defaults to mmpretrain's ``ClsDataPreprocessor``.
-        train_cfg: ``dict(augments=[...])`` for batch augmentations, as in mmpretrain's classifiers.
+        train_cfg: ``dict(augments=[...])`` for batch augmentations, as in mmpretrain's classifiers; or
+            ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
+
+    Raises:
+        ValueError: batch augmentations in both places.
     """
 
     def __init__(
@@ -32,7 +36,13 @@ class NetClassifier(BaseModel):
     ):
         preprocessor = dict(data_preprocessor or {})
         preprocessor.setdefault('type', 'ClsDataPreprocessor')
-        preprocessor.setdefault('batch_augments', train_cfg)
+        if train_cfg and preprocessor.get('batch_augments'):
+            raise ValueError(
+                'train_cfg: expected batch augmentations in one place, got them in model.train_cfg and in '
+                'data_preprocessor.batch_augments; drop one (data_preprocessor=dict(batch_augments=None))'
+            )
+        if train_cfg:
+            preprocessor['batch_augments'] = train_cfg
         super().__init__(MODELS.build(preprocessor))
         self.student = MODELS.build(student)
         self.label_loss = MODELS.build(label_loss or LABEL_LOSS)
@@ -69,3 +79,17 @@ def target_of(data_samples: list[DataSample]) -> torch.Tensor:
     if 'gt_score' in data_samples[0]:
         return torch.stack([sample.gt_score for sample in data_samples])
     return torch.cat([sample.gt_label for sample in data_samples])
+
+
+def index_of(data_samples: list[DataSample]) -> torch.Tensor:
+    """The images' places in the training set (N,), on the CPU.
+
+    Raises:
+        ValueError: the samples do not carry them.
+    """
+    if 'sample_idx' not in data_samples[0]:
+        raise ValueError(
+            'data: expected sample_idx in the data samples, since a loss needs the place of each image in '
+            "the training set, got none; keep 'sample_idx' in the meta_keys of PackInputs (it is by default)"
+        )
+    return torch.tensor([sample.sample_idx for sample in data_samples])

@@ -11,17 +11,20 @@ from .base import BaseDistiller, build_losses
 class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
-    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``) and is called as
-    ``loss(student, teacher, target)`` with :class:`~hetkd.models.nets.NetOutput`. Where one needs stages, it
-    sees pairs of them: the nets' stages are paired from the deepest (a net with more keeps its shallowest
-    out), and the matcher has brought the student's to the teacher's shapes, whatever the two families are.
+    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'index'``) and is
+    called as ``loss(student, teacher, target)`` with :class:`~hetkd.models.nets.NetOutput`, and with
+    ``index=`` where it needs the images' places in the training set. Where one needs stages, it sees pairs of
+    them: the nets' stages are paired from the deepest (a net with more keeps its shallowest out), and the
+    matcher has brought the student's to the teacher's shapes, whatever the two families are.
 
     Args:
         losses: configs of registered feature losses.
         logit_losses: configs of registered logit losses, as in :class:`LogitDistiller`.
         stages: which pairs to match, as indices from the shallowest (or negative, from the deepest).
             Default: all.
-        matcher: config of the connector; default ``dict(type='StageMatcher')``.
+        matcher: config of the stages' connector; default ``dict(type='StageMatcher')``.
+        embedding_matcher: config of a connector through which both embeddings go, as RSD's ``AAD`` and CRD's
+            ``ContrastHead``. Default: none, the losses see the nets' own.
         **kwargs: see :class:`BaseDistiller`.
     """
 
@@ -31,22 +34,37 @@ class FeatureDistiller(BaseDistiller):
         logit_losses: Sequence[dict] = (),
         stages: Optional[Sequence[int]] = None,
         matcher: Optional[dict] = None,
+        embedding_matcher: Optional[dict] = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
         self.logit_losses = build_losses(logit_losses)
         needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
-        self.teacher_needs = self.student_needs = tuple(sorted(needs))
-        self.matcher = None
+        self.needs_index = 'index' in needs
+        self.teacher_needs = self.student_needs = tuple(sorted(needs - {'index'}))
+        self.matcher = self.embedding_matcher = None
         if 'stages' in needs:
             self._indices = stages
-            mine, theirs = self._pair(self.student.feature_specs.stages, self.teacher.feature_specs.stages)
+            mine, theirs = self._pair(self.student.stage_specs, self.teacher.stage_specs)
             self.matcher = MODELS.build(
                 matcher or dict(type='StageMatcher'),
                 default_args=dict(
                     student_channels=[x.channels for x in mine],
                     teacher_channels=[x.channels for x in theirs],
+                ),
+            )
+        if embedding_matcher is not None:
+            if 'embedding' not in needs:
+                raise ValueError(
+                    f'embedding_matcher: expected a loss that reads embeddings, got {list(self.losses)}; '
+                    f'drop it, or use RSDLoss or CRDLoss'
+                )
+            self.embedding_matcher = MODELS.build(
+                embedding_matcher,
+                default_args=dict(
+                    student_channels=self.student.embedding_channels,
+                    teacher_channels=self.teacher.embedding_channels,
                 ),
             )
 
@@ -62,7 +80,7 @@ class FeatureDistiller(BaseDistiller):
             )
         return tuple(mine[i] for i in indices), tuple(theirs[i] for i in indices)
 
-    def distill(self, student, teacher, target):
+    def distill(self, student, teacher, target, index=None):
         """Each loss on its part."""
         losses = {
             key: loss(student.logits, teacher.logits, target) for key, loss in self.logit_losses.items()
@@ -71,6 +89,10 @@ class FeatureDistiller(BaseDistiller):
             mine, theirs = self._pair(student.stages, teacher.stages)
             student = student._replace(stages=self.matcher(mine, theirs))
             teacher = teacher._replace(stages=theirs)
+        if self.embedding_matcher is not None:
+            mine, theirs = self.embedding_matcher(student.embedding, teacher.embedding)
+            student, teacher = student._replace(embedding=mine), teacher._replace(embedding=theirs)
         for key, loss in self.losses.items():
-            losses[key] = loss(student, teacher, target)
+            extra = dict(index=index) if 'index' in getattr(loss, 'needs', ()) else {}
+            losses[key] = loss(student, teacher, target, **extra)
         return losses

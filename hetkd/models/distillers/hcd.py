@@ -66,7 +66,7 @@ class HCD(BaseDistiller):
             default_args=dict(
                 num_stages=len(self.projector.projections),
                 in_channels=self.projector.out_channels,
-                teacher_channels=self.teacher.feature_specs.embedding,
+                teacher_channels=self.teacher.embedding_channels,
                 num_classes=self.student.num_classes,
             ),
         )

@@ -1,5 +1,6 @@
 """The life of a teacher: one place for everything that keeps it safe."""
 
+from copy import copy
 from typing import Optional, Sequence
 
 import torch
@@ -45,6 +46,7 @@ class FrozenTeacher:
         self.net.requires_grad_(False)
         self.net.eval()
         self._affine = self._renormalisation(data_mean, data_std)
+        self._follows = True
 
     @property
     def num_classes(self) -> int:
@@ -52,9 +54,14 @@ class FrozenTeacher:
         return self.net.num_classes
 
     @property
-    def feature_specs(self):
-        """Its stages and embedding width."""
-        return self.net.feature_specs
+    def stage_specs(self):
+        """Its stages; see :class:`~hetkd.models.nets.Net`."""
+        return self.net.stage_specs
+
+    @property
+    def embedding_channels(self) -> int:
+        """Width of its embedding."""
+        return self.net.embedding_channels
 
     @torch.no_grad()
     def __call__(self, inputs, stages: bool = False, embedding: bool = False) -> NetOutput:
@@ -86,9 +93,14 @@ class FrozenTeacher:
 
     def apply_(self, fn) -> None:
         """Follow the distiller's device and dtype (``nn.Module._apply``)."""
+        if not self._follows:
+            return
         self.net._apply(fn)
         if self._affine is not None:
             self._affine = tuple(fn(x) for x in self._affine)
 
     def __deepcopy__(self, memo):
-        return self
+        # A copied distiller (EMA, perhaps on another device) shares the net, and must not move it away.
+        shared = copy(self)
+        shared._follows = False
+        return shared

@@ -5,10 +5,11 @@ target, and give a scalar.
 """
 
 from .at import ATLoss
+from .crd import CRDLoss
 from .dfra import DFRALoss
 from .dist import DISTLoss
 from .dkd import DKDLoss
-from .embedding import CCLoss, RKDLoss
+from .embedding import CCLoss, RKDLoss, RSDLoss
 from .hint import HintLoss
 from .kd import KDLoss
 from .ofa import OFALoss
@@ -17,6 +18,7 @@ from .sub_logit import OrthogonalityLoss, SubLogitLoss
 __all__ = [
     'ATLoss',
     'CCLoss',
+    'CRDLoss',
     'DFRALoss',
     'DISTLoss',
     'DKDLoss',
@@ -25,5 +27,6 @@ __all__ = [
     'OFALoss',
     'OrthogonalityLoss',
     'RKDLoss',
+    'RSDLoss',
     'SubLogitLoss',
 ]

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from hetkd.functional import cc_loss, rkd_loss
+from hetkd.functional import cc_loss, rkd_loss, rsd_loss
 from hetkd.registry import MODELS
 
 
@@ -48,3 +48,26 @@ class CCLoss(nn.Module):
     def forward(self, student, teacher, target=None):
         """Student and teacher :class:`~hetkd.models.nets.NetOutput` to a scalar."""
         return self.loss_weight * cc_loss(student.embedding, teacher.embedding, **self.options)
+
+
+@MODELS.register_module()
+class RSDLoss(nn.Module):
+    """Feature loss over :func:`hetkd.functional.rsd_loss` on the embeddings (arXiv 2507.21844).
+
+    The embeddings must be of one width: give the distiller ``embedding_matcher=dict(type='AAD')``.
+
+    Args:
+        kappa: weight of the off-diagonal.
+        loss_weight: factor of the result (the paper's lambda).
+    """
+
+    needs = ('embedding',)
+
+    def __init__(self, kappa: float = 0.01, loss_weight: float = 0.1):
+        super().__init__()
+        self.kappa = kappa
+        self.loss_weight = loss_weight
+
+    def forward(self, student, teacher, target=None):
+        """Student and teacher :class:`~hetkd.models.nets.NetOutput` to a scalar."""
+        return self.loss_weight * rsd_loss(student.embedding, teacher.embedding, self.kappa)

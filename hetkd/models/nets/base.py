@@ -84,15 +84,26 @@ class Net(nn.Module, ABC):
             embedding: whether to give the embedding.
         """
 
-    @cached_property
+    @property
     def feature_specs(self) -> FeatureSpecs:
-        """Stages and embedding width, found by one forward on a black image at the net's size."""
+        """Stages and embedding width."""
+        return FeatureSpecs(self.stage_specs, self.embedding_channels)
+
+    @cached_property
+    def stage_specs(self) -> tuple[StageSpec, ...]:
+        """The stages, found by one forward on a black image at the net's size.
+
+        Raises:
+            ValueError: a net that gives none.
+        """
         size = self.probe_size
-        output = self.probe(lambda image: self(image, stages=True, embedding=True))
-        stages = tuple(
-            StageSpec(x.shape[1], round(size[0] / x.shape[2]), tuple(x.shape[2:])) for x in output.stages
-        )
-        return FeatureSpecs(stages, output.embedding.shape[1])
+        stages = self.probe(lambda image: self(image, stages=True)).stages
+        return tuple(StageSpec(x.shape[1], round(size[0] / x.shape[2]), tuple(x.shape[2:])) for x in stages)
+
+    @cached_property
+    def embedding_channels(self) -> int:
+        """Width of the embedding, found in the same way; also of a net without stages."""
+        return self.probe(lambda image: self(image, embedding=True)).embedding.shape[1]
 
     @property
     def probe_size(self) -> tuple[int, int]:

@@ -1,0 +1,49 @@
+"""Tell the model of the training data before a run starts."""
+
+import torch
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from mmengine.hooks import Hook
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TrainingDataHook(Hook):
+    """Give the labels of the training set to every part of the model that has ``prepare_data(labels)``.
+
+    CRD's memory banks get their size so. It happens before weights are loaded, so that a resumed run finds
+    the banks of its checkpoint.
+
+    Raises:
+        ValueError: such a part, and a data set in which an image has no single place or label.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner) -> None:
+        """Read the labels, where someone wants them."""
+        if runner.train_loop is None:
+            return
+        parts = [part for part in runner.model.modules() if hasattr(part, 'prepare_data')]
+        if not parts:
+            return
+        labels = labels_of(runner.train_loop.dataloader.dataset)
+        for part in parts:
+            part.prepare_data(labels)
+
+
+def labels_of(dataset) -> torch.Tensor:
+    """Class indices (M,) of a data set's images, in the order of their ``sample_idx``."""
+    while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
+        dataset = dataset.dataset
+    if isinstance(dataset, ConcatDataset) or not hasattr(dataset, 'get_data_info'):
+        raise ValueError(
+            f'data: expected one data set whose images have places of their own (sample_idx), got '
+            f'{type(dataset).__name__}; put the images into one data set, or use a method without a memory '
+            f'bank'
+        )
+    labels = [dataset.get_data_info(i).get('gt_label') for i in range(len(dataset))]
+    if not all(isinstance(label, int) for label in labels):
+        odd = next(label for label in labels if not isinstance(label, int))
+        raise ValueError(f'data: expected one class index (gt_label) for each image, got {odd!r}')
+    return torch.tensor(labels)

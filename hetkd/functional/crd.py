@@ -1,0 +1,107 @@
+"""Contrastive representation distillation."""
+
+import math
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+
+from .checks import full_precision, without_autocast
+
+
+@without_autocast
+def crd_loss(
+    student_embedding: torch.Tensor,
+    teacher_embedding: torch.Tensor,
+    student_memory: torch.Tensor,
+    teacher_memory: torch.Tensor,
+    samples: torch.Tensor,
+    temperature: float = 0.07,
+    log_normalisers: Optional[torch.Tensor] = None,
+) -> torch.Tensor:
+    r"""Contrastive representation distillation (CRD, arXiv 1910.10699).
+
+    Each net's embedding v of an image is told from K others among vectors m that the OTHER net gave before,
+    by noise-contrastive estimation over M images:
+
+    .. math:: h(v, m) = e^{v^\top m / \tau} / Z, \qquad
+              L = -\frac1N \sum_n \Big[ \log\frac{h_+}{h_+ + K/M} +
+              \sum_{k=1}^K \log\frac{K/M}{h_k + K/M} \Big]
+
+    summed over student anchors and teacher anchors. In logits h is a softplus, finite for any input.
+
+    Args:
+        student_embedding: (N, D), unit vectors.
+        teacher_embedding: (N, D), unit vectors. It gets a gradient, as its embedding layer is trained.
+        student_memory, teacher_memory: (M, D), unit vectors of all images. Never receive a gradient.
+        samples: (N, 1 + K) rows of the memories: the image itself, then its K negatives.
+        temperature: tau > 0. Default 0.07.
+        log_normalisers: log Z of student and teacher anchors; see :func:`crd_log_normalisers`. Default: of
+            these samples.
+
+    Returns:
+        Scalar >= 0.
+
+    Raises:
+        ValueError: shapes that do not fit, or no negatives.
+    """
+    _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)
+    scores = [
+        _scores(anchor, memory, samples, temperature)
+        for anchor, memory in ((student_embedding, teacher_memory), (teacher_embedding, student_memory))
+    ]
+    images, negatives = len(student_memory), samples.shape[1] - 1
+    if log_normalisers is None:
+        log_normalisers = torch.stack([_log_normaliser(x, images) for x in scores])
+    loss = 0
+    for score, log_z in zip(scores, log_normalisers):
+        logit = score - log_z - math.log(negatives / images)
+        loss = loss + F.softplus(-logit[:, 0]).mean() + F.softplus(logit[:, 1:]).sum(1).mean()
+    return loss
+
+
+@without_autocast
+@torch.no_grad()
+def crd_log_normalisers(
+    student_embedding: torch.Tensor,
+    teacher_embedding: torch.Tensor,
+    student_memory: torch.Tensor,
+    teacher_memory: torch.Tensor,
+    samples: torch.Tensor,
+    temperature: float = 0.07,
+) -> torch.Tensor:
+    """Logarithm of Z for student and teacher anchors, (2,): M times the mean of exp(v.m / tau).
+
+    The authors take it from the first batch and keep it. Arguments: see :func:`crd_loss`.
+    """
+    _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)
+    pairs = ((student_embedding, teacher_memory), (teacher_embedding, student_memory))
+    scores = (_scores(anchor, memory, samples, temperature) for anchor, memory in pairs)
+    return torch.stack([_log_normaliser(x, len(student_memory)) for x in scores])
+
+
+def _scores(anchor, memory, samples, temperature):
+    # One product with the whole memory and a gather: N M numbers instead of N K D.
+    return (full_precision(anchor) @ memory.detach().T).gather(1, samples) / temperature
+
+
+def _log_normaliser(scores: torch.Tensor, images: int) -> torch.Tensor:
+    return torch.logsumexp(scores.detach().flatten(), 0) - math.log(scores.numel()) + math.log(images)
+
+
+def _check(student, teacher, student_memory, teacher_memory, samples) -> None:
+    if student.dim() != 2 or student.shape != teacher.shape:
+        raise ValueError(
+            f'CRD: expected embeddings of one shape (N, D), got student {tuple(student.shape)} and teacher '
+            f"{tuple(teacher.shape)}; set embedding_matcher=dict(type='ContrastHead')"
+        )
+    if not student_memory.shape == teacher_memory.shape == (len(student_memory), student.shape[1]):
+        raise ValueError(
+            f'CRD: expected memories (M, {student.shape[1]}) as wide as the embeddings, got student '
+            f'{tuple(student_memory.shape)} and teacher {tuple(teacher_memory.shape)}; give ContrastHead '
+            f'the out_channels that CRDLoss has as channels'
+        )
+    if samples.dim() != 2 or len(samples) != len(student) or samples.shape[1] < 2:
+        raise ValueError(
+            f'CRD: expected samples ({len(student)}, 1 + K) with K >= 1 negatives, got {tuple(samples.shape)}'
+        )

@@ -1,0 +1,55 @@
+"""Redundancy suppression distillation."""
+
+import torch
+
+from .checks import check_embeddings, full_precision, without_autocast
+
+
+@without_autocast
+def rsd_loss(
+    student_embedding: torch.Tensor, teacher_embedding: torch.Tensor, kappa: float = 0.01
+) -> torch.Tensor:
+    r"""Redundancy suppression (RSD, arXiv 2507.21844).
+
+    The cross-correlation of teacher and student dimensions over the batch is driven to the identity: the
+    diagonal to 1 (what both architectures share is kept), the rest to 0 (what repeats it is suppressed).
+
+    .. math:: P = \frac1N \hat T^\top \hat S, \qquad
+              L = \sum_i (P_{ii} - 1)^2 + \kappa \sum_{i \ne j} P_{ij}^2
+
+    with each column of :math:`\hat S, \hat T` at mean 0 and standard deviation 1 over the batch (biased, 1e-5
+    added to it, as in the authors' released code).
+
+    Args:
+        student_embedding: (N, D), already brought to the teacher's width.
+        teacher_embedding: (N, D). Never receives a gradient.
+        kappa: weight of the off-diagonal, >= 0. Default 0.01.
+
+    Returns:
+        Scalar >= 0. A dimension that is constant over the batch counts 1.
+
+    Raises:
+        ValueError: the shapes differ, or the batch holds one sample only.
+    """
+    check_embeddings('RSD', student_embedding, teacher_embedding)
+    if student_embedding.shape != teacher_embedding.shape:
+        raise ValueError(
+            f'RSD: expected embeddings of one width, got student {student_embedding.shape[1]} and teacher '
+            f"{teacher_embedding.shape[1]}; set embedding_matcher=dict(type='AAD')"
+        )
+    student, teacher = (
+        _standardise(full_precision(x)) for x in (student_embedding, teacher_embedding.detach())
+    )
+    correlation = teacher.T @ student / len(student)
+    diagonal = correlation.diagonal()
+    redundancy = correlation.square().sum() - diagonal.square().sum()
+    return (diagonal - 1).square().sum() + kappa * redundancy
+
+
+def _standardise(x: torch.Tensor) -> torch.Tensor:
+    """Columns at mean 0 and standard deviation 1; a constant column becomes 0 and gets no gradient."""
+    centred = x - x.mean(0)
+    variance = centred.square().mean(0)
+    varies = variance > 1e-12 * x.square().mean(0)  # else it is rounding
+    deviation = torch.where(varies, variance, 1.0).sqrt()
+    return torch.where(varies, centred / (deviation + 1e-5), 0.0)

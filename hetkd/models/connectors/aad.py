@@ -1,0 +1,51 @@
+"""RSD's architecture-agnostic decoupling."""
+
+import torch
+from torch import nn
+
+from hetkd.registry import MODELS
+
+from .init import init_connector
+
+
+@MODELS.register_module()
+class AAD(nn.Module):
+    """The student's embedding through a small MLP to the teacher's width (RSD, arXiv 2507.21844).
+
+    Linear to ``ratio`` times the width, batch norm, GELU, Linear to the teacher's width; no biases. It keeps
+    the loss at one remove from the student's own embedding. As in the authors' released code.
+
+    Args:
+        student_channels: width of the student's embedding.
+        teacher_channels: width of the teacher's.
+        ratio: hidden width over the student's, >= 1.
+
+    Raises:
+        ValueError: a ratio below 1.
+    """
+
+    def __init__(self, student_channels: int, teacher_channels: int, ratio: int = 2):
+        super().__init__()
+        if ratio < 1:
+            raise ValueError(f'AAD: expected ratio >= 1, got {ratio!r}; the authors use 2')
+        hidden = student_channels * ratio
+        self.mlp = nn.Sequential(
+            nn.Linear(student_channels, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.GELU(),
+            nn.Linear(hidden, teacher_channels, bias=False),
+        )
+        self.apply(init_connector)
+
+    def forward(self, student: torch.Tensor, teacher: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings (N, D_s) and (N, D_t) to two of (N, D_t); the teacher's as it came.
+
+        Raises:
+            ValueError: a batch of one in training, which batch norm cannot take.
+        """
+        if self.training and len(student) < 2:
+            raise ValueError(
+                'AAD: expected at least 2 samples in a batch, got 1; set drop_last=True in the '
+                'train_dataloader or a larger batch_size'
+            )
+        return self.mlp(student), teacher

@@ -1,0 +1,42 @@
+"""Which failures of a data set are called absent files."""
+
+import pytest
+
+from hetkd.engine import DistillRunner
+
+
+def loader(**dataset):
+    return dict(
+        batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dataset
+    )
+
+
+CIFAR = dict(type='CIFAR100', download=False, split='train')
+
+
+@pytest.mark.parametrize(
+    'dataset',
+    [
+        dict(CIFAR, data_root='{root}'),
+        dict(CIFAR, data_prefix='{root}'),
+        dict(type='RepeatDataset', times=2, dataset=dict(CIFAR, data_root='{root}')),
+        dict(type='CustomDataset', data_root='{root}', with_label=True),
+        dict(type='CustomDataset', data_root='{root}', data_prefix=dict(img_path='a'), ann_file='b.txt'),
+    ],
+)
+def test_absent_files_are_named_with_their_folder(dataset, tmp_path):
+    root = str(tmp_path / 'none')
+
+    def fill(value):
+        if isinstance(value, dict):
+            return {key: fill(x) for key, x in value.items()}
+        return root if value == '{root}' else value
+
+    with pytest.raises(FileNotFoundError, match=f'expected its files in {root}.*fetch_data.py.*Error: .'):
+        DistillRunner.build_dataloader(loader(**fill(dataset)))
+
+
+def test_another_failure_keeps_its_own_message():
+    pipeline = [dict(type='RandomFlip', prob=2.0)]
+    with pytest.raises(AssertionError):
+        DistillRunner.build_dataloader(loader(type='Digits', pipeline=pipeline))
