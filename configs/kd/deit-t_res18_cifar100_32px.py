@@ -1,14 +1,3 @@
-_base_ = [
-    '../_base_/teachers/deit-t_cifar100_32px.py',
-    '../_base_/students/res18_cifar100_32px.py',
-    '../_base_/datasets/cifar100_32px.py',
-    '../_base_/schedules/cifar100_cnn_300e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/pairs/deit-t_res18_cifar100_32px.py', '../_base_/methods/kd.py']
 
-model = dict(
-    type='LogitDistiller',
-    teacher={{_base_.teacher}},
-    student={{_base_.student}},
-    losses=[dict(type='KDLoss', temperature=4.0)],
-)
+model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,9 +1,3 @@
-_base_ = [
-    '../_base_/teachers/deit-t_cifar100.py',
-    '../_base_/students/res18_cifar100.py',
-    '../_base_/datasets/cifar100_224.py',
-    '../_base_/schedules/cifar100_cnn_300e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/pairs/deit-t_res18_cifar100.py', '../_base_/methods/mldrkd.py']
 
-model = dict(type='MLDRKD', teacher={{_base_.teacher}}, student={{_base_.student}})
+model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,9 +1,3 @@
-_base_ = [
-    '../_base_/teachers/vit-micro_digits.py',
-    '../_base_/students/cnn-micro_digits.py',
-    '../_base_/datasets/digits_5shot.py',
-    '../_base_/schedules/digits_5shot.py',
-    '../_base_/digits_runtime.py',
-]
+_base_ = ['../_base_/pairs/vit-micro_cnn-micro_digits.py', '../_base_/methods/mldrkd.py']
 
-model = dict(type='MLDRKD', teacher={{_base_.teacher}}, student={{_base_.student}})
+model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,8 +1,3 @@
-_base_ = [
-    '../_base_/students/cnn-micro_digits.py',
-    '../_base_/datasets/digits_5shot.py',
-    '../_base_/schedules/digits_5shot.py',
-    '../_base_/digits_runtime.py',
-]
+_base_ = ['../_base_/students/cnn-micro_digits.py', '../_base_/recipes/digits_5shot.py']
 
-model = dict(type='NetClassifier', student={{_base_.student}})
+model = dict(type='NetClassifier', student=_base_.student)

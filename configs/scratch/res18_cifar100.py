@@ -1,8 +1,3 @@
-_base_ = [
-    '../_base_/students/res18_cifar100.py',
-    '../_base_/datasets/cifar100_224.py',
-    '../_base_/schedules/cifar100_cnn_300e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/students/res18_cifar100.py', '../_base_/recipes/cifar100_cnn.py']
 
-model = dict(type='NetClassifier', student={{_base_.student}})
+model = dict(type='NetClassifier', student=_base_.student)

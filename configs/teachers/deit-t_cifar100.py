@@ -5,8 +5,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    type='NetClassifier',
-    student=dict(_base_.teacher, checkpoint=None, pretrained=True),
-    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
-)
+model = dict(type='NetClassifier', student=dict(_base_.teacher, checkpoint=None, pretrained=True))

@@ -1,20 +1,26 @@
 """Loading configs: a misspelt key is an error, not silence."""
 
+import ast
 import inspect
 from difflib import get_close_matches
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 # What a config may hold beside the runner's own arguments. Any other helper variable starts with "_".
 HELPER_KEYS = {
+    'activation_checkpointing',
     'auto_scale_lr',
     'bgr_mean',
     'bgr_std',
+    'compile',
     'custom_imports',
     'data_root',
     'dataset_type',
+    'efficient_conv_bn_eval',
     'find_unused_parameters',
+    'method',
     'model_wrapper_cfg',
     'runner_type',
     'student',
@@ -28,17 +34,31 @@ HELPER_KEYS = {
 }
 
 
+# Pieces, and what a config composes of them: a piece that changes later changes nothing.
+PIECES = {
+    'data_root': 'train_dataloader',
+    'dataset_type': 'train_dataloader',
+    'method': 'model',
+    'student': 'model',
+    'teacher': 'model',
+    'test_pipeline': 'test_dataloader',
+    'train_pipeline': 'train_dataloader',
+}
+
+
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a top-level key that nothing reads.
+        ValueError: a top-level key that nothing reads, or that was read before it was changed.
     """
     cfg = Config.fromfile(path)
     check_keys(cfg, path)
+    check_pieces(_assigned(path), cfg, path)
     if options:
         check_keys(options, '--cfg-options')
+        check_pieces({key.split('.')[0] for key in options}, cfg, '--cfg-options')
         cfg.merge_from_dict(options)
     return cfg
 
@@ -56,3 +76,25 @@ def check_keys(cfg, source: str) -> None:
             f'{source}: expected known top-level keys only, got {top!r}; {hint} A helper variable of your '
             f'own may be called {"_" + top!r}'
         )
+
+
+def check_pieces(names: set[str], cfg, source: str) -> None:
+    """Refuse a change of a piece that the config has already used."""
+    for piece in sorted(names & set(PIECES)):
+        whole = PIECES[piece]
+        if whole in cfg and whole not in names:
+            inner = {'dataset_type': 'type', 'data_root': 'data_root'}.get(piece, 'pipeline')
+            key = 'model' if piece == 'method' else f'model.{piece}'
+            key = key if whole == 'model' else f'{whole}.dataset.{inner}'
+            raise ValueError(
+                f'{source}: expected a change of {whole!r}, got one of {piece!r}, of which {whole!r} has '
+                f'been made already: it would change nothing; set {key} instead'
+            )
+
+
+def _assigned(path: str) -> set[str]:
+    """Names that the file itself sets at its top level, its bases left out."""
+    if not str(path).endswith('.py'):
+        return set()
+    nodes = (node for node in ast.parse(Path(path).read_text()).body if isinstance(node, ast.Assign))
+    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}

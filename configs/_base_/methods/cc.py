@@ -1,0 +1,2 @@
+# The paper's kernel; the weight is ours.
+method = dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)])

@@ -1,0 +1,5 @@
+_base_ = [
+    '../teachers/swin-t_cifar100.py',
+    '../students/mobilenetv2_cifar100.py',
+    '../recipes/cifar100_cnn.py',
+]

@@ -1,0 +1,22 @@
+# OFA-KD's recipe for ViT and MLP students on CIFAR-100 (read in its released code: timm's AdamW, which decays
+# no biases, norms, tokens and position embeddings).
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
+    paramwise_cfg=dict(
+        flat_decay_mult=0.0,
+        custom_keys={
+            name: dict(decay_mult=0.0) for name in ('cls_token', 'pos_embed', 'relative_position_bias_table')
+        },
+    ),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    # 5e-7 in the first epoch, 5e-4 in the 21st; then cosine to 1e-5.
+    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=21),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, T_max=280, by_epoch=True, begin=20, end=300),
+]
+train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+# The recipe's rate is for 128 images a step; used with --auto-scale-lr only.
+auto_scale_lr = dict(base_batch_size=128)
