@@ -50,6 +50,15 @@ def test_every_link_to_a_file_leads_there(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_figures_are_what_the_script_draws():
+    from docs.figures import figures
+
+    drawn = figures()
+    assert {path.stem for path in (ROOT / 'docs/en/_static').glob('*.svg')} == set(drawn)
+    for name, text in drawn.items():
+        assert (ROOT / f'docs/en/_static/{name}.svg').read_text() == text, 'run python docs/figures.py'
+
+
 def test_a_loss_of_ones_own_trains_as_the_page_says(tmp_path, run_tool, tiny_teacher):
     losses, config = blocks(ROOT / 'docs/en/add_a_loss.md')
     assert losses.startswith('# my_losses.py') and config.startswith('# my_config.py')
