@@ -54,9 +54,9 @@ def load_student(classifier, path: str) -> Weights:
 def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     """Write the student of a checkpoint as a plain file of its own library.
 
-    A timm net gives a state dict that ``timm.create_model(checkpoint_path=OUT)`` reads. An mmpretrain net
-    gives ``{'state_dict', 'meta'}`` and a config beside it, which ``mmpretrain.get_model(CONFIG,
-    pretrained=OUT)`` reads. Both files hold plain values only and load with ``weights_only=True``.
+    The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
+    ``timm.create_model(checkpoint_path=OUT)`` reads that of a timm net. An mmpretrain net also gets a config
+    beside it, for ``mmpretrain.get_model(CONFIG, pretrained=OUT)``. ``meta`` keeps the class names.
 
     Args:
         cfg: config of the run.
@@ -72,13 +72,12 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     student = classifier.student
     state = {key: value.clone() for key, value in student.model.state_dict().items()}
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    if not isinstance(student, MMPretrainNet):
-        _save(state, out)
-        return ''
     meta: dict[str, Any] = {}
     if weights.classes is not None:
         meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
     _save(dict(state_dict=state, meta=meta), out)
+    if not isinstance(student, MMPretrainNet):
+        return ''
     plain = dict(model=student.config, data_preprocessor=model.get('data_preprocessor'))
     if cfg.get('test_dataloader') is not None:
         plain['test_dataloader'] = cfg.test_dataloader

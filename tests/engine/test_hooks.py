@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
@@ -111,6 +112,22 @@ def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
     assert not set(first) & set(second)
 
 
+def test_the_first_iteration_does_not_see_what_starting_the_workers_drew():
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
+    runner, hook = SimpleNamespace(seed=0, epoch=3, train_loop=loop), EpochSeedHook()
+
+    def draw(before):
+        hook.before_train_epoch(runner)
+        torch.rand(before)
+        hook.before_train_iter(runner, 0)
+        first = torch.rand(1).item()
+        hook.before_train_iter(runner, 1)
+        return first, torch.rand(1).item()
+
+    first, second = draw(0)
+    assert draw(1) == (first, second) and first != second
+
+
 def test_views_leave_the_random_state_alone():
     import random
 
@@ -135,6 +152,18 @@ def test_a_persistent_worker_learns_the_epoch():
         transform.start_epoch(0, epoch)
         seen += [x['inputs'] for x in loader]
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+
+
+def test_a_loop_without_epochs_is_refused_where_views_are_drawn_by_the_epoch():
+    loader = dict(dataset=digits([CROP]), batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler'))
+    loop = IterBasedTrainLoop(
+        SimpleNamespace(visualizer=SimpleNamespace()), Runner.build_dataloader(loader), 4
+    )
+    with pytest.raises(ValueError, match='train_cfg: expected by_epoch=True.*IterBasedTrainLoop'):
+        EpochSeedHook().before_run(SimpleNamespace(train_loop=loop))
+    loop.dataloader.dataset.pipeline.transforms.pop(0)
+    EpochSeedHook().before_run(SimpleNamespace(train_loop=loop))
+    EpochSeedHook().before_run(SimpleNamespace(train_loop=None))
 
 
 def test_seeded_transforms_without_the_hook_are_refused():

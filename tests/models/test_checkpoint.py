@@ -78,6 +78,21 @@ def test_missing_and_unexpected_keys_are_listed(saved, tmp_path):
         MODELS.build(micro_net('cnn', checkpoint=path))
 
 
+def test_a_net_that_resizes_what_it_loads_still_refuses_another_shape(tmp_path):
+    """mmpretrain's ViT resizes the position embedding of another image size on its own."""
+    vit = dict(
+        type='ImageClassifier',
+        backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
+        head=dict(type='VisionTransformerClsHead', in_channels=192, num_classes=10),
+    )
+    net = dict(type='MMPretrainNet', model=vit, num_classes=10)
+    path = str(tmp_path / 'vit.pth')
+    torch.save(MODELS.build(net).model.state_dict(), path)
+    MODELS.build(dict(net, checkpoint=path))
+    with pytest.raises(ValueError, match='Shapes differ: backbone.pos_embed'):
+        MODELS.build(dict(net, input_size=64, checkpoint=path))
+
+
 class Evil:
     """Pickles to a call."""
 
@@ -117,14 +132,38 @@ def test_something_else_is_no_state_dict(tmp_path):
 
 
 def test_a_url_is_read_without_running_its_code(tmp_path, monkeypatch):
-    """torch.hub runs pickled code unless told otherwise; a file:// address stands for a web server."""
-    path = tmp_path / 'evil.pth'
-    torch.save(dict(state_dict=Evil()), path)
-    load = torch.hub.load_state_dict_from_url
-    monkeypatch.setattr(
-        torch.hub,
-        'load_state_dict_from_url',
-        lambda url, **k: load(path.as_uri(), model_dir=str(tmp_path / 'hub'), **k),
-    )
+    """torch.hub's own loader runs pickled code unless told otherwise."""
+    serve(tmp_path, monkeypatch, {'https://example.org/evil.pth': dict(state_dict=Evil())})
     with pytest.raises(ValueError, match='which is refused'):
         read_weights('https://example.org/evil.pth')
+
+
+def serve(tmp_path, monkeypatch, files):
+    """Play a web server."""
+    hub = tmp_path / 'hub'
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(hub))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, path: torch.save(files[url], path))
+
+
+def test_files_of_one_name_from_two_addresses_are_two_files(tmp_path, monkeypatch):
+    urls = [f'https://example.org/{run}/epoch_1.pth?x=1' for run in 'ab']
+    serve(tmp_path, monkeypatch, {url: {'w': torch.tensor(float(i))} for i, url in enumerate(urls)})
+    for _ in range(2):  # the second time from the cache
+        assert [read_weights(url).state_dict['w'].item() for url in urls] == [0.0, 1.0]
+
+
+def test_safetensors_are_read_also_from_an_address_and_a_broken_one_is_named(saved, tmp_path, monkeypatch):
+    from safetensors.torch import save, save_file
+
+    net, _ = saved
+    state = {k: v.clone() for k, v in net.model.state_dict().items()}
+    save_file(state, tmp_path / 'net.safetensors')
+    assert read_weights(str(tmp_path / 'net.safetensors')).state_dict.keys() == state.keys()
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    monkeypatch.setattr(
+        torch.hub, 'download_url_to_file', lambda url, path: Path(path).write_bytes(save(state))
+    )
+    assert read_weights('https://example.org/net.safetensors').state_dict.keys() == state.keys()
+    (tmp_path / 'broken.safetensors').write_bytes(b'nothing')
+    with pytest.raises(ValueError, match=r'broken.safetensors: expected a weight file'):
+        read_weights(str(tmp_path / 'broken.safetensors'))

@@ -193,6 +193,75 @@ def test_stage_indices_can_be_given(family):
     assert len(net.feature_specs.stages) == 2
 
 
+@pytest.mark.parametrize('indices', [(1, 2), (-4, -3)])
+def test_given_timm_stages_are_those_and_not_the_deepest(indices):
+    net = MODELS.build(dict(timm_net('resnet18'), input_size=64, stage_indices=indices))
+    shapes = [tuple(x.shape[1:]) for x in net(torch.zeros(1, 3, 64, 64), stages=True).stages]
+    assert shapes == [(64, 16, 16), (128, 8, 8)]
+
+
+@pytest.mark.parametrize('indices', [(1, 2), (-3, -2)])
+def test_given_mmpretrain_stages_may_be_counted_from_the_end(indices):
+    net = MODELS.build(micro_net('cnn', stage_indices=indices))
+    assert [x.channels for x in net.stage_specs] == [8, 16]
+
+
+def test_an_image_size_among_the_model_arguments_is_the_nets_size():
+    net = MODELS.build(
+        dict(timm_net('vit_tiny_patch16_224'), model_kwargs=dict(img_size=32, patch_size=8, depth=1))
+    )
+    assert net.input_spec.size == (32, 32) and net.embedding_channels == 192
+
+
+MOBILENET_V3 = dict(
+    type='MMPretrainNet',
+    num_classes=10,
+    model=dict(
+        type='ImageClassifier',
+        backbone=dict(type='MobileNetV3', arch='small'),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='StackedLinearClsHead',
+            num_classes=10,
+            in_channels=576,
+            mid_channels=[64],
+            dropout_rate=0.5,
+            act_cfg=dict(type='HSwish'),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    'config, last',
+    [
+        (MOBILENET_V3, lambda net: net.model.head.layers[-1]),
+        (dict(timm_net('resnet18'), model_kwargs=dict(drop_rate=0.5)), lambda net: net.model.fc),
+        (timm_net('mobilenetv4_conv_small'), lambda net: net.model.classifier),
+    ],
+)
+def test_the_embedding_is_what_the_last_layer_saw_in_training_too(config, last):
+    """The head runs once: dropout is drawn once, batch norm counts once."""
+    net = MODELS.build(config).train()
+    output = net(torch.randn(2, 3, 64, 64), embedding=True)
+    assert torch.equal(last(net)(output.embedding), output.logits)
+    counts = {int(v) for k, v in net.state_dict().items() if k.endswith('num_batches_tracked')}
+    assert counts == {1}
+
+
+def test_a_head_of_several_logits_is_refused():
+    conformer = dict(type='ImageClassifier', backbone=dict(type='Conformer', arch='tiny'))
+    conformer['head'] = dict(type='ConformerHead', in_channels=[256, 384], num_classes=10)
+    net = MODELS.build(dict(type='MMPretrainNet', model=conformer, num_classes=10)).eval()
+    with pytest.raises(ValueError, match='ConformerHead: expected logits and embedding as tensors.*TimmNet'):
+        net(torch.zeros(1, 3, 224, 224))
+
+
+def test_a_head_without_a_number_of_classes_is_refused():
+    with pytest.raises(ValueError, match='head: expected one that takes num_classes, got ClsHead'):
+        MODELS.build(dict(type='MMPretrainNet', model='vgg11bn_8xb32_in1k', num_classes=10))
+
+
 @pytest.mark.parametrize(
     'kind, name, near',
     [
@@ -203,6 +272,24 @@ def test_stage_indices_can_be_given(family):
 def test_an_unknown_model_name_suggests_near_ones(kind, name, near):
     with pytest.raises(ValueError, match=f'got {name!r}; did you mean.*{near}'):
         MODELS.build(dict(type=kind, model=name, num_classes=10))
+
+
+@pytest.mark.parametrize('algorithm', ['MLDRKD', 'HCD', 'OFA'])
+def test_a_teacher_without_stages_may_teach_where_none_are_read(algorithm):
+    alexnet = classifier(dict(type='AlexNet'), 4096, neck=None)
+    alexnet['model']['head'] = dict(type='LinearClsHead', in_channels=4096, num_classes=100)
+    alexnet['model']['backbone'] = dict(type='AlexNet')
+    teacher = dict(type='TimmNet', model='resnet10t', num_classes=100, checkpoint='random')
+    model = dict(type=algorithm, teacher=teacher, student=micro_net('cnn', 100))
+    built = MODELS.build(model)
+    assert 'stage_specs' not in vars(built.teacher.net)
+
+
+def test_a_feature_loss_on_a_teacher_without_stages_is_refused_with_the_way_out():
+    flat = dict(classifier(dict(type='AlexNet'), 4096, neck=None), checkpoint='random')
+    model = dict(type='FeatureDistiller', teacher=flat, student=micro_net('cnn', 100))
+    with pytest.raises(ValueError, match='expected a backbone with stages.*logits only'):
+        MODELS.build(dict(model, losses=[dict(type='HintLoss')]))
 
 
 def test_a_student_without_stages_is_refused_with_the_way_out():

@@ -138,7 +138,10 @@ def test_a_nan_loss_stops_the_run_with_its_name(run_tool, tmp_path, tiny_teacher
     assert done.returncode and 'FloatingPointError: loss_' in done.stderr and 'at iteration' in done.stderr
 
 
-def test_a_killed_run_resumes_to_the_same_losses(tmp_path, run_tool, tiny_teacher):
+@pytest.mark.parametrize(
+    'method, train_only', [('mldrkd', 'fusion.gate'), ('crd', 'losses.loss_crd.student_')]
+)
+def test_a_killed_run_resumes_to_the_same_losses(method, train_only, tmp_path, run_tool, tiny_teacher):
     options = [
         f'model.teacher.checkpoint={tiny_teacher}',
         'train_cfg.max_epochs=4',
@@ -151,7 +154,7 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, run_tool, tiny_teache
 
     def args(work_dir, *more):
         return [
-            CONFIG,
+            CONFIG.replace('mldrkd', method),
             '--no-validate',
             '--work-dir',
             work_dir,
@@ -185,7 +188,7 @@ def test_a_killed_run_resumes_to_the_same_losses(tmp_path, run_tool, tiny_teache
     final, expected = (
         torch.load(x / 'epoch_4.pth', weights_only=False)['state_dict'] for x in (broken, tmp_path / 'whole')
     )
-    assert final.keys() == expected.keys() and any(k.startswith('fusion.gate') for k in final)
+    assert final.keys() == expected.keys() and any(k.startswith(train_only) for k in final)
     assert all(torch.equal(final[k], expected[k]) for k in final)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.datasets.transforms import RandomSeeded
 from hetkd.registry import HOOKS
@@ -19,18 +20,41 @@ class EpochSeedHook(Hook):
     Dropout, stochastic depth and mixup then depend on the epoch alone, not on how the run came there, so a
     resumed run meets the same losses as an unbroken one. The epoch also goes to the ``RandomSeeded``
     transforms of the training data.
+
+    Raises:
+        ValueError: a loop without epochs, whose views would not change.
     """
 
     priority = 'VERY_HIGH'
 
+    def before_run(self, runner) -> None:
+        """Refuse a loop that has no epochs before it starts."""
+        loop = runner.train_loop
+        if loop is None or isinstance(loop, EpochBasedTrainLoop) or not any(_seeded(loop.dataloader.dataset)):
+            return
+        raise ValueError(
+            f'train_cfg: expected by_epoch=True, since RandomSeeded draws its views by the epoch, got '
+            f'{type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take RandomSeeded '
+            f'out of the pipeline'
+        )
+
     def before_train_epoch(self, runner) -> None:
         """Seed this process and tell the data pipeline the epoch."""
+        self._seed(runner)
+        for transform in _seeded(runner.train_loop.dataloader.dataset):
+            transform.start_epoch(runner.seed, runner.epoch)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seed once more: starting data workers has drawn a number, keeping them has not."""
+        if batch_idx == 0:
+            self._seed(runner)
+
+    @staticmethod
+    def _seed(runner) -> None:
         seed = int(np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        for transform in _seeded(runner.train_loop.dataloader.dataset):
-            transform.start_epoch(runner.seed, runner.epoch)
 
 
 def _seeded(dataset) -> Iterator[RandomSeeded]:

@@ -1,10 +1,16 @@
 """Reading weight files: without running their code, strictly, with errors that say what to do."""
 
+import hashlib
+import os
 import os.path as osp
 import pickle
+import posixpath
 from typing import Any, NamedTuple, Optional, Sequence
+from urllib.parse import urlsplit
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 # A distiller's checkpoint holds the plain student net under this prefix.
@@ -39,12 +45,10 @@ def read_file(path: str) -> Any:
             f'result, e.g. `--cfg-options model.teacher.checkpoint=PATH`'
         )
     try:
-        if path.endswith('.safetensors'):
-            from safetensors.torch import load_file
-
-            return load_file(path)
         if _is_url(path):
-            return torch.hub.load_state_dict_from_url(path, map_location='cpu', weights_only=True)
+            path = _download(path)
+        if path.endswith('.safetensors'):
+            return load_file(path)
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -53,11 +57,21 @@ def read_file(path: str) -> Any:
             f'first: `python tools/model_converters/export_student.py CONFIG {path} OUT`. Reason: '
             f'{_reason(error)}'
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError, SafetensorError) as error:
         raise ValueError(
             f'{path}: expected a weight file, got one that cannot be read (truncated or corrupt?); copy or '
             f'train it again. Reason: {_reason(error)}'
         ) from error
+
+
+def _download(url: str) -> str:
+    """The file of a URL in torch.hub's cache, under a name of its own: many runs have an epoch_100.pth."""
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{posixpath.basename(urlsplit(url).path)}'
+    path = osp.join(torch.hub.get_dir(), 'checkpoints', name)
+    if not osp.exists(path):
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        torch.hub.download_url_to_file(url, path)
+    return path
 
 
 def _is_url(path: str) -> bool:
@@ -114,7 +128,11 @@ def load_strict(model: nn.Module, state_dict: dict, source: str, num_classes: in
                 f'{source}: expected a net of {num_classes} classes, got one of {theirs[0]} ({key} is '
                 f'{theirs}); name a checkpoint trained on this data set, or set num_classes={theirs[0]}'
             )
+    # Some libraries resize position embeddings as they load; another shape is another net here.
+    other = [f'{key}: {mine}, file {theirs}' for key, (mine, theirs) in shapes.items() if mine != theirs]
     try:
+        if other:
+            raise RuntimeError(f'Shapes differ: {"; ".join(other[:5])}')
         model.load_state_dict(state_dict, strict=True)
     except RuntimeError as error:
         raise ValueError(

@@ -54,7 +54,7 @@ class MMPretrainNet(Net):
     ):
         size = to_size(input_size)
         cfg, zoo = _model_config(model)
-        cfg.head.num_classes = num_classes
+        _set_classes(cfg.head, num_classes)
         cfg.pop('train_cfg', None)  # batch augmentations are the distiller's, for both nets at once
         backbone_type = MODELS.get(cfg.backbone.type)
         if size and 'img_size' in inspect.signature(backbone_type).parameters:
@@ -89,11 +89,36 @@ class MMPretrainNet(Net):
             maps, features = (), self.model.backbone(inputs)
         if self.model.with_neck:
             features = self.model.neck(features)
-        return NetOutput(
-            self.model.head(features),
-            tuple(maps),
-            self.model.head.pre_logits(features) if embedding else None,
-        )
+        head = self.model.head
+        if not embedding:
+            return NetOutput(self._tensor(head(features)), tuple(maps))
+        before = head.pre_logits(features)
+        last = self._last_layer
+        logits = head(features) if last is None else last(before)
+        return NetOutput(self._tensor(logits), tuple(maps), self._tensor(before))
+
+    def _tensor(self, output) -> torch.Tensor:
+        if not torch.is_tensor(output) or output.dim() != 2:
+            raise ValueError(
+                f'{type(self.model.head).__name__}: expected logits and embedding as tensors (N, C) and '
+                f'(N, D), got {tuple(getattr(output, "shape", ())) or type(output).__name__}; nets with '
+                f'several heads are not supported, take the net from timm (type="TimmNet")'
+            )
+        return output
+
+    @cached_property
+    def _last_layer(self) -> Optional[nn.Module]:
+        """The layer that makes logits of the embedding, if it is one; so the head runs once, not twice."""
+        head = self.model.head
+        last = getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
+
+        def fits(image):
+            features = self.model.backbone(image)
+            features = self.model.neck(features) if self.model.with_neck else features
+            before = self._tensor(head.pre_logits(features))
+            return last(before).equal(self._tensor(head(features)))
+
+        return last if last is not None and self.probe(fits) else None
 
     def _init_random(self) -> None:
         self.model.init_weights()
@@ -128,6 +153,16 @@ def _model_config(model: Union[str, dict]):
             f'{cfg.get("type") if isinstance(cfg, dict) else type(cfg).__name__}'
         )
     return cfg, zoo
+
+
+def _set_classes(head: ConfigDict, num_classes: int) -> None:
+    parameters = inspect.signature(MODELS.get(head.type)).parameters
+    if 'num_classes' not in parameters:
+        raise ValueError(
+            f'head: expected one that takes num_classes, got {head.type}; give the model as a config with '
+            f"another head (type='LinearClsHead'), or take the net from timm (type='TimmNet')"
+        )
+    head.num_classes = num_classes
 
 
 def _load_pretrained(net: nn.Module, weights: Optional[str]) -> None:

@@ -28,6 +28,7 @@ class IndexReader:
                     backbone.add_module(f'norm{index}', nn.Identity())
 
     def __call__(self, inputs: torch.Tensor, indices: Sequence[int]):
+        indices = [index % self.depth for index in indices]
         asked = tuple(sorted({*indices, *self.plain}))
         # The public option of all these backbones; put back so that a plain forward stays plain.
         self.backbone.out_indices = asked

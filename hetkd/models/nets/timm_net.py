@@ -45,7 +45,7 @@ class TimmNet(Net):
         std: Optional[Sequence[float]] = None,
         model_kwargs: Optional[dict] = None,
     ):
-        size = to_size(input_size)
+        size = to_size(input_size or (model_kwargs or {}).get('img_size'))
         overlay = {'input_size': (3, *size)} if size else None
         if not timm.is_model(model):
             raise unknown_model('a timm model', model, timm.list_models())
@@ -84,11 +84,26 @@ class TimmNet(Net):
                 maps[-1] = final
         else:
             final = self.model.forward_features(inputs)
+        if not embedding:
+            return NetOutput(self.model.forward_head(final), tuple(maps))
+        before = self.model.forward_head(final, pre_logits=True)
+        last = self._last_layer
         return NetOutput(
-            self.model.forward_head(final),
-            tuple(maps),
-            self.model.forward_head(final, pre_logits=True) if embedding else None,
+            self.model.forward_head(final) if last is None else last(before), tuple(maps), before
         )
+
+    @cached_property
+    def _last_layer(self) -> Optional[torch.nn.Module]:
+        """The layer that makes logits of the embedding, if it is one; so the head runs once, not twice."""
+
+        def fits(image):
+            final = self.model.forward_features(image)
+            before, logits = self.model.forward_head(final, pre_logits=True), self.model.forward_head(final)
+            return last(before).equal(logits)
+
+        last = self.model.get_classifier()
+        several = isinstance(last, (tuple, torch.nn.ModuleList))
+        return last if not several and self.probe(fits) else None
 
     def _intermediates(self, inputs, indices=None):
         return self.model.forward_intermediates(inputs, indices=indices, output_fmt='NCHW')
@@ -108,5 +123,6 @@ class TimmNet(Net):
         final, maps = self.probe(self._intermediates)
         indices = tuple(self._given_indices or select_stages([x.shape for x in maps], self.probe_size))
         own_map = torch.is_tensor(final) and final.dim() == 4
+        deepest = indices[-1] % len(maps) == len(maps) - 1
         width = self.model.num_features
-        return indices, own_map and final.shape[1] == width != maps[indices[-1]].shape[1]
+        return indices, own_map and deepest and final.shape[1] == width != maps[-1].shape[1]
