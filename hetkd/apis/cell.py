@@ -1,0 +1,157 @@
+"""One run of a comparison: started, watched, resumed, and remembered in its folder."""
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+from .config import load_config
+from .results import RunResult, read_curve, read_scalars
+
+POLL = 0.2
+SAVE_EVERY = 10.0
+
+
+class Cell:
+    """One config with one seed, trained by ``tools/train.py`` in a folder of its own.
+
+    Its state is ``cell.json`` there, its output ``output.log``. A config that cannot be read counts as a
+    crashed run.
+
+    Args:
+        config: config file.
+        seed: random seed.
+        work_dir: folder of the whole comparison.
+        tools: folder of ``train.py`` and ``dist_train.sh``.
+        options: overrides; those of ``model.teacher`` are left out where the model has none.
+        gpus: processes of the run.
+        threads: CPU threads of each process.
+
+    Raises:
+        ValueError: the folder holds a run of other settings.
+    """
+
+    def __init__(self, config, seed: int, work_dir, tools, options=None, gpus: int = 1, threads: int = 1):
+        path = Path(config)
+        self.config, self.seed, self.tools, self.gpus, self.threads = str(config), seed, tools, gpus, threads
+        self.name = f'{path.resolve().parent.name}/{path.stem}'
+        self.folder = Path(work_dir) / self.name / f'seed{seed}'
+        self.state = {'status': 'missing', 'seconds': 0.0, 'memory': None, 'reason': ''}
+        self.epochs, self.digest, self.options = 1, None, {}
+        try:
+            self._read(dict(options or {}))
+        except Exception as error:
+            self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
+            return
+        if (self.folder / 'cell.json').exists():
+            self.state |= json.loads((self.folder / 'cell.json').read_text())
+            if self.state['digest'] != self.digest:
+                raise ValueError(
+                    f'{self.folder}: expected a run of {self.config} as it is now, got one of other '
+                    f'settings; choose another --work-dir, or delete this folder to run it anew'
+                )
+
+    def _read(self, options: dict) -> None:
+        if 'teacher' not in load_config(self.config).get('model', {}):
+            options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
+        cfg = load_config(self.config, options)
+        content = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+        self.options, self.epochs = options, cfg.train_cfg.max_epochs
+        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do: finished, or impossible to start."""
+        return self.state['status'] == 'done' or self.digest is None
+
+    def epoch(self) -> int:
+        """Epochs that have begun."""
+        if self.state['status'] == 'done':
+            return self.epochs
+        return min(self.epochs, max((int(x.get('epoch', 0)) for x in read_scalars(self.folder)), default=0))
+
+    def run(self, stop: Event) -> None:
+        """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / 'output.log', 'a') as log:
+            try:
+                # The training process inherits the lock with its output, and outlives us if we are killed.
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.state |= {'status': 'crashed', 'reason': 'another process is training in this folder'}
+                return
+            self._save(status='running', digest=self.digest, reason='')
+            code, peak = self._watch(log, stop)
+        if stop.is_set():
+            self._save(status='missing', reason='broken off')
+        elif code:
+            self._save(status='crashed', reason=self._reason(code))
+        else:
+            gpu = [x['memory'] for x in read_scalars(self.folder) if 'memory' in x]
+            self._save(status='done', memory=max(gpu) if gpu else round(peak / 1024))
+
+    def _watch(self, log, stop: Event) -> tuple[int, int]:
+        """Exit status and peak memory (KiB) of the training process."""
+        begin = saved = time.time()
+        before = self.state['seconds']
+        process = subprocess.Popen(
+            self._command(), stdout=log, stderr=subprocess.STDOUT, env=self._env(), start_new_session=True
+        )
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self._save(seconds=before + time.time() - begin)
+                return process.returncode, usage.ru_maxrss
+            if stop.is_set():
+                os.killpg(process.pid, signal.SIGTERM)
+            if time.time() - saved > SAVE_EVERY:  # a killed comparison still knows its time
+                saved = time.time()
+                self._save(seconds=before + saved - begin)
+            time.sleep(POLL)
+
+    def _command(self) -> list[str]:
+        options = {**self.options, 'randomness.seed': self.seed}
+        rest = ['--work-dir', str(self.folder), '--resume', 'auto', '--cfg-options']
+        rest += [f'{key}={_text(value)}' for key, value in options.items()]
+        if self.gpus > 1:
+            return ['bash', str(self.tools / 'dist_train.sh'), self.config, str(self.gpus), *rest]
+        return [sys.executable, str(self.tools / 'train.py'), self.config, *rest]
+
+    def _env(self) -> dict[str, str]:
+        own = {'OMP_NUM_THREADS': str(self.threads), 'PYTHON': sys.executable}
+        paths = [str(self.tools.parent), os.environ.get('PYTHONPATH', '')]
+        return {**own, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+
+    def _reason(self, code: int) -> str:
+        """The line of the output that names the error."""
+        lines = (self.folder / 'output.log').read_text(errors='replace').splitlines()
+        errors = [line for line in lines if 'Error' in line.split(':')[0] and not line.startswith(' ')]
+        return _line(errors[-1] if errors else f'exit status {code}; see {self.folder / "output.log"}')
+
+    def _save(self, **state) -> None:
+        self.state |= state
+        part = self.folder / 'cell.json.part'
+        part.write_text(json.dumps(self.state))
+        os.replace(part, self.folder / 'cell.json')
+
+    def result(self, metric: str = 'accuracy/top1') -> RunResult:
+        """What the tables show of it."""
+        shown = {key: self.state[key] for key in ('seconds', 'memory', 'reason')}
+        status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
+        return RunResult(self.name, self.seed, status, read_curve(self.folder, metric), **shown)
+
+
+def _line(text: str) -> str:
+    return ' '.join(text.split())[:200]
+
+
+def _text(value) -> str:
+    """A value as mmengine's ``DictAction`` reads it back."""
+    return f'[{",".join(map(_text, value))}]' if isinstance(value, (list, tuple)) else str(value)

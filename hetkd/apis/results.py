@@ -1,0 +1,157 @@
+"""Results of runs: read from their logs, put into tables and pictures."""
+
+import csv
+import io
+import json
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional, Sequence
+
+COLUMNS = (
+    'config',
+    'seed',
+    'status',
+    'last',
+    'best',
+    'best_epoch',
+    'epochs',
+    'seconds',
+    'memory_mib',
+    'reason',
+)
+
+
+@dataclass
+class RunResult:
+    """One run of one config with one seed.
+
+    ``status`` is ``'done'``, ``'crashed'`` or ``'missing'``; ``curve`` holds the metric by epoch; ``memory``
+    is the peak in MiB, of the GPU where there is one, else of the process.
+    """
+
+    config: str
+    seed: int
+    status: str = 'missing'
+    curve: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    memory: Optional[float] = None
+    reason: str = ''
+
+    @property
+    def last(self) -> Optional[float]:
+        """The metric after the last epoch of a run that is done."""
+        return self.curve[max(self.curve)] if self.status == 'done' and self.curve else None
+
+    @property
+    def best_epoch(self) -> Optional[int]:
+        """The epoch of the best value, the first of several; of a run that is done."""
+        if self.last is None:
+            return None
+        return max(self.curve, key=lambda epoch: (self.curve[epoch], -epoch))
+
+    @property
+    def best(self) -> Optional[float]:
+        """The best value, which has seen the test set: report it beside the last one, not alone."""
+        return None if self.best_epoch is None else self.curve[self.best_epoch]
+
+
+def read_scalars(work_dir) -> list[dict]:
+    """All lines that a run and its resumed parts have logged, in order."""
+    lines = []
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:  # the run was killed while it wrote
+                continue
+    return lines
+
+
+def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
+    """The metric by epoch; a resumed part overrides what came before it."""
+    return {x['step']: x[metric] for x in read_scalars(work_dir) if metric in x}
+
+
+def by_config(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
+    """Runs by config, in the order in which the configs came."""
+    groups: dict[str, list[RunResult]] = {}
+    for result in results:
+        groups.setdefault(result.config, []).append(result)
+    return groups
+
+
+def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> str:
+    """One row a config: mean and standard deviation over the seeds that are done."""
+    head = f'| config | last {metric} | best {metric} | time of a run | memory | seeds | |'
+    rows = [head, '|---|---|---|---|---|---|---|']
+    for config, runs in by_config(results).items():
+        done = [run for run in runs if run.last is not None]
+        crashed = [f'seed {run.seed} crashed: {run.reason}' for run in runs if run.status == 'crashed']
+        memory = [run.memory for run in done if run.memory is not None]
+        cells = [
+            config,
+            _spread([run.last for run in done]),
+            _spread([run.best for run in done]),
+            f'{statistics.mean(run.seconds for run in done):.0f} s' if done else '',
+            f'{max(memory):.0f} MiB' if memory else '',
+            f'{len(done)} of {len(runs)}',
+            '; '.join(crashed).replace('|', '/'),
+        ]
+        rows.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(rows) + '\n'
+
+
+def to_csv(results: Sequence[RunResult]) -> str:
+    """One line a run."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for run in results:
+        values = (run.last, run.best, run.best_epoch, max(run.curve, default=None), round(run.seconds, 1))
+        writer.writerow((run.config, run.seed, run.status, *values, run.memory, run.reason))
+    return out.getvalue()
+
+
+def draw(results: Sequence[RunResult], path, metric: str = 'accuracy/top1') -> None:
+    """Left the last values with their deviation and each seed as a dot, right the curves."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
+    groups = by_config(results)
+    height = max(3.5, 0.4 * len(groups) + 1.2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, height), layout='constrained')
+    for row, (config, runs) in enumerate(groups.items()):
+        color = f'C{row % 10}'
+        last = [run.last for run in runs if run.last is not None]
+        if last:
+            spread = statistics.stdev(last) if len(last) > 1 else 0
+            left.errorbar(statistics.mean(last), row, xerr=spread, fmt='o', color=color, capsize=4)
+            left.scatter(last, [row] * len(last), color=color, alpha=0.4, s=15)
+        else:
+            left.text(
+                0.5, row, 'no finished run', transform=left.get_yaxis_transform(), ha='center', va='center'
+            )
+        for run in runs:
+            label = config if run is runs[0] else None
+            epochs = sorted(run.curve)
+            right.plot(epochs, [run.curve[epoch] for epoch in epochs], color=color, label=label, linewidth=1)
+    left.set_yticks(range(len(groups)), list(groups))
+    left.set_ylim(len(groups) - 0.5, -0.5)
+    left.set(xlabel=f'{metric}, last epoch')
+    left.grid(axis='x', alpha=0.3)
+    right.set(xlabel='epoch', ylabel=metric)
+    right.grid(alpha=0.3)
+    if len(groups) <= 12:
+        right.legend(fontsize='small')
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ''
+    deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values):.2f}{deviation}'

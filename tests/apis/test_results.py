@@ -1,0 +1,55 @@
+"""Reading results and putting them into tables and pictures."""
+
+import csv
+import json
+
+import pytest
+
+from hetkd.apis.results import RunResult, draw, read_curve, read_scalars, to_csv, to_markdown
+
+RUNS = [
+    RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
+    RunResult('kd/a', 1, 'done', {1: 40.0, 2: 40.0}, seconds=20, memory=300.5),
+    RunResult('kd/a', 2, 'crashed', {1: 5.0}, seconds=3, reason='ValueError: a | b'),
+    RunResult('ofa/b', 0, 'missing', {1: 50.0}, seconds=1, reason='broken off'),
+]
+
+
+def test_last_and_best_are_of_finished_runs():
+    assert [run.last for run in RUNS] == [20.0, 40.0, None, None]
+    assert [run.best for run in RUNS] == [30.0, 40.0, None, None]
+    assert [run.best_epoch for run in RUNS] == [2, 1, None, None], 'the first of equal ones'
+
+
+def test_the_table_has_mean_and_deviation_of_what_is_done():
+    first, second = to_markdown(RUNS).splitlines()[2:]
+    cells = [x.strip() for x in first.split('|')[1:-1]]
+    assert cells[:6] == ['kd/a', '30.00 ± 14.14', '35.00 ± 7.07', '15 s', '300 MiB', '2 of 3']
+    assert cells[6] == 'seed 2 crashed: ValueError: a / b'
+    assert [x.strip() for x in second.split('|')[1:-1]] == ['ofa/b', '', '', '', '', '0 of 1', '']
+    assert to_markdown(RUNS[:1]).splitlines()[2].startswith('| kd/a | 20.00 | 30.00 |'), 'no deviation of one'
+
+
+def test_the_csv_has_a_line_a_run():
+    rows = list(csv.DictReader(to_csv(RUNS).splitlines()))
+    assert [row['status'] for row in rows] == ['done', 'done', 'crashed', 'missing']
+    assert rows[0]['last'] == '20.0' and rows[0]['best_epoch'] == '2' and rows[0]['epochs'] == '3'
+    assert rows[2]['last'] == '' and rows[2]['reason'] == 'ValueError: a | b'
+
+
+@pytest.mark.parametrize('runs', [RUNS, RUNS[2:], [RunResult('x/y', 0)], RUNS * 5])
+def test_the_picture_is_drawn_also_of_runs_that_failed(runs, tmp_path):
+    draw(runs, tmp_path / 'x.png')
+    assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_resumed_part_overrides_what_came_before(tmp_path):
+    for name, entries in (('1', [(1, 10.0), (2, 20.0)]), ('2', [(2, 21.0), (3, 30.0)])):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        lines = [json.dumps({'accuracy/top1': value, 'step': step}) for step, value in entries]
+        (folder / 'scalars.json').write_text('\n'.join([*lines, '{"loss": 1.0, "step": 9}', '{"accu']))
+    assert read_curve(tmp_path) == {1: 10.0, 2: 21.0, 3: 30.0}
+    assert read_curve(tmp_path, 'loss') == {9: 1.0}
+    assert len(read_scalars(tmp_path)) == 6, 'a line that was cut off by a kill is left out'
+    assert read_curve(tmp_path / 'none') == {}

@@ -1,0 +1,118 @@
+"""tools/compare.py: runs, resumes, reports."""
+
+import csv
+import fcntl
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import ROOT, tool_command
+
+SCRATCH = 'configs/scratch/cnn-micro_digits.py'
+KD = 'configs/kd/vit-micro_cnn-micro_digits.py'
+
+
+@pytest.fixture
+def compare(tmp_path, run_tool, tiny_teacher):
+    """Run it for two epochs of one seed, unless told otherwise; and its table."""
+
+    def run(*args, options=(), **kwargs):
+        short = [
+            'train_cfg.max_epochs=2',
+            'train_cfg.val_interval=1',
+            f'model.teacher.checkpoint={tiny_teacher}',
+        ]
+        args = [*args, '--work-dir', tmp_path / 'all', '--cfg-options', *short, *options]
+        return run_tool('compare.py', *args, **kwargs)
+
+    return run
+
+
+def rows(tmp_path):
+    with open(tmp_path / 'all/compare.csv') as file:
+        return {(row['config'], row['seed']): row for row in csv.DictReader(file)}
+
+
+def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare, tmp_path):
+    printed = compare(SCRATCH, KD, '--seeds', '1', '--jobs', '2').stdout
+    assert '2 runs, 2 to do' in printed and '[2/2]' in printed and 's left' in printed
+    table = (tmp_path / 'all/compare.md').read_text()
+    assert table in printed and '| 1 of 1 |' in table and 'MiB' in table
+    assert (tmp_path / 'all/compare.png').read_bytes().startswith(b'\x89PNG')
+    first = rows(tmp_path)
+    assert {key[0] for key in first} == {'scratch/cnn-micro_digits', 'kd/vit-micro_cnn-micro_digits'}
+    for row in first.values():
+        assert row['status'] == 'done' and row['epochs'] == '2' and float(row['best']) >= float(row['last'])
+
+    printed = compare(SCRATCH, KD, '--seeds', '2').stdout
+    assert '4 runs, 2 to do' in printed
+    second = rows(tmp_path)
+    assert len(second) == 4 and all(second[key] == first[key] for key in first)
+
+    done = compare(SCRATCH, KD, '--seeds', '1', options=['ce_weight=1'], check=False)
+    assert done.returncode, 'an unknown key is a crash'
+    done = compare(SCRATCH, '--seeds', '1', options=['optim_wrapper.optimizer.lr=1'], check=False)
+    assert done.returncode and 'got one of other settings; choose another --work-dir' in done.stderr
+
+
+def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
+    bad = tmp_path / 'mine/bad.py'
+    bad.parent.mkdir()
+    bad.write_text(f"_base_ = ['{ROOT / KD}']\nmodel = dict(losses=[dict(type='KDLoss', temprature=1.0)])\n")
+    typo = tmp_path / 'mine/typo.py'
+    typo.write_text(f"_base_ = ['{ROOT / KD}']\nmodle = dict()\n")
+    done = compare(bad, typo, SCRATCH, '--seeds', '1', check=False)
+    assert done.returncode and '2 of 3 runs crashed; the same command again tries them anew' in done.stderr
+    found = {key[0]: row for key, row in rows(tmp_path).items()}
+    assert found['scratch/cnn-micro_digits']['status'] == 'done'
+    assert found['mine/bad']['status'] == 'crashed' and 'temprature' in found['mine/bad']['reason']
+    assert 'modle' in found['mine/typo']['reason'], 'a config that cannot be read'
+    assert 'temprature' in (tmp_path / 'all/compare.md').read_text()
+    bad.write_text(f"_base_ = ['{ROOT / KD}']\n")
+    done = compare(bad, '--seeds', '1', check=False)
+    assert done.returncode and 'delete this folder to run it anew' in done.stderr
+
+
+def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
+    options = ['train_cfg.max_epochs=60', 'train_cfg.val_interval=60', 'default_hooks.checkpoint.interval=1']
+    options += [f'model.teacher.checkpoint={tiny_teacher}']
+    args = [KD, '--seeds', '1', '--work-dir', tmp_path / 'all', '--cfg-options', *options]
+    command, env = tool_command('compare.py', *args)
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / 'all/kd/vit-micro_cnn-micro_digits/seed0'
+    deadline = time.time() + 120
+    while not (folder / 'epoch_3.pth').exists():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode and 'broken off; the same command again goes on' in errors
+    assert rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']['status'] == 'missing'
+    before = float(rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']['seconds'])
+    with open(folder / 'output.log', 'a') as log:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        done = run_tool('compare.py', *args, check=False)
+        assert done.returncode and 'another process is training in this folder' in done.stdout
+    run_tool('compare.py', *args)
+    row = rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']
+    assert row['status'] == 'done' and row['epochs'] == '60' and float(row['seconds']) > before
+    assert 'resumed epoch: ' in (folder / 'output.log').read_text()
+
+
+def test_several_processes_a_run(compare, tmp_path):
+    compare(SCRATCH, '--seeds', '1', '--gpus', '2', env={'PORT': '29631', 'CUDA_VISIBLE_DEVICES': ''})
+    assert rows(tmp_path)['scratch/cnn-micro_digits', '0']['status'] == 'done'
+    log = (tmp_path / 'all/scratch/cnn-micro_digits/seed0/output.log').read_text()
+    assert 'MMDistributedDataParallel' in log or 'Distributed training: True' in log
+
+
+def test_two_configs_of_one_name_and_counts_below_one_are_refused(compare, tmp_path):
+    twin = tmp_path / 'scratch/cnn-micro_digits.py'
+    twin.parent.mkdir()
+    twin.write_text(f"_base_ = ['{ROOT / SCRATCH}']\n")
+    done = compare(SCRATCH, twin, check=False)
+    assert done.returncode and 'expected names (folder/file) that differ' in done.stderr
+    done = compare(SCRATCH, '--seeds', '0', check=False)
+    assert done.returncode and '--seeds: expected >= 1, got 0' in done.stderr

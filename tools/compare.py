@@ -1,0 +1,162 @@
+"""Run a set of configs with several seeds, and write a table, a CSV file and a picture.
+
+A crashed run is reported and does not stop the others. The same command again does only what is missing:
+what was finished stays, what was broken off is resumed.
+"""
+
+import argparse
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hetkd.apis.cell import Cell
+from hetkd.apis.results import draw, to_csv, to_markdown
+
+TOOLS = Path(__file__).resolve().parent
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument('--seeds', type=int, default=3, help='runs of each config, with seeds 0, 1, ...')
+    parser.add_argument('--work-dir', default='work_dirs/compare', help='folder of all runs and tables')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at a time, which share the machine')
+    parser.add_argument('--gpus', type=int, default=1, help='processes of each run (tools/dist_train.sh)')
+    parser.add_argument('--metric', default='accuracy/top1', help='what the tables show')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of all configs, as key=value; those of model.teacher where there is one',
+    )
+    args = parser.parse_args(argv)
+    for name in ('seeds', 'jobs', 'gpus'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name}: expected >= 1, got {getattr(args, name)}')
+    return args
+
+
+def make_cells(args):
+    """Every config with every seed; refuses what would mix two runs before anything is run."""
+    configs = {}
+    for config in args.configs:
+        path = Path(config).resolve()
+        name = f'{path.parent.name}/{path.stem}'
+        if configs.setdefault(name, path) != path:
+            raise SystemExit(
+                f'configs: expected names (folder/file) that differ, got {configs[name]} and {path}; rename '
+                f'one'
+            )
+    threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
+    given = dict.fromkeys(args.configs)
+    try:
+        return [
+            Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads)
+            for config in given
+            for seed in range(args.seeds)
+        ]
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+
+
+def write_tables(cells, args):
+    """The tables of what there is so far."""
+    folder = Path(args.work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = [cell.result(args.metric) for cell in cells]
+    texts = {'compare.md': to_markdown(results, args.metric), 'compare.csv': to_csv(results)}
+    for name, text in texts.items():
+        (folder / f'{name}.part').write_text(text)
+        os.replace(folder / f'{name}.part', folder / name)
+    return results
+
+
+class Comparison:
+    """Runs what is missing, and shows how far it is: a bar on a terminal, a line a run elsewhere."""
+
+    def __init__(self, cells, args):
+        self.cells, self.args = cells, args
+        self.todo = [cell for cell in cells if not cell.is_settled]
+        self.total = sum(cell.epochs for cell in cells)
+        self.already, self.begin = self.behind(), time.time()
+        self.stop, self.lock, self.finished = threading.Event(), threading.Lock(), 0
+        self.console = Console(soft_wrap=True, highlight=False, markup=False)
+
+    def behind(self):
+        return sum(cell.epoch() for cell in self.cells)
+
+    def run(self):
+        """All of them; False if it was broken off."""
+        self.console.print(
+            f'{len(self.cells)} runs, {len(self.todo)} to do; files go to {self.args.work_dir}'
+        )
+        columns = BarColumn(), TextColumn('{task.completed}/{task.total} epochs')
+        progress = Progress(
+            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console,
+            disable=not self.console.is_terminal,
+        )  # fmt: skip
+        with progress, ThreadPoolExecutor(self.args.jobs) as pool:
+            task = progress.add_task('training', total=self.total, completed=self.already)
+            futures = [pool.submit(self.run_cell, cell) for cell in self.todo]
+            try:
+                while wait(futures, timeout=1).not_done:
+                    if not progress.disable:
+                        progress.update(task, completed=self.behind())
+            except KeyboardInterrupt:
+                self.stop.set()
+        for future in futures:
+            future.result()
+        return not self.stop.is_set()
+
+    def run_cell(self, cell):
+        if self.stop.is_set():
+            return
+        cell.run(self.stop)
+        with self.lock:
+            self.finished += 1
+            result = cell.result(self.args.metric)
+            value = f'{result.status} {result.reason}' if result.last is None else f'{result.last:.2f}'
+            count = f'[{self.finished}/{len(self.todo)}]'
+            self.console.print(
+                f'{count} {cell.name}, seed {cell.seed}: {value} in {result.seconds:.0f} s{self.left()}'
+            )
+            write_tables(self.cells, self.args)
+
+    def left(self):
+        done = self.behind() - self.already
+        if self.finished == len(self.todo) or not done:
+            return ''
+        seconds = (time.time() - self.begin) / done * (self.total - self.already - done)
+        return f'; about {seconds:.0f} s left'
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    signal.signal(signal.SIGTERM, interrupt)
+    cells = make_cells(args)
+    whole = Comparison(cells, args).run()
+    results = write_tables(cells, args)
+    draw(results, Path(args.work_dir) / 'compare.png', args.metric)
+    print('\n' + to_markdown(results, args.metric))
+    print(f'written: {", ".join(str(Path(args.work_dir) / f"compare.{x}") for x in ("md", "csv", "png"))}')
+    crashed = sum(run.status == 'crashed' for run in results)
+    if not whole:
+        raise SystemExit('broken off; the same command again goes on')
+    if crashed:
+        raise SystemExit(f'{crashed} of {len(results)} runs crashed; the same command again tries them anew')
+
+
+if __name__ == '__main__':
+    main()
