@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hetkd.models.connectors import MSDF, SepConv, StageMatcher, StageProjector
+from hetkd.models.connectors import AAD, MSDF, ContrastHead, SepConv, StageMatcher, StageProjector
 from hetkd.registry import MODELS
 
 RESNET18, RESNET101, VIT = (64, 128, 256, 512), (256, 512, 1024, 2048), (48,) * 4
@@ -292,3 +292,40 @@ def test_every_matcher_parameter_gets_a_gradient():
 )
 def test_connectors_are_registered(kind, options):
     assert type(MODELS.build(dict(type=kind, **options))).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    'ratio, parameters',  # ResNet18 taught by Swin-T
+    [(2, 512 * 1024 + 2 * 1024 + 1024 * 768), (1, 512 * 512 + 2 * 512 + 512 * 768)],
+)
+def test_aad_is_the_authors_mlp(ratio, parameters):
+    aad = AAD(512, 768, ratio=ratio)
+    assert count(aad) == parameters
+    assert [type(x).__name__ for x in aad.mlp] == ['Linear', 'BatchNorm1d', 'GELU', 'Linear']
+    assert {name.split('.')[-1] for name, _ in aad.mlp[0].named_parameters()} == {'weight'}, 'no bias'
+    assert aad.mlp[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
+    student, teacher = torch.randn(4, 512), torch.randn(4, 768)
+    mine, theirs = aad(student, teacher)
+    assert mine.shape == (4, 768) and theirs is teacher
+    assert_every_parameter_gets_a_gradient(aad, [mine])
+
+
+def test_aad_refuses_a_batch_of_one_in_training_and_a_ratio_below_one():
+    aad = AAD(4, 6)
+    with pytest.raises(ValueError, match='AAD: expected at least 2 samples.*drop_last=True'):
+        aad(torch.randn(1, 4), torch.randn(1, 6))
+    assert aad.eval()(torch.randn(1, 4), torch.randn(1, 6))[0].shape == (1, 6)
+    with pytest.raises(ValueError, match='AAD: expected ratio >= 1'):
+        AAD(4, 6, ratio=0)
+
+
+def test_contrast_heads_give_unit_vectors_of_one_width_and_train_both_sides():
+    head = ContrastHead(4, 6, out_channels=8)
+    outputs = head(torch.randn(5, 4), torch.randn(5, 6))
+    for x in outputs:
+        assert x.shape == (5, 8) and x.dtype == torch.float32
+        torch.testing.assert_close(x.norm(dim=1), torch.ones(5))
+    assert_every_parameter_gets_a_gradient(head, outputs)
+    leaf = torch.zeros(5, 4, requires_grad=True)
+    head(leaf, torch.randn(5, 6))[0].sum().backward()
+    assert leaf.grad.isfinite().all() and leaf.grad.abs().max() < 1e3, 'a dead embedding explodes nothing'

@@ -60,16 +60,16 @@ def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare,
 def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
     bad = tmp_path / 'mine/bad.py'
     bad.parent.mkdir()
-    bad.write_text(f"_base_ = ['{ROOT / KD}']\nmodel = dict(losses=[dict(type='KDLoss', temprature=1.0)])\n")
+    bad.write_text(f"_base_ = ['{ROOT / KD}']\nmodel = dict(losses=[dict(type='KDLoss', heat=1.0)])\n")
     typo = tmp_path / 'mine/typo.py'
     typo.write_text(f"_base_ = ['{ROOT / KD}']\nmodle = dict()\n")
     done = compare(bad, typo, SCRATCH, '--seeds', '1', check=False)
     assert done.returncode and '2 of 3 runs crashed; the same command again tries them anew' in done.stderr
     found = {key[0]: row for key, row in rows(tmp_path).items()}
     assert found['scratch/cnn-micro_digits']['status'] == 'done'
-    assert found['mine/bad']['status'] == 'crashed' and 'temprature' in found['mine/bad']['reason']
+    assert found['mine/bad']['status'] == 'crashed' and 'heat' in found['mine/bad']['reason']
     assert 'modle' in found['mine/typo']['reason'], 'a config that cannot be read'
-    assert 'temprature' in (tmp_path / 'all/compare.md').read_text()
+    assert 'heat' in (tmp_path / 'all/compare.md').read_text()
     bad.write_text(f"_base_ = ['{ROOT / KD}']\n")
     done = compare(bad, '--seeds', '1', check=False)
     assert done.returncode and 'delete this folder to run it anew' in done.stderr
