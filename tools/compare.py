@@ -56,7 +56,7 @@ def make_cells(args):
                 f'one'
             )
     threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
-    given = dict.fromkeys(args.configs)
+    given = {Path(config).resolve(): config for config in args.configs}.values()
     try:
         return [
             Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads)

@@ -4,7 +4,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -49,21 +51,34 @@ class Cell:
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        if (self.folder / 'cell.json').exists():
-            self.state |= json.loads((self.folder / 'cell.json').read_text())
-            if self.state['digest'] != self.digest:
-                raise ValueError(
-                    f'{self.folder}: expected a run of {self.config} as it is now, got one of other '
-                    f'settings; choose another --work-dir, or delete this folder to run it anew'
-                )
+        self._recall()
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config).get('model', {}):
             options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
         cfg = load_config(self.config, options)
-        content = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+        if 'max_epochs' not in cfg.train_cfg:
+            raise ValueError('train_cfg: expected max_epochs, got none; a comparison counts epochs')
+        content = json.dumps([cfg.to_dict(), self.gpus], sort_keys=True, default=str)
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
         self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    def _recall(self) -> None:
+        """The state that an earlier comparison has left."""
+        path = self.folder / 'cell.json'
+        if not path.exists():
+            return
+        try:
+            self.state |= json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f'{path}: expected the state of a run, got {error}; delete {self.folder}'
+            ) from error
+        if self.state['digest'] != self.digest:
+            raise ValueError(
+                f'{self.folder}: expected a run of {self.config} as it is now, got one of other settings; '
+                f'choose another --work-dir, or delete this folder to run it anew'
+            )
 
     @property
     def is_settled(self) -> bool:
@@ -78,6 +93,12 @@ class Cell:
 
     def run(self, stop: Event) -> None:
         """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
+        try:
+            self._run(stop)
+        except OSError as error:  # the disk is full, a file is in the way
+            self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
+
+    def _run(self, stop: Event) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / 'output.log', 'a') as log:
             try:
@@ -86,12 +107,16 @@ class Cell:
             except BlockingIOError:
                 self.state |= {'status': 'crashed', 'reason': 'another process is training in this folder'}
                 return
+            self._recall()
+            if self.is_settled:  # by another comparison, since we looked
+                return
             self._save(status='running', digest=self.digest, reason='')
+            begin = log.tell()
             code, peak = self._watch(log, stop)
         if stop.is_set():
             self._save(status='missing', reason='broken off')
         elif code:
-            self._save(status='crashed', reason=self._reason(code))
+            self._save(status='crashed', reason=self._reason(code, begin))
         else:
             gpu = [x['memory'] for x in read_scalars(self.folder) if 'memory' in x]
             self._save(status='done', memory=max(gpu) if gpu else round(peak / 1024))
@@ -126,13 +151,19 @@ class Cell:
 
     def _env(self) -> dict[str, str]:
         own = {'OMP_NUM_THREADS': str(self.threads), 'PYTHON': sys.executable}
+        if self.gpus > 1:
+            own['PORT'] = str(_free_port())
         paths = [str(self.tools.parent), os.environ.get('PYTHONPATH', '')]
         return {**own, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
 
-    def _reason(self, code: int) -> str:
-        """The line of the output that names the error."""
-        lines = (self.folder / 'output.log').read_text(errors='replace').splitlines()
-        errors = [line for line in lines if 'Error' in line.split(':')[0] and not line.startswith(' ')]
+    def _reason(self, code: int, begin: int) -> str:
+        """The line of this attempt's output that names the error."""
+        with open(self.folder / 'output.log', errors='replace') as file:
+            file.seek(begin)
+            lines = [re.sub(r'^\[rank\d+\]: ', '', line.rstrip()) for line in file]
+        errors = [
+            x for x in lines if re.match(r'[\w.]*(Error|Exception)\b', x) and 'ChildFailedError' not in x
+        ]
         return _line(errors[-1] if errors else f'exit status {code}; see {self.folder / "output.log"}')
 
     def _save(self, **state) -> None:
@@ -145,7 +176,21 @@ class Cell:
         """What the tables show of it."""
         shown = {key: self.state[key] for key in ('seconds', 'memory', 'reason')}
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
-        return RunResult(self.name, self.seed, status, read_curve(self.folder, metric), **shown)
+        curve = read_curve(self.folder, metric)
+        if status == 'done' and not curve:
+            status, shown['reason'] = 'crashed', f'no {metric!r} in its log; {_metrics(self.folder)}'
+        return RunResult(self.name, self.seed, status, curve, **shown)
+
+
+def _metrics(folder: Path) -> str:
+    found = {key for line in read_scalars(folder) for key in line if '/' in key}
+    return f'--metric may be one of {sorted(found)}' if found else 'it was not evaluated'
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
 
 
 def _line(text: str) -> str:

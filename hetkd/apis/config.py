@@ -55,7 +55,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     """
     cfg = Config.fromfile(path)
     check_keys(cfg, path)
-    check_pieces(_assigned(path), cfg, path)
+    check_pieces(_unused(path), cfg, path)
     if options:
         check_keys(options, '--cfg-options')
         check_pieces({key.split('.')[0] for key in options}, cfg, '--cfg-options')
@@ -82,7 +82,7 @@ def check_pieces(names: set[str], cfg, source: str) -> None:
     """Refuse a change of a piece that the config has already used."""
     for piece in sorted(names & set(PIECES)):
         whole = PIECES[piece]
-        if whole in cfg and whole not in names:
+        if whole in cfg:
             inner = {'dataset_type': 'type', 'data_root': 'data_root'}.get(piece, 'pipeline')
             key = 'model' if piece == 'method' else f'model.{piece}'
             key = key if whole == 'model' else f'{whole}.dataset.{inner}'
@@ -92,9 +92,13 @@ def check_pieces(names: set[str], cfg, source: str) -> None:
             )
 
 
-def _assigned(path: str) -> set[str]:
-    """Names that the file itself sets at its top level, its bases left out."""
+def _unused(path: str) -> set[str]:
+    """Names that the file itself sets at its top level, its bases left out, and does not use further on."""
     if not str(path).endswith('.py'):
         return set()
-    nodes = (node for node in ast.parse(Path(path).read_text()).body if isinstance(node, ast.Assign))
-    return {target.id for node in nodes for target in node.targets if isinstance(target, ast.Name)}
+    tree = ast.parse(Path(path).read_text())
+    used = {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    assigned = (node for node in tree.body if isinstance(node, ast.Assign))
+    return {x.id for node in assigned for x in node.targets if isinstance(x, ast.Name)} - used

@@ -6,7 +6,7 @@ from typing import Optional
 import torch
 import torch.nn.functional as F
 
-from .checks import full_precision, without_autocast
+from .checks import check_temperature, full_precision, without_autocast
 
 
 @without_autocast
@@ -43,8 +43,9 @@ def crd_loss(
         Scalar >= 0.
 
     Raises:
-        ValueError: shapes that do not fit, or no negatives.
+        ValueError: shapes that do not fit, no negatives, or a temperature that is no finite number > 0.
     """
+    check_temperature(temperature)
     _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)
     scores = [
         _scores(anchor, memory, samples, temperature)

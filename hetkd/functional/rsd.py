@@ -29,8 +29,10 @@ def rsd_loss(
         Scalar >= 0. A dimension that is constant over the batch counts 1.
 
     Raises:
-        ValueError: the shapes differ, or the batch holds one sample only.
+        ValueError: the shapes differ, the batch holds one sample only, or kappa is negative.
     """
+    if not kappa >= 0:
+        raise ValueError(f'RSD: expected kappa >= 0, got {kappa!r}; the authors use 0.01')
     check_embeddings('RSD', student_embedding, teacher_embedding)
     if student_embedding.shape != teacher_embedding.shape:
         raise ValueError(

@@ -20,6 +20,7 @@ from hetkd.functional import (
     rsd_loss,
     standardise_logits,
 )
+from hetkd.functional.unit import unit
 from tests.reference import baselines
 
 F64 = torch.float64
@@ -169,6 +170,22 @@ def test_crd_is_finite_far_out_and_in_float32_under_autocast(dtype):
     assert loss.dtype == torch.float32 and loss.isfinite() and leaf.grad.isfinite().all()
 
 
+def test_crds_memories_get_no_gradient_and_autocast_does_not_touch_its_normalisers():
+    memories = [x.clone().requires_grad_() for x in CRD[2:]]
+    student = CRD[0].clone().requires_grad_()
+    crd_loss(student, CRD[1], *memories, SAMPLES).backward()
+    assert student.grad is not None and all(x.grad is None for x in memories)
+    floats = [x.float() for x in CRD]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        inside = crd_log_normalisers(*floats, SAMPLES)
+    assert torch.equal(inside, crd_log_normalisers(*floats, SAMPLES))
+
+
+def test_unit_vectors_are_of_length_1_down_to_1e_12_and_then_0():
+    for size, length in ((1e-3, 1.0), (1e-8, 1.0), (1e-13, 0.0), (0.0, 0.0)):
+        assert unit(torch.full((1, 4), size, dtype=F64)).norm().item() == pytest.approx(length)
+
+
 def test_dist_does_not_see_a_shift_of_the_logits():
     assert dist_loss(S + 3, T).item() == pytest.approx(dist_loss(S, T).item())
 
@@ -247,6 +264,10 @@ def test_bad_input_is_refused():
         rkd_loss(S, T[:3])
     with pytest.raises(ValueError, match='RSD: expected embeddings of one width.*AAD'):
         rsd_loss(S, WIDE)
+    with pytest.raises(ValueError, match='RSD: expected kappa >= 0'):
+        rsd_loss(S, T, -1.0)
+    with pytest.raises(ValueError, match='temperature'):
+        crd_loss(*CRD, SAMPLES, 0.0)
     with pytest.raises(ValueError, match='CRD: expected embeddings of one shape.*ContrastHead'):
         crd_loss(CRD[0], CRD[1][:, :5], *CRD[2:], SAMPLES)
     with pytest.raises(ValueError, match=r'CRD: expected memories \(M, 6\)'):

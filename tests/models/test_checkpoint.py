@@ -142,14 +142,34 @@ def serve(tmp_path, monkeypatch, files):
     """Play a web server."""
     hub = tmp_path / 'hub'
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(hub))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, path: torch.save(files[url], path))
+    fetched = []
+
+    def download(url, path):
+        fetched.append(url)
+        torch.save(files[url], path)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    return fetched
 
 
 def test_files_of_one_name_from_two_addresses_are_two_files(tmp_path, monkeypatch):
-    urls = [f'https://example.org/{run}/epoch_1.pth?x=1' for run in 'ab']
-    serve(tmp_path, monkeypatch, {url: {'w': torch.tensor(float(i))} for i, url in enumerate(urls)})
+    urls = [f'https://example.org/{run}/epoch_1.pth?run={query}' for run, query in ('a1', 'b1', 'a2')]
+    fetched = serve(tmp_path, monkeypatch, {url: {'w': torch.tensor(float(i))} for i, url in enumerate(urls)})
     for _ in range(2):  # the second time from the cache
-        assert [read_weights(url).state_dict['w'].item() for url in urls] == [0.0, 1.0]
+        assert [read_weights(url).state_dict['w'].item() for url in urls] == [0.0, 1.0, 2.0]
+    assert fetched == urls
+
+
+def test_an_address_that_has_no_file_is_named(tmp_path, monkeypatch):
+    def absent(url, path):
+        raise OSError('HTTP Error 404')
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', absent)
+    with pytest.raises(
+        FileNotFoundError, match='could not download https://example.org/x.pth: HTTP Error 404'
+    ):
+        read_weights('https://example.org/x.pth')
 
 
 def test_safetensors_are_read_also_from_an_address_and_a_broken_one_is_named(saved, tmp_path, monkeypatch):

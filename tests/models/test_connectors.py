@@ -326,6 +326,8 @@ def test_contrast_heads_give_unit_vectors_of_one_width_and_train_both_sides():
         assert x.shape == (5, 8) and x.dtype == torch.float32
         torch.testing.assert_close(x.norm(dim=1), torch.ones(5))
     assert_every_parameter_gets_a_gradient(head, outputs)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert {x.dtype for x in head(torch.randn(5, 4), torch.randn(5, 6))} == {torch.float32}
     leaf = torch.zeros(5, 4, requires_grad=True)
     head(leaf, torch.randn(5, 6))[0].sum().backward()
     assert leaf.grad.isfinite().all() and leaf.grad.abs().max() < 1e3, 'a dead embedding explodes nothing'

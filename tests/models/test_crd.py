@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
+from mmengine.runner import get_priority
 from mmpretrain.structures import DataSample
 
 from hetkd.datasets import Digits
+from hetkd.engine import TrainingDataHook
 from hetkd.engine.hooks.training_data import labels_of
 from hetkd.functional import crd_log_normalisers, crd_loss
 from hetkd.models.losses import CRDLoss
@@ -74,6 +77,13 @@ def test_the_value_is_the_functions_and_the_banks_take_the_batch_up(monkeypatch)
                 assert torch.equal(new[row], old[row])
 
 
+def test_without_momentum_the_banks_hold_the_last_vectors():
+    loss = prepared(momentum=0.0)
+    student, teacher = outputs(3, 0)
+    loss(student, teacher, index=torch.tensor([7, 2, 4]))
+    torch.testing.assert_close(loss.student_memory[[7, 2, 4]], student.embedding)
+
+
 def test_the_normalisers_of_the_first_batch_stay():
     loss = prepared()
     loss(*outputs(3, 0), index=torch.tensor([7, 2, 4]))
@@ -102,6 +112,11 @@ def test_a_data_set_that_changed_size_is_refused_at_resume_and_in_training():
         other.load_state_dict(loss.state_dict())
     with pytest.raises(ValueError, match='expected indices below 10.*got 12'):
         loss(*outputs(2, 0), index=torch.tensor([3, 12]))
+    with pytest.raises(ValueError, match='expected indices below 10.*got 10'):
+        loss(*outputs(2, 0), index=torch.tensor([3, 10]))
+    wider = prepared(channels=16)
+    with pytest.raises(ValueError, match=r'expected memory banks \(10, 16\).*got \(10, 8\)'):
+        wider.load_state_dict(loss.state_dict())
 
 
 def test_without_an_index_or_banks_a_message_says_what_to_do():
@@ -116,8 +131,11 @@ def test_without_an_index_or_banks_a_message_says_what_to_do():
 @pytest.mark.parametrize(
     'option, message',
     [
-        (dict(num_negatives=0), 'num_negatives: expected >= 1'),
+        (dict(num_negatives=0), 'num_negatives: expected a whole number >= 1'),
+        (dict(num_negatives=2.5), 'num_negatives: expected a whole number >= 1'),
+        (dict(channels=0), 'channels: expected a whole number >= 1'),
         (dict(momentum=1.0), r'momentum: expected a number in \[0, 1\)'),
+        (dict(momentum=-0.1), r'momentum: expected a number in \[0, 1\)'),
         (dict(temperature=0.0), 'temperature: expected'),
     ],
 )
@@ -186,6 +204,28 @@ def test_labels_are_read_through_wrappers_in_the_order_of_the_places():
         assert labels_of(dataset).tolist() == labels
     with pytest.raises(ValueError, match='places of their own.*got ConcatDataset'):
         labels_of(ConcatDataset([digits, digits]))
+
+
+@pytest.mark.parametrize(
+    'label, fits', [(np.array(3), True), (np.int64(3), True), (None, False), ([1, 2], False)]
+)
+def test_a_label_is_one_whole_number_of_any_kind(label, fits):
+    class Labelled(Digits):
+        def get_data_info(self, idx):
+            return dict(gt_label=label)
+
+    if fits:
+        assert labels_of(Labelled(per_class=1)).tolist() == [3] * 10
+    else:
+        with pytest.raises(ValueError, match='expected one class index .gt_label. for each image'):
+            labels_of(Labelled(per_class=1))
+
+
+def test_an_ema_copy_has_the_banks(tmp_path):
+    """The banks are there before EMA copies the model."""
+    from mmengine.hooks import EMAHook
+
+    assert get_priority(TrainingDataHook.priority) < get_priority(EMAHook.priority)
 
 
 def build(**options):

@@ -38,6 +38,10 @@ def rows(tmp_path):
 def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare, tmp_path):
     printed = compare(SCRATCH, KD, '--seeds', '1', '--jobs', '2').stdout
     assert '2 runs, 2 to do' in printed and '[2/2]' in printed and 's left' in printed
+    done = compare(SCRATCH, ROOT / SCRATCH, '--seeds', '1', '--metric', 'acc', check=False)
+    assert done.returncode and '1 runs, 0 to do' in done.stdout, 'one file under two names is one run'
+    assert "no 'acc' in its log; --metric may be one of ['accuracy/top1'" in done.stdout
+    compare(SCRATCH, KD, '--seeds', '1')
     table = (tmp_path / 'all/compare.md').read_text()
     assert table in printed and '| 1 of 1 |' in table and 'MiB' in table
     assert (tmp_path / 'all/compare.png').read_bytes().startswith(b'\x89PNG')
@@ -101,9 +105,12 @@ def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
     assert 'resumed epoch: ' in (folder / 'output.log').read_text()
 
 
-def test_several_processes_a_run(compare, tmp_path):
-    compare(SCRATCH, '--seeds', '1', '--gpus', '2', env={'PORT': '29631', 'CUDA_VISIBLE_DEVICES': ''})
-    assert rows(tmp_path)['scratch/cnn-micro_digits', '0']['status'] == 'done'
+def test_several_processes_a_run_and_several_runs_at_a_time(compare, tmp_path):
+    env = {'CUDA_VISIBLE_DEVICES': ''}
+    compare(SCRATCH, '--seeds', '2', '--gpus', '2', '--jobs', '2', env=env)
+    assert [row['status'] for row in rows(tmp_path).values()] == ['done', 'done']
+    done = compare(SCRATCH, '--seeds', '1', check=False)
+    assert done.returncode and 'got one of other settings' in done.stderr, 'one process is another batch'
     log = (tmp_path / 'all/scratch/cnn-micro_digits/seed0/output.log').read_text()
     assert 'MMDistributedDataParallel' in log or 'Distributed training: True' in log
 

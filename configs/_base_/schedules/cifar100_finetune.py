@@ -4,7 +4,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=20),
+    dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=21),
     dict(type='CosineAnnealingLR', eta_min=1e-6, T_max=80, by_epoch=True, begin=20, end=100),
 ]
 train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)

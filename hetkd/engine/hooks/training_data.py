@@ -1,5 +1,6 @@
 """Tell the model of the training data before a run starts."""
 
+import numpy as np
 import torch
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.hooks import Hook
@@ -42,8 +43,11 @@ def labels_of(dataset) -> torch.Tensor:
             f'{type(dataset).__name__}; put the images into one data set, or use a method without a memory '
             f'bank'
         )
-    labels = [dataset.get_data_info(i).get('gt_label') for i in range(len(dataset))]
-    if not all(isinstance(label, int) for label in labels):
-        odd = next(label for label in labels if not isinstance(label, int))
-        raise ValueError(f'data: expected one class index (gt_label) for each image, got {odd!r}')
-    return torch.tensor(labels)
+    labels = [np.asarray(dataset.get_data_info(i).get('gt_label')) for i in range(len(dataset))]
+    for label in labels:
+        if label.ndim or label.dtype.kind not in 'iu':
+            raise ValueError(
+                f'data: expected one class index (gt_label) for each image, got {label.tolist()!r}; use a '
+                f'data set with a single label, or a method without a memory bank'
+            )
+    return torch.tensor([int(label) for label in labels])

@@ -46,8 +46,9 @@ class CRDLoss(nn.Module):
     ):
         super().__init__()
         check_temperature(temperature)
-        if num_negatives < 1:
-            raise ValueError(f'num_negatives: expected >= 1, got {num_negatives!r}; the authors use 16384')
+        for name, value in dict(num_negatives=num_negatives, channels=channels).items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name}: expected a whole number >= 1, got {value!r}')
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum: expected a number in [0, 1), got {momentum!r}; the authors use 0.5')
         self.num_negatives = num_negatives

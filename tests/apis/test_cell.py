@@ -1,0 +1,87 @@
+"""One run of a comparison, without training."""
+
+import json
+from threading import Event
+
+import pytest
+
+from hetkd.apis.cell import Cell
+from tests.conftest import ROOT
+
+CONFIG = ROOT / 'configs/scratch/cnn-micro_digits.py'
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A folder with a train.py that does what the test writes into it."""
+    folder = tmp_path / 'tools'
+    folder.mkdir()
+    return folder
+
+
+def cell(tmp_path, tools, script='', **options):
+    (tools / 'train.py').write_text(script)
+    return Cell(CONFIG, 0, tmp_path / 'all', tools, **options)
+
+
+def test_the_reason_is_of_this_attempt_and_names_the_error_of_a_process(tmp_path, tools):
+    lines = [
+        "[rank0]: KeyError: 'depth 19'",
+        'torch.distributed.ChildFailedError: ',
+        'E1121 ChildFailedError',
+    ]
+    first = cell(tmp_path, tools, f'print({chr(10).join(lines)!r}); raise SystemExit(1)')
+    first.run(Event())
+    assert first.state['status'] == 'crashed' and first.state['reason'] == "KeyError: 'depth 19'"
+    again = cell(tmp_path, tools, 'import os; os.kill(os.getpid(), 9)')
+    again.run(Event())
+    assert again.state['reason'].startswith('exit status -9; see ')
+
+
+def test_a_cell_that_another_comparison_has_finished_is_not_run_again(tmp_path, tools):
+    first, second = (cell(tmp_path, tools, 'print(1)') for _ in range(2))
+    first.run(Event())
+    seconds = first.state['seconds']
+    second.run(Event())
+    assert second.state['status'] == 'done' and second.state['seconds'] == seconds
+    assert (first.folder / 'output.log').read_text() == '1\n'
+
+
+def test_what_cannot_be_written_is_a_crash_and_what_cannot_be_read_is_named(tmp_path, tools):
+    one = cell(tmp_path, tools)
+    one.folder.parent.mkdir(parents=True)
+    one.folder.touch()
+    one.run(Event())
+    assert one.state['status'] == 'crashed' and 'FileExistsError' in one.state['reason']
+    one.folder.unlink()
+    one.folder.mkdir()
+    (one.folder / 'cell.json').touch()
+    with pytest.raises(ValueError, match='cell.json: expected the state of a run.*delete'):
+        cell(tmp_path, tools)
+
+
+def test_the_number_of_processes_belongs_to_the_settings(tmp_path, tools):
+    cell(tmp_path, tools, 'print(1)').run(Event())
+    assert cell(tmp_path, tools).is_settled
+    with pytest.raises(ValueError, match='got one of other settings'):
+        cell(tmp_path, tools, gpus=2)
+
+
+def test_a_loop_of_iterations_is_refused(tmp_path, tools):
+    config = tmp_path / 'by_iter.py'
+    config.write_text(
+        f"_base_ = ['{CONFIG}']\ntrain_cfg = dict(_delete_=True, by_epoch=False, max_iters=3)\n"
+    )
+    one = Cell(config, 0, tmp_path, tools)
+    assert one.is_settled and 'train_cfg: expected max_epochs' in one.state['reason']
+
+
+def test_a_killed_comparison_still_knows_the_time(tmp_path, tools, monkeypatch):
+    monkeypatch.setattr('hetkd.apis.cell.SAVE_EVERY', 0.1)
+    one = cell(tmp_path, tools, 'import time; time.sleep(1.5)')
+    seen = []
+    save = one._save
+    monkeypatch.setattr(one, '_save', lambda **state: (seen.append(state.get('seconds')), save(**state)))
+    one.run(Event())
+    assert sum(x is not None and 0.1 < x < 1.5 for x in seen) >= 2
+    assert json.loads((one.folder / 'cell.json').read_text())['seconds'] > 1.5
