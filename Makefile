@@ -1,5 +1,7 @@
-# make demo: train and compare on real digits, no download. make test: lint, tests, docs.
+# make demo: train and compare on real digits, no download; MODEL=vim for a Vision Mamba as the teacher.
+# make test: lint, tests, docs.
 PYTHON ?= python3
+MODEL ?= vit
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -14,7 +16,7 @@ $(READY): setup.cfg requirements/constraints.txt
 	touch $@
 
 demo: $(READY)
-	$(BIN)/python demo/digits.py
+	$(BIN)/python demo/digits.py --model $(MODEL)
 
 test: lint check docs
 

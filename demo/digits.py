@@ -1,4 +1,4 @@
-"""Distil a small ViT into a smaller CNN on real handwritten digits, and compare methods.
+"""Distil a small ViT, or a Vision Mamba, into a smaller CNN on real handwritten digits, and compare methods.
 
 Each step is a command of tools/ with a config of configs/; the data comes with scikit-learn, so nothing is
 downloaded. The student sees five labelled images of each digit, the teacher was trained on all.
@@ -14,17 +14,14 @@ from pathlib import Path
 from hetkd.apis.results import read_curve
 
 ROOT = Path(__file__).resolve().parent.parent
-TEACHER = 'configs/teachers/vit-micro_digits.py'
-STUDENTS = [
-    'configs/scratch/cnn-micro_digits.py',
-    *(f'configs/{x}/vit-micro_cnn-micro_digits.py' for x in ('kd', 'ofa', 'mldrkd', 'hcd')),
-]
-EXPORTED = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
+TEACHERS = {'vit': 'vit-micro', 'vim': 'vim-micro'}
+METHODS = ('kd', 'ofa', 'mldrkd', 'hcd')
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder of all runs and pictures')
+    parser.add_argument('--model', choices=TEACHERS, default='vit', help='family of the teacher')
+    parser.add_argument('--work-dir', help='folder of all runs and pictures; default work_dirs/demo-MODEL')
     parser.add_argument('--seeds', type=int, default=3, help='runs of each student')
     parser.add_argument('--epochs', type=int, help='shorten every run to this many epochs (for a quick try)')
     return parser.parse_args()
@@ -48,28 +45,31 @@ def export(config, folder, out):
 
 def main():
     args = parse_args()
-    out = Path(args.work_dir).resolve()
+    name = TEACHERS[args.model]
+    teacher = f'configs/teachers/{name}_digits.py'
+    cells = {method: f'configs/{method}/{name}_cnn-micro_digits.py' for method in METHODS}
+    out = Path(args.work_dir or f'work_dirs/demo-{args.model}').resolve()
     begin = time.time()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     short = []
     if args.epochs:
         short = [f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={max(1, args.epochs // 2)}']
-    print(f'One teacher (about a minute), then {len(STUDENTS) * args.seeds} students on {cores} cores')
+    students = (1 + len(cells)) * args.seeds
+    print(f'One teacher (a minute or two), then {students} students on {cores} cores', flush=True)
 
-    teacher = ['--work-dir', out / 'teacher', '--resume', *(['--cfg-options', *short] if short else [])]
-    tool('train.py', TEACHER, *teacher, threads=2)
-    export(TEACHER, out / 'teacher', out / 'teacher.pth')
+    options = ['--cfg-options', *short] if short else []
+    tool('train.py', teacher, '--work-dir', out / 'teacher', '--resume', *options, threads=2)
+    export(teacher, out / 'teacher', out / 'teacher.pth')
     curve = read_curve(out / 'teacher')
-    print(f'teacher: last top-1 {curve[max(curve)]:.2f}, best {max(curve.values()):.2f}')
+    print(f'teacher: last top-1 {curve[max(curve)]:.2f}, best {max(curve.values()):.2f}', flush=True)
 
-    students = ['--seeds', args.seeds, '--jobs', cores, '--work-dir', out / 'students']
     options = ['--cfg-options', f'model.teacher.checkpoint={out / "teacher.pth"}', *short]
-    tool('compare.py', *STUDENTS, *students, *options, quiet=False)
-    folder = out / 'students/mldrkd/vit-micro_cnn-micro_digits/seed0'
-    export(EXPORTED, folder, out / 'student.pth')
-    print(
-        f'exported student (MLDR-KD, seed 0): {out / "student.pth"}\nwall time: {time.time() - begin:.0f} s'
-    )
+    options = ['--seeds', args.seeds, '--jobs', cores, '--work-dir', out / 'students', *options]
+    tool('compare.py', 'configs/scratch/cnn-micro_digits.py', *cells.values(), *options, quiet=False)
+    folder = out / f'students/mldrkd/{name}_cnn-micro_digits/seed0'
+    export(cells['mldrkd'], folder, out / 'student.pth')
+    print(f'exported student (MLDR-KD, seed 0): {out / "student.pth"}')
+    print(f'wall time: {time.time() - begin:.0f} s')
 
 
 if __name__ == '__main__':

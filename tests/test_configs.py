@@ -30,7 +30,7 @@ def runner_of(tmp_path, monkeypatch):
     """The runner of a config, with random weights for files and the digits for absent data sets."""
 
     def build_once(config, *args, **kwargs):
-        if config['type'] in ('TimmNet', 'MMPretrainNet'):
+        if config['type'] in ('TimmNet', 'MMPretrainNet', 'MambaNet'):
             return built_net(json.dumps(config))
         return BUILD(config, *args, **kwargs)
 
@@ -114,11 +114,18 @@ def test_the_vit_recipe_is_ofa_kds(runner_of):
     assert types == ['RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing']
 
 
+def test_teachers_reach_their_rate_after_the_whole_warm_up(runner_of):
+    lr = list(rates(runner_of(ROOT / 'configs/teachers/swin-t_cifar100.py'), 100))
+    for epoch in range(21):  # linear from 5e-7 to 5e-5 over twenty epochs
+        assert lr[epoch] == pytest.approx(5e-7 + (5e-5 - 5e-7) * epoch / 20)
+    assert lr[99] == pytest.approx(1e-6, abs=1e-7)
+
+
 def test_the_grid_is_complete():
     """Every pair has every method, as a file that only names the two pieces, and its scratch baseline."""
     base = ROOT / 'configs/_base_'
     pairs, methods = ([p.stem for p in sorted((base / x).glob('*.py'))] for x in ('pairs', 'methods'))
-    assert set(METHODS) == set(methods) and len(pairs) == 16
+    assert set(METHODS) == set(methods) and len(pairs) == 23
     for pair, method in itertools.product(pairs, methods):
         cell = (ROOT / f'configs/{method}/{pair}.py').read_text()
         assert f"_base_ = ['../_base_/pairs/{pair}.py', '../_base_/methods/{method}.py']" in cell
@@ -187,6 +194,7 @@ def test_an_unknown_top_level_key_is_refused(key, tmp_path):
         ('student', "dict(checkpoint='mine.pth')", 'model.student'),
         ('method', 'dict(ce_weight=2.0)', 'model'),
         ('data_root', "'/mine'", 'train_dataloader.dataset.data_root'),
+        ('dataset_type', "'Digits'", 'train_dataloader.dataset.type'),
         ('train_pipeline', '[]', 'train_dataloader.dataset.pipeline'),
         ('test_pipeline', '[]', 'test_dataloader.dataset.pipeline'),
     ],
@@ -199,7 +207,15 @@ def test_a_piece_that_was_used_already_cannot_be_changed_without_effect(piece, v
         load_config(str(path))
     path.write_text(base)
     with pytest.raises(ValueError, match=f'--cfg-options.*set {instead} instead'):
-        load_config(str(path), {f'{piece}.x': 1})
+        load_config(str(path), {f'{piece}.x': 1, 'model.ce_weight': 2.0, 'train_dataloader.batch_size': 1})
+    path.write_text(
+        f'{base}{piece} = {value}\ntrain_dataloader = dict(batch_size=1)\nmodel = dict(ce_weight=2.0)\n'
+    )
+    with pytest.raises(ValueError, match='it would change nothing'):
+        load_config(str(path))
+    path.write_text(f'{base}{piece} = {value}\nmodel = dict(train_cfg=None)\n_mine = {piece}\n')
+    assert load_config(str(path)).model.type, 'a piece that the file itself uses'
+    path.write_text(base)
     cfg = load_config(str(path), {'model.teacher.checkpoint': 'mine.pth'})
     assert cfg.model.teacher.checkpoint == 'mine.pth'
 

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
-def test_the_demo_trains_compares_draws_and_exports(tmp_path):
+@pytest.mark.parametrize('model', ['vit', 'vim'])
+def test_the_demo_trains_compares_draws_and_exports(model, tmp_path):
     command = [sys.executable, str(ROOT / 'demo/digits.py'), '--work-dir', str(tmp_path)]
-    command += ['--seeds', '1', '--epochs', '2']
+    command += ['--model', model, '--seeds', '1', '--epochs', '2']
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / 'students/compare.md').read_text()

@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
 ALLOWED = {
     'functional': (),
     'registry.py': (),
+    'ops': (),
+    'models/backbones': ('registry', 'ops'),
     'models/nets': ('registry',),
     'models/connectors': ('registry', 'functional'),
     'models/losses': ('registry', 'functional'),

@@ -1,5 +1,6 @@
-"""Nets, connectors, losses and distillers."""
+"""Backbones, nets, connectors, losses and distillers."""
 
+from .backbones import *  # noqa: F403
 from .connectors import *  # noqa: F403
 from .distillers import *  # noqa: F403
 from .losses import *  # noqa: F403

@@ -38,6 +38,8 @@ _CONFIGS = dict(
             head=dict(type='LinearClsHead', in_channels=16, num_classes=10),
         ),
     ),
+    vim=dict(type='MambaNet', model=dict(type='Vim', patch_size=8, embed_dim=16, depth=4, d_state=4)),
+    vmamba=dict(type='MambaNet', model=dict(type='VMamba', embed_dim=8, depths=(1, 1, 1, 1))),
 )
 
 MICRO_FAMILIES = tuple(_CONFIGS)

@@ -172,6 +172,12 @@ def test_stages_match_at_any_image_size():
     assert losses['loss_hint'].isfinite()
 
 
+def test_stages_are_paired_from_the_deepest():
+    teacher = micro_net('cnn', checkpoint='random', stage_indices=(2, 3))
+    model = MODELS.build(dict(ALGORITHMS['fitnet'], teacher=teacher, student=micro_net('swin')))
+    assert [(x.in_channels, x.out_channels) for x in model.matcher.convs] == [(32, 16), (64, 32)]
+
+
 def test_feature_distiller_matches_the_stages_it_is_told(batch):
     model = build('fitnet', stages=(-1,)).train()
     assert len(model.matcher.convs) == 1

@@ -22,6 +22,10 @@ def timm_net(model, **options):
     return dict(type='TimmNet', model=model, num_classes=100, **options)
 
 
+def mamba_net(**model):
+    return dict(type='MambaNet', model=model, num_classes=100)
+
+
 def pyramid(*channels, strides=(4, 8, 16, 32)):
     return [(c, s) for c, s in zip(channels, strides)]
 
@@ -90,6 +94,19 @@ NETS = {
     'timm-resmlp-s12': (timm_net('resmlp_12_224'), pyramid(*[384] * 4, strides=[16] * 4), 384),
     'mm-mixer-s32': (MIXER, pyramid(*[512] * 4, strides=[32] * 4), 512),
     # State space
+    'vim-t': (mamba_net(type='Vim', arch='tiny'), pyramid(*[192] * 4, strides=[16] * 4), 192),
+    'vim-s-stride8': (
+        mamba_net(type='Vim', arch='small', stride=8, depth=6),
+        pyramid(*[384] * 4, strides=[8] * 4),
+        384,
+    ),
+    'vmamba-t': (mamba_net(type='VMamba', arch='tiny'), pyramid(96, 192, 384, 768), 768),
+    'vanilla-vmamba-t': (
+        mamba_net(type='VMamba', arch='vanilla-tiny', depths=(1, 1, 1, 1)),
+        pyramid(96, 192, 384, 768),
+        768,
+    ),
+    'timm-mambaout': (timm_net('mambaout_femto'), pyramid(48, 96, 192, 288), 1152),
     'timm-efficientvim': (
         timm_net('efficientvim_m1'),
         pyramid(128, 192, 320, strides=(16, 32, 56)),
@@ -137,6 +154,11 @@ SMALL = {
         dict(type='SwinTransformer', arch='tiny', img_size=64, pad_small_map=True), 768, input_size=64
     ),
     'resmlp-s12': timm_net('resmlp_12_224', input_size=64),
+    'vim-t': dict(mamba_net(type='Vim', arch='tiny', depth=6), input_size=64),
+    'vmamba-t': dict(mamba_net(type='VMamba', depths=(1, 1, 2, 1)), input_size=64),
+    'vanilla-vmamba-t': dict(
+        mamba_net(type='VMamba', arch='vanilla-tiny', depths=(1, 1, 1, 1)), input_size=64
+    ),
     'mixer-b16': timm_net('mixer_b16_224', input_size=64),
 } | {f'micro-{family}': micro_net(family, 100) for family in MICRO_FAMILIES}
 
@@ -198,6 +220,19 @@ def test_given_timm_stages_are_those_and_not_the_deepest(indices):
     net = MODELS.build(dict(timm_net('resnet18'), input_size=64, stage_indices=indices))
     shapes = [tuple(x.shape[1:]) for x in net(torch.zeros(1, 3, 64, 64), stages=True).stages]
     assert shapes == [(64, 16, 16), (128, 8, 8)]
+
+
+def test_given_stages_do_not_become_the_wide_map_of_the_head():
+    net = MODELS.build(dict(timm_net('mobilenetv2_100'), input_size=64, stage_indices=(1, 2)))
+    shapes = [tuple(x.shape[1:]) for x in net(torch.zeros(1, 3, 64, 64), stages=True).stages]
+    assert shapes == [(24, 16, 16), (32, 8, 8)]
+
+
+@pytest.mark.parametrize('name', ['resnetv2_18', 'dla34'])
+def test_heads_of_convolutions_give_an_embedding_too(name):
+    net = MODELS.build(dict(timm_net(name), input_size=64)).eval()
+    output = net(torch.randn(1, 3, 64, 64), embedding=True)
+    assert output.embedding.dim() == 2 and output.logits.shape == (1, 100)
 
 
 @pytest.mark.parametrize('indices', [(1, 2), (-3, -2)])

@@ -7,19 +7,16 @@ Run it alone: OpenMP threads that wait for a busy core were seen to make hetkd's
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
-import time
 from statistics import median
 
 import torch
+from measure import DEVICE, machine, peak, peak_of, timed
 
 from hetkd.functional import dfra_loss, kl_divergence
 
 STUDENTS = 6
 BIG = 2**26  # entries of the (N, C, C) relation from which the plain form takes gigabytes
-DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def plain_relation(student, teacher, scale):
@@ -67,26 +64,8 @@ def make(shape):
 def evaluate(form, students, teacher):
     """Seconds, losses and gradient of one forward and backward."""
     students.grad = None
-    wait = torch.cuda.synchronize if students.is_cuda else lambda: None
-    wait()
-    start = time.perf_counter()
-    losses = FORMS[form](students, teacher)
-    wait()
-    return time.perf_counter() - start, losses, students.grad
-
-
-def memory():
-    """Peak of this process so far, in MiB: of its resident set, or of its CUDA tensors."""
-    if DEVICE == 'cuda':
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-def extra_memory(form, name):
-    """MiB that one evaluation takes beside its inputs, in a process of its own."""
-    # Through a shell, which forks: a direct child would begin with our own peak as its ru_maxrss.
-    command = ['sh', '-c', '"$@"; exit $?', 'sh', sys.executable, __file__, '--shapes', name, '--peak', form]
-    return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    seconds, losses = timed(lambda: FORMS[form](students, teacher))
+    return seconds, losses, students.grad
 
 
 def benchmark(shape, rounds):
@@ -94,7 +73,7 @@ def benchmark(shape, rounds):
     name = '{}x{}'.format(*shape)
     big = shape[0] * shape[1] ** 2 >= BIG
     rounds, warm = (1, 8) if big else (rounds, shape[0])
-    peaks = {form: extra_memory(form, name) for form in FORMS}
+    peaks = {form: peak_of(__file__, '--shapes', name, '--peak', form) for form in FORMS}
     students, teacher = make(shape)
     for form in FORMS:
         evaluate(form, students.detach()[:, :warm].requires_grad_(), teacher[:warm])
@@ -127,9 +106,9 @@ def main(argv=None):
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:
-        inputs, before = make(args.shapes[0]), memory()
+        inputs, before = make(args.shapes[0]), peak()
         FORMS[args.peak](*inputs)
-        return print(memory() - before)
+        return print(peak() - before)
 
     rows = [benchmark(x, args.rounds) for x in args.shapes]
     print('| N x C | plain s | hetkd s | speed-up | plain MiB | hetkd MiB | loss diff. | grad diff. |')
@@ -140,9 +119,8 @@ def main(argv=None):
         cells += [f'{x:.0e}' for x in row['max_relative_difference'].values()]
         print('|', row['shape'], '|', ' | '.join(cells), '|')
     if args.out:
-        machine = dict(torch=torch.__version__, device=DEVICE, threads=torch.get_num_threads())
         with open(args.out, 'w') as file:
-            json.dump(dict(machine, students=STUDENTS, rows=rows), file, indent=2)
+            json.dump(dict(machine(), students=STUDENTS, rows=rows), file, indent=2)
 
 
 if __name__ == '__main__':

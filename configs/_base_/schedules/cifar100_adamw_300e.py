@@ -5,7 +5,9 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         flat_decay_mult=0.0,
         custom_keys={
-            name: dict(decay_mult=0.0) for name in ('cls_token', 'pos_embed', 'relative_position_bias_table')
+            # A_log, A_b_log, A_logs of Mamba bear the mark _no_weight_decay.
+            name: dict(decay_mult=0.0)
+            for name in ('cls_token', 'pos_embed', 'relative_position_bias_table', 'A_log', 'A_b_log')
         },
     ),
     clip_grad=dict(max_norm=5.0),

@@ -1,7 +1,8 @@
-"""Teacher and student nets: any mmpretrain classifier, any timm model."""
+"""Teacher and student nets: any mmpretrain classifier, any timm model, our Mambas."""
 
 from .base import RANDOM, Net
 from .contract import FeatureSpecs, InputSpec, NetOutput, StageSpec, select_stages
+from .mamba_net import MambaNet
 from .mmpretrain_net import MMPretrainNet
 from .timm_net import TimmNet
 
@@ -10,6 +11,7 @@ __all__ = [
     'FeatureSpecs',
     'InputSpec',
     'MMPretrainNet',
+    'MambaNet',
     'Net',
     'NetOutput',
     'StageSpec',

@@ -1,6 +1,7 @@
 """Reading weight files: without running their code, strictly, with errors that say what to do."""
 
 import hashlib
+import math
 import os
 import os.path as osp
 import pickle
@@ -70,7 +71,10 @@ def _download(url: str) -> str:
     path = osp.join(torch.hub.get_dir(), 'checkpoints', name)
     if not osp.exists(path):
         os.makedirs(osp.dirname(path), exist_ok=True)
-        torch.hub.download_url_to_file(url, path)
+        try:
+            torch.hub.download_url_to_file(url, path)
+        except OSError as error:  # also HTTPError
+            raise FileNotFoundError(f'weight file not found: could not download {url}: {error}') from error
     return path
 
 
@@ -128,8 +132,12 @@ def load_strict(model: nn.Module, state_dict: dict, source: str, num_classes: in
                 f'{source}: expected a net of {num_classes} classes, got one of {theirs[0]} ({key} is '
                 f'{theirs}); name a checkpoint trained on this data set, or set num_classes={theirs[0]}'
             )
-    # Some libraries resize position embeddings as they load; another shape is another net here.
-    other = [f'{key}: {mine}, file {theirs}' for key, (mine, theirs) in shapes.items() if mine != theirs]
+    # Some libraries resize position embeddings as they load; another size is another net here.
+    other = [
+        f'{key}: {mine}, file {theirs}'
+        for key, (mine, theirs) in shapes.items()
+        if math.prod(mine) != math.prod(theirs)
+    ]
     try:
         if other:
             raise RuntimeError(f'Shapes differ: {"; ".join(other[:5])}')
@@ -139,3 +147,28 @@ def load_strict(model: nn.Module, state_dict: dict, source: str, num_classes: in
             f'{source}: expected the weights of {type(model).__name__} exactly as configured, got others; '
             f'check the architecture, image size and patch size. {error}'
         ) from error
+
+
+def load_but_head(model: nn.Module, state_dict: dict, source: str, num_classes: int) -> None:
+    """Load weights to start from; only a head of another number of classes stays random.
+
+    Raises:
+        ValueError: other keys are missing or unexpected.
+    """
+    own = model.state_dict()
+
+    def is_other_head(key, value):
+        fits = key in own and own[key].shape == value.shape
+        return 'head' in key.split('.') and value.shape[0] != num_classes and not fits
+
+    rest = {key: value for key, value in state_dict.items() if not is_other_head(key, value)}
+    try:
+        missing, unexpected = model.load_state_dict(rest, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f'{source}: expected weights of {type(model).__name__}. {error}') from error
+    missing = [key for key in missing if len(rest) == len(state_dict) or 'head' not in key.split('.')]
+    if missing or unexpected:
+        raise ValueError(
+            f'{source}: expected weights of {type(model).__name__}, got others: missing {missing[:5]}, '
+            f'unexpected {unexpected[:5]}'
+        )

@@ -14,7 +14,7 @@ from torch import nn
 from hetkd.registry import MODELS
 
 from .base import Net, to_size, unknown_model
-from .checkpoint import read_weights
+from .checkpoint import load_but_head, read_weights
 from .contract import NetOutput, select_stages
 from .mmpretrain_stages import stage_reader
 
@@ -65,7 +65,11 @@ class MMPretrainNet(Net):
                 raise ValueError(
                     'pretrained: expected the name of a zoo model, got a config; use checkpoint= for a file'
                 )
-            _load_pretrained(net, zoo.weights)
+            if zoo.weights is None:
+                raise ValueError(
+                    'pretrained: mmpretrain publishes no weights for this model; use checkpoint='
+                )
+            load_but_head(net, read_weights(zoo.weights).state_dict, zoo.weights, num_classes)
             if mean is None:
                 declared = zoo.config.data_preprocessor
                 mean, std = declared.mean, declared.std
@@ -163,15 +167,3 @@ def _set_classes(head: ConfigDict, num_classes: int) -> None:
             f"another head (type='LinearClsHead'), or take the net from timm (type='TimmNet')"
         )
     head.num_classes = num_classes
-
-
-def _load_pretrained(net: nn.Module, weights: Optional[str]) -> None:
-    """Published weights; only a head of another size may stay random."""
-    if weights is None:
-        raise ValueError('pretrained: mmpretrain publishes no weights for this model; use checkpoint=')
-    state = read_weights(weights).state_dict
-    own = net.state_dict()
-    head = {k for k, v in state.items() if k.startswith('head.') and k in own and own[k].shape != v.shape}
-    missing, unexpected = net.load_state_dict({k: v for k, v in state.items() if k not in head}, strict=False)
-    if set(missing) - head or unexpected:
-        raise ValueError(f'{weights}: missing {sorted(set(missing) - head)}, unexpected {unexpected}')

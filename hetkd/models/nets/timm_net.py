@@ -99,11 +99,13 @@ class TimmNet(Net):
         def fits(image):
             final = self.model.forward_features(image)
             before, logits = self.model.forward_head(final, pre_logits=True), self.model.forward_head(final)
-            return last(before).equal(logits)
+            try:
+                return last(before).equal(logits)
+            except (RuntimeError, IndexError, NotImplementedError):  # a 1x1 convolution, a whole head, a list
+                return False
 
         last = self.model.get_classifier()
-        several = isinstance(last, (tuple, torch.nn.ModuleList))
-        return last if not several and self.probe(fits) else None
+        return last if isinstance(last, torch.nn.Module) and self.probe(fits) else None
 
     def _intermediates(self, inputs, indices=None):
         return self.model.forward_intermediates(inputs, indices=indices, output_fmt='NCHW')

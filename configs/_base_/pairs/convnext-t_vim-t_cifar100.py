@@ -1,0 +1,5 @@
+_base_ = [
+    '../teachers/convnext-t_cifar100.py',
+    '../students/vim-t_cifar100.py',
+    '../recipes/cifar100_vit.py',
+]

@@ -1,0 +1,75 @@
+"""The selective scan in plain torch: time in chunks, recomputed in backward."""
+
+import torch
+from torch.autograd.function import once_differentiable
+
+CHUNK = 32
+
+
+class ChunkedScan(torch.autograd.Function):
+    r"""The recurrence of :func:`hetkd.ops.selective_scan` without its D, z and bias.
+
+    .. math:: h_t = e^{\Delta_t A} h_{t-1} + \Delta_t B_t u_t, \qquad y_t = C_t^\top h_t
+
+    Time comes first, so that a step is one in-place operation on a contiguous slab. Of the states only those
+    at the borders of chunks are kept; backward computes a chunk's states again and runs the recurrence of
+    their gradients from its end.
+
+    Shapes: u, dt (L, batch, groups, E), A (groups, E, N), B, C (L, batch, groups, N). Gives y like u and the
+    last state (batch, groups, E, N). One dtype, float32 or float64.
+    """
+
+    @staticmethod
+    def forward(ctx, u, dt, A, B, C):
+        """y and the last state."""
+        state = u.new_zeros(*u.shape[1:], A.shape[-1])
+        borders, y = [], torch.empty_like(u)
+        for part in _chunks(len(u)):
+            borders.append(state)
+            _, states = _states(u[part], dt[part], A, B[part], state)
+            state = states[-1].clone()
+            torch.matmul(states, C[part].unsqueeze(-1), out=y[part].unsqueeze(-1))
+        ctx.save_for_backward(u, dt, A, B, C, *borders)
+        return y, state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_y, grad_last):
+        """Gradients of all inputs, from the last chunk to the first."""
+        u, dt, A, B, C, *borders = ctx.saved_tensors
+        grad_u, grad_dt, grad_B, grad_C = (torch.empty_like(x) for x in (u, dt, B, C))
+        grad_A, carry = torch.zeros_like(A), grad_last
+        for part, border in reversed(list(zip(_chunks(len(u)), borders))):
+            decay, states = _states(u[part], dt[part], A, B[part], border)
+            gy = grad_y[part].unsqueeze(-1)
+            grad_C[part] = (gy.mT @ states).squeeze(-2)
+            # The gradient of each state: its own y and what the next step passes back.
+            grad = gy * C[part].unsqueeze(-2)
+            grad[-1] += carry
+            for t in range(len(grad) - 1, 0, -1):
+                grad[t - 1].addcmul_(decay[t], grad[t])
+            carry = decay[0] * grad[0]
+            x = (u[part] * dt[part]).unsqueeze(-2)
+            grad_B[part] = (x @ grad).squeeze(-2)
+            grad_x = (grad @ B[part].unsqueeze(-1)).squeeze(-1)
+            # d(dt A) = grad * decay * the state before.
+            grad.mul_(decay)
+            grad[1:].mul_(states[:-1])
+            grad[0].mul_(border)
+            grad_A += torch.einsum('tbgen,tbge->gen', grad, dt[part])
+            grad_dt[part] = torch.einsum('tbgen,gen->tbge', grad, A).addcmul_(grad_x, u[part])
+            torch.mul(grad_x, dt[part], out=grad_u[part])
+        return grad_u, grad_dt, grad_A, grad_B, grad_C
+
+
+def _chunks(length: int) -> list[slice]:
+    return [slice(begin, min(begin + CHUNK, length)) for begin in range(0, length, CHUNK)]
+
+
+def _states(u, dt, A, B, state):
+    """Decay exp(dt A) and all states (T, batch, groups, E, N) of a chunk that begins from ``state``."""
+    decay = torch.exp_(dt.unsqueeze(-1) * A)
+    states = (u * dt).unsqueeze(-1) * B.unsqueeze(-2)
+    for t in range(len(states)):
+        state = states[t].addcmul_(decay[t], state)
+    return decay, states
