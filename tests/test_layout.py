@@ -55,8 +55,12 @@ def test_imports_follow_the_layers(path):
     assert [name for name in names if not allowed(path, name)] == []
 
 
-@pytest.mark.parametrize('path', sorted((PACKAGE / 'functional').glob('*.py')), ids=lambda x: x.name)
-def test_functional_imports_torch_only(path):
+@pytest.mark.parametrize(
+    'path',
+    sorted([*(PACKAGE / 'functional').glob('*.py'), *(PACKAGE / 'ops').glob('*.py')]),
+    ids=lambda x: x.name,
+)
+def test_functional_and_ops_import_torch_only(path):
     roots = {name.split('.')[0] for name in imports_of(path)}
     assert roots - set(sys.stdlib_module_names) <= {'torch', 'hetkd'}
 

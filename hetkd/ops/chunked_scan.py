@@ -3,7 +3,8 @@
 import torch
 from torch.autograd.function import once_differentiable
 
-CHUNK = 32
+# Steps of time in a chunk, and the entries of its states that fit a CPU's cache.
+SHORTEST, LONGEST, ENTRIES = 8, 64, 2**20
 
 
 class ChunkedScan(torch.autograd.Function):
@@ -24,7 +25,7 @@ class ChunkedScan(torch.autograd.Function):
         """y and the last state."""
         state = u.new_zeros(*u.shape[1:], A.shape[-1])
         borders, y = [], torch.empty_like(u)
-        for part in _chunks(len(u)):
+        for part in _chunks(u, A):
             borders.append(state)
             _, states = _states(u[part], dt[part], A, B[part], state)
             state = states[-1].clone()
@@ -39,7 +40,7 @@ class ChunkedScan(torch.autograd.Function):
         u, dt, A, B, C, *borders = ctx.saved_tensors
         grad_u, grad_dt, grad_B, grad_C = (torch.empty_like(x) for x in (u, dt, B, C))
         grad_A, carry = torch.zeros_like(A), grad_last
-        for part, border in reversed(list(zip(_chunks(len(u)), borders))):
+        for part, border in reversed(list(zip(_chunks(u, A), borders))):
             decay, states = _states(u[part], dt[part], A, B[part], border)
             gy = grad_y[part].unsqueeze(-1)
             grad_C[part] = (gy.mT @ states).squeeze(-2)
@@ -62,8 +63,9 @@ class ChunkedScan(torch.autograd.Function):
         return grad_u, grad_dt, grad_A, grad_B, grad_C
 
 
-def _chunks(length: int) -> list[slice]:
-    return [slice(begin, min(begin + CHUNK, length)) for begin in range(0, length, CHUNK)]
+def _chunks(u, A) -> list[slice]:
+    step = max(SHORTEST, min(LONGEST, ENTRIES // (u[0].numel() * A.shape[-1])))
+    return [slice(begin, min(begin + step, len(u))) for begin in range(0, len(u), step)]
 
 
 def _states(u, dt, A, B, state):

@@ -4,7 +4,7 @@ import importlib
 from functools import lru_cache
 from typing import Callable, Optional
 
-INSTALL = 'pip install --no-build-isolation mamba-ssm causal-conv1d'
+INSTALL = 'pip install --no-build-isolation mamba-ssm'
 MAX_STATE = 256
 
 

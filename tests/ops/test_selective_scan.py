@@ -11,6 +11,7 @@ import torch
 from hetkd.ops import chunked_scan, kernel, selective_scan
 from tests.reference.mamba import scan_loops, scan_steps
 
+LONGEST = chunked_scan.LONGEST
 scan_module = sys.modules['hetkd.ops.selective_scan']
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')]
 
@@ -25,7 +26,7 @@ def make(batch=2, channels=4, states=3, length=7, groups=1, dtype=torch.float64,
     return [x.to(device, dtype) for x in tensors]
 
 
-@pytest.mark.parametrize('length', [1, 2, 7, chunked_scan.CHUNK, 2 * chunked_scan.CHUNK + 3])
+@pytest.mark.parametrize('length', [1, 2, 7, LONGEST, 2 * LONGEST + 3])
 @pytest.mark.parametrize('groups, states', [(1, 1), (1, 4), (2, 3), (4, 1)])
 def test_it_is_the_recurrence(groups, states, length):
     u, delta, A, B, C, D, z, bias = make(1, 4, states, length, groups)
@@ -42,7 +43,8 @@ def test_it_is_the_recurrence(groups, states, length):
 @pytest.mark.parametrize('states', [1, 2, 4])
 @pytest.mark.parametrize('length', [1, 4, 9])
 def test_gradcheck(groups, states, length, monkeypatch):
-    monkeypatch.setattr(chunked_scan, 'CHUNK', 4)
+    monkeypatch.setattr(chunked_scan, 'LONGEST', 4)
+    monkeypatch.setattr(chunked_scan, 'SHORTEST', 2)
     inputs = [x.requires_grad_() for x in make(1, 4, states, length, groups)]
     assert torch.autograd.gradcheck(lambda *x: selective_scan(*x, True, True), inputs)
 
@@ -89,12 +91,19 @@ def test_half_inputs_and_autocast_are_computed_in_float32(dtype):
 
 
 def test_only_states_at_chunk_borders_are_kept():
-    inputs = [x.requires_grad_() for x in make(2, 8, 16, 4 * chunked_scan.CHUNK, 1, torch.float32)]
+    inputs = [x.requires_grad_() for x in make(2, 8, 16, 4 * LONGEST, 1, torch.float32)]
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.numel()) or x, lambda x: x):
         selective_scan(*inputs[:5])
     states = 2 * 8 * 16
-    assert sum(size == states for size in saved) == 4 and max(saved) < states * chunked_scan.CHUNK
+    assert sum(size == states for size in saved) == 4 and max(saved) < states * LONGEST
+
+
+@pytest.mark.parametrize('entries, step', [(1, 64), (2**15, 32), (2**17, 8), (2**20, 8)])
+def test_chunks_are_shorter_where_a_step_is_bigger(entries, step):
+    chunks = chunked_scan._chunks(torch.empty(100, 1, 1, entries, device='meta'), torch.empty(1, entries, 1))
+    assert chunks[0] == slice(0, step) and chunks[-1].stop == 100
+    assert [x.start for x in chunks] == list(range(0, 100, step))
 
 
 def test_a_second_derivative_is_refused():
