@@ -190,13 +190,14 @@ def test_feature_distiller_matches_the_stages_it_is_told(batch):
 
 
 @pytest.mark.parametrize('algorithm', ALGORITHMS)
-def test_mixed_labels_reach_every_method_and_the_teacher_sees_the_mixed_images(algorithm, batch):
+@pytest.mark.parametrize('augment', ['Mixup', 'CutMix'])
+def test_mixed_labels_reach_every_method_and_the_teacher_sees_the_mixed_images(augment, algorithm, batch):
     model = build(
         algorithm,
-        train_cfg=dict(augments=[dict(type='Mixup', alpha=1.0)]),
+        train_cfg=dict(augments=[dict(type=augment, alpha=1.0)]),
         data_preprocessor=dict(num_classes=10),
     ).train()
-    data = model.data_preprocessor(dict(inputs=batch[0], data_samples=batch[1]), training=True)
+    data = model.data_preprocessor(dict(inputs=batch[0].clone(), data_samples=batch[1]), training=True)
     assert not torch.equal(data['inputs'], batch[0])
     seen = []
     prepare = model.teacher.prepare
