@@ -19,6 +19,7 @@ custom_hooks = [
     dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.
     dict(type='SyncBuffersHook'),
+    dict(type='RunRecordHook'),
 ]
 
 env_cfg = dict(

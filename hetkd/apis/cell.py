@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 
 from .config import load_config
-from .results import RunResult, read_curve, read_scalars
+from .results import RunResult, read_curve, read_epoch, read_record
 
 POLL = 0.2
 SAVE_EVERY = 10.0
@@ -89,7 +89,7 @@ class Cell:
         """Epochs that have begun."""
         if self.state['status'] == 'done':
             return self.epochs
-        return min(self.epochs, max((int(x.get('epoch', 0)) for x in read_scalars(self.folder)), default=0))
+        return min(self.epochs, read_epoch(self.folder))
 
     def run(self, stop: Event) -> None:
         """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
@@ -118,8 +118,8 @@ class Cell:
         elif code:
             self._save(status='crashed', reason=self._reason(code, begin))
         else:
-            gpu = [x['memory'] for x in read_scalars(self.folder) if 'memory' in x]
-            self._save(status='done', memory=max(gpu) if gpu else round(peak / 1024))
+            memory = read_record(self.folder).get('peak_memory_mib', round(peak / 1024))
+            self._save(status='done', memory=memory)
 
     def _watch(self, log, stop: Event) -> tuple[int, int]:
         """Exit status and peak memory (KiB) of the training process."""
@@ -178,12 +178,12 @@ class Cell:
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
         curve = read_curve(self.folder, metric)
         if status == 'done' and not curve:
-            status, shown['reason'] = 'crashed', f'no {metric!r} in its log; {_metrics(self.folder)}'
+            status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
         return RunResult(self.name, self.seed, status, curve, **shown)
 
 
 def _metrics(folder: Path) -> str:
-    found = {key for line in read_scalars(folder) for key in line if '/' in key}
+    found = {key for values in read_record(folder).get('metrics', {}).values() for key in values}
     return f'--metric may be one of {sorted(found)}' if found else 'it was not evaluated'
 
 

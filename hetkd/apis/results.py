@@ -56,21 +56,28 @@ class RunResult:
         return None if self.best_epoch is None else self.curve[self.best_epoch]
 
 
-def read_scalars(work_dir) -> list[dict]:
-    """All lines that a run and its resumed parts have logged, in order."""
-    lines = []
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:  # the run was killed while it wrote
-                continue
-    return lines
+def read_record(work_dir) -> dict:
+    """``results.json`` of a run (see ``RunRecordHook``); empty where there is none yet."""
+    path = Path(work_dir) / 'results.json'
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
-    """The metric by epoch; a resumed part overrides what came before it."""
-    return {x['step']: x[metric] for x in read_scalars(work_dir) if metric in x}
+    """The metric by epoch."""
+    metrics = read_record(work_dir).get('metrics', {})
+    return {int(epoch): values[metric] for epoch, values in metrics.items() if metric in values}
+
+
+def read_epoch(work_dir) -> int:
+    """Epochs that have begun, from the log of a run and its resumed parts."""
+    epoch = 0
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines()[-20:]:
+            try:
+                epoch = max(epoch, int(json.loads(line).get('epoch', 0)))
+            except json.JSONDecodeError:  # the run was killed while it wrote
+                continue
+    return epoch
 
 
 def by_config(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:

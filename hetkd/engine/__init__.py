@@ -1,7 +1,7 @@
 """Runner and hooks."""
 
 from .checkpoint_globals import own_checkpoint
-from .hooks import ClassCheckHook, EpochSeedHook, LossGuardHook, TrainingDataHook
+from .hooks import ClassCheckHook, EpochSeedHook, LossGuardHook, RunRecordHook, TrainingDataHook
 from .runner import DistillRunner
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     'DistillRunner',
     'EpochSeedHook',
     'LossGuardHook',
+    'RunRecordHook',
     'TrainingDataHook',
     'own_checkpoint',
 ]

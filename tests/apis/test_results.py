@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hetkd.apis.results import RunResult, draw, read_curve, read_scalars, to_csv, to_markdown
+from hetkd.apis.results import RunResult, draw, read_curve, read_epoch, to_csv, to_markdown
 
 RUNS = [
     RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
@@ -43,13 +43,21 @@ def test_the_picture_is_drawn_also_of_runs_that_failed(runs, tmp_path):
     assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_a_resumed_part_overrides_what_came_before(tmp_path):
-    for name, entries in (('1', [(1, 10.0), (2, 20.0)]), ('2', [(2, 21.0), (3, 30.0)])):
+def test_the_curve_is_read_from_the_record(tmp_path):
+    metrics = {'1': {'accuracy/top1': 10.0}, '3': {'accuracy/top1': 30.0, 'loss': 1.0}}
+    (tmp_path / 'results.json').write_text(json.dumps(dict(metrics=metrics)))
+    assert read_curve(tmp_path) == {1: 10.0, 3: 30.0}
+    assert read_curve(tmp_path, 'loss') == {3: 1.0}
+    assert read_curve(tmp_path / 'none') == {}
+
+
+def test_the_epoch_is_that_of_the_latest_line_also_of_a_log_that_a_kill_cut_off(tmp_path):
+    assert read_epoch(tmp_path) == 0
+    for name, epochs in (('1', [1, 2, 3]), ('2', [3, 4])):
         folder = tmp_path / name / 'vis_data'
         folder.mkdir(parents=True)
-        lines = [json.dumps({'accuracy/top1': value, 'step': step}) for step, value in entries]
-        (folder / 'scalars.json').write_text('\n'.join([*lines, '{"loss": 1.0, "step": 9}', '{"accu']))
-    assert read_curve(tmp_path) == {1: 10.0, 2: 21.0, 3: 30.0}
-    assert read_curve(tmp_path, 'loss') == {9: 1.0}
-    assert len(read_scalars(tmp_path)) == 6, 'a line that was cut off by a kill is left out'
-    assert read_curve(tmp_path / 'none') == {}
+        lines = [json.dumps(dict(epoch=epoch, loss=1.0)) for epoch in epochs]
+        (folder / 'scalars.json').write_text(
+            '\n'.join([*lines, '{"accuracy/top1": 5.0, "step": 9}', '{"epo'])
+        )
+    assert read_epoch(tmp_path) == 4

@@ -40,7 +40,7 @@ def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare,
     assert '2 runs, 2 to do' in printed and '[2/2]' in printed and 's left' in printed
     done = compare(SCRATCH, ROOT / SCRATCH, '--seeds', '1', '--metric', 'acc', check=False)
     assert done.returncode and '1 runs, 0 to do' in done.stdout, 'one file under two names is one run'
-    assert "no 'acc' in its log; --metric may be one of ['accuracy/top1'" in done.stdout
+    assert "no 'acc' in its results; --metric may be one of ['accuracy/top1'" in done.stdout
     compare(SCRATCH, KD, '--seeds', '1')
     table = (tmp_path / 'all/compare.md').read_text()
     assert table in printed and '| 1 of 1 |' in table and 'MiB' in table

@@ -45,6 +45,15 @@ def test_a_run_logs_each_loss_saves_and_evaluates(short_run):
     assert not list(short_run.work_dir.glob('.*part')), 'a checkpoint is renamed when it is whole'
 
 
+def test_a_run_leaves_its_record(short_run):
+    record = json.loads((short_run.work_dir / 'results.json').read_text())
+    assert record['finished'] and set(record['metrics']) == {'1', '2'}
+    assert record['last']['epoch'] == 2 and record['settings']['config'].endswith(
+        'vit-micro_cnn-micro_digits.py'
+    )
+    assert record['data']['images'] == 50 and record['teachers'][0]['net'] == 'VisionTransformer'
+
+
 def test_a_checkpoint_holds_student_and_connectors_only(short_run):
     state = torch.load(short_run.checkpoint, weights_only=False)['state_dict']
     assert {k.split('.')[0] for k in state} == {'student', 'projector', 'fusion'}

@@ -1,0 +1,165 @@
+"""What a run gave and what it was made of, in one file."""
+
+import hashlib
+import json
+import os
+import os.path as osp
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size, master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hetkd.registry import HOOKS
+
+PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
+
+
+@HOOKS.register_module()
+class RunRecordHook(Hook):
+    """Write ``results.json`` into the work dir, after each validation and at the end; whole or not at all.
+
+    It holds all validation metrics by epoch, the last and the best of ``monitor``, the settings (seed,
+    processes, config file and its digest), the versions and the commit, and what identifies data and teacher.
+    Tables are made from it. A resumed run goes on with the epochs before.
+
+    Args:
+        monitor: the metric whose last and best values are named; larger is better.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, monitor: str = 'accuracy/top1'):
+        self.monitor = monitor
+        self._record: dict = {}
+
+    @master_only
+    def before_train(self, runner) -> None:
+        """Begin the record, or go on with the one of the run that is resumed."""
+        path = osp.join(runner.work_dir, 'results.json')
+        before = {}
+        if runner.epoch > 0 and osp.exists(path):
+            with open(path) as file:
+                earlier = json.load(file)
+            before = {k: v for k, v in earlier['metrics'].items() if int(k) <= runner.epoch}
+            self._seconds = earlier['seconds']
+        else:
+            self._seconds = 0.0
+        self._begin = time.time()
+        self._record = dict(
+            finished=False,
+            epochs=runner.max_epochs,
+            metrics=before,
+            settings=_settings(runner),
+            data=_data(runner.train_dataloader.dataset),
+            teachers=_teachers(runner.model),
+            versions=_versions(),
+            commit=_commit(),
+            machine=dict(
+                system=platform.platform(),
+                device=torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+                threads=torch.get_num_threads(),
+            ),
+        )
+        self._write(runner)
+
+    @master_only
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Keep the metrics of this epoch."""
+        if self._record:
+            self._record['metrics'][str(runner.epoch)] = {k: float(v) for k, v in (metrics or {}).items()}
+            self._write(runner)
+
+    @master_only
+    def after_train(self, runner) -> None:
+        """The run has come to its end."""
+        self._record['finished'] = True
+        self._write(runner)
+
+    def _write(self, runner) -> None:
+        record = self._record
+        curve = {int(k): v[self.monitor] for k, v in record['metrics'].items() if self.monitor in v}
+        record['seconds'] = round(self._seconds + time.time() - self._begin, 1)
+        if curve:
+            last, best = max(curve), max(curve, key=lambda epoch: (curve[epoch], -epoch))
+            record['last'] = dict(epoch=last, metric=self.monitor, value=curve[last])
+            record['best'] = dict(epoch=best, metric=self.monitor, value=curve[best])
+        if torch.cuda.is_available():
+            record['peak_memory_mib'] = round(torch.cuda.max_memory_allocated() / 2**20)
+        path = osp.join(runner.work_dir, 'results.json')
+        with open(path + '.part', 'w') as file:
+            json.dump(record, file, indent=1)
+        os.replace(path + '.part', path)
+
+
+def _settings(runner) -> dict:
+    text = json.dumps(runner.cfg.to_dict(), sort_keys=True, default=str)
+    return dict(
+        config=runner.cfg.filename and osp.relpath(runner.cfg.filename),
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        seed=runner.seed,
+        processes=get_world_size(),
+        batch_size=runner.train_dataloader.batch_size,
+    )
+
+
+def _data(dataset) -> dict:
+    """Kind, size and a digest of labels and images (their bytes in memory, or their names in files)."""
+    digest = hashlib.sha256()
+    if not hasattr(dataset, 'get_data_info'):
+        return dict(type=type(dataset).__name__, images=len(dataset))
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        image = info.get('img')
+        digest.update(str(info.get('gt_label')).encode())
+        digest.update(
+            np.ascontiguousarray(image).tobytes()
+            if image is not None
+            else osp.basename(str(info.get('img_path'))).encode()
+        )
+    return dict(type=type(dataset).__name__, images=len(dataset), digest=digest.hexdigest())
+
+
+def _teachers(model) -> list[dict]:
+    """A digest of each teacher's weights: which file it was, whatever its name."""
+    model = model.module if is_model_wrapper(model) else model
+    found = []
+    for teacher in getattr(model, 'teachers', ()):
+        digest = hashlib.sha256()
+        for name, value in teacher.net.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.append(
+            dict(net=type(teacher.net.model).__name__, weight=teacher.weight, digest=digest.hexdigest())
+        )
+    return found
+
+
+def _versions() -> dict:
+    versions = dict(python=platform.python_version(), torch=torch.__version__)
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _commit() -> str:
+    """The commit of hetkd's checkout, with ``+`` where files differ from it; empty outside a checkout."""
+    here = osp.dirname(__file__)
+
+    def git(*args):
+        return subprocess.run(['git', '-C', here, *args], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git('rev-parse', 'HEAD').strip() + (
+            '+' if git('status', '--porcelain', '-uno').strip() else ''
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ''

@@ -1,0 +1,100 @@
+"""results.json: what a run gave and what it was made of."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from hetkd.datasets import Digits
+from hetkd.engine import RunRecordHook
+from hetkd.registry import MODELS
+from hetkd.testing import micro_net
+
+
+def runner(folder, epoch=0, dataset=None, model=None, seed=7):
+    loader = SimpleNamespace(dataset=dataset or Digits(per_class=2), batch_size=4)
+    cfg = Config(dict(lr=0.1))
+    return SimpleNamespace(
+        work_dir=str(folder), epoch=epoch, max_epochs=4, seed=seed, cfg=cfg, train_dataloader=loader,
+        model=model or MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'))),
+    )  # fmt: skip
+
+
+def read(folder):
+    return json.loads((folder / 'results.json').read_text())
+
+
+def test_metrics_last_and_best_are_kept_and_the_end_is_marked(tmp_path):
+    hook, run = RunRecordHook(), runner(tmp_path)
+    hook.before_train(run)
+    assert read(tmp_path)['finished'] is False and 'last' not in read(tmp_path)
+    for run.epoch, value in ((1, 50.0), (2, 70.0), (3, 70.0), (4, torch.tensor(60.0))):
+        hook.after_val_epoch(run, {'accuracy/top1': value, 'accuracy/top5': 90.0})
+    hook.after_train(run)
+    record = read(tmp_path)
+    assert record['finished'] is True and record['epochs'] == 4
+    assert record['metrics']['2'] == {'accuracy/top1': 70.0, 'accuracy/top5': 90.0}
+    assert record['last'] == dict(epoch=4, metric='accuracy/top1', value=60.0)
+    assert record['best'] == dict(epoch=2, metric='accuracy/top1', value=70.0)
+    assert not list(tmp_path.glob('*.part'))
+
+
+def test_a_resumed_run_goes_on_with_the_epochs_before_it(tmp_path):
+    hook, run = RunRecordHook(), runner(tmp_path)
+    hook.before_train(run)
+    for run.epoch in (1, 2, 3):
+        hook.after_val_epoch(run, {'accuracy/top1': 10.0 * run.epoch})
+    resumed = RunRecordHook()
+    resumed._begin = 0
+    resumed.before_train(runner(tmp_path, epoch=2))
+    assert set(read(tmp_path)['metrics']) == {'1', '2'}, 'the third epoch is run again'
+    resumed.after_val_epoch(runner(tmp_path, epoch=3), {'accuracy/top1': 35.0})
+    assert read(tmp_path)['metrics']['3'] == {'accuracy/top1': 35.0}
+    fresh = RunRecordHook()
+    fresh.before_train(runner(tmp_path))
+    assert read(tmp_path)['metrics'] == {}
+
+
+def test_settings_versions_and_commit_are_recorded(tmp_path):
+    RunRecordHook().before_train(runner(tmp_path))
+    record = read(tmp_path)
+    assert record['settings']['seed'] == 7 and record['settings']['processes'] == 1
+    assert record['settings']['batch_size'] == 4 and len(record['settings']['digest']) == 64
+    assert record['versions']['torch'] == torch.__version__ and {'python', 'mmengine'} <= set(
+        record['versions']
+    )
+    assert record['commit'] == '' or len(record['commit'].rstrip('+')) == 40
+
+
+def test_other_data_and_other_teachers_have_other_digests(tmp_path):
+    def digests(per_class, seed):
+        torch.manual_seed(seed)
+        teacher = micro_net('vit', checkpoint='random')
+        model = MODELS.build(dict(type='LogitDistiller', teacher=teacher, student=micro_net('cnn')))
+        RunRecordHook().before_train(runner(tmp_path, dataset=Digits(per_class=per_class), model=model))
+        record = read(tmp_path)
+        assert (
+            record['data']['images'] == 10 * per_class and record['teachers'][0]['net'] == 'VisionTransformer'
+        )
+        return record['data']['digest'], record['teachers'][0]['digest']
+
+    first = digests(2, 0)
+    assert digests(2, 0) == first
+    data, teacher = digests(3, 1)
+    assert data != first[0] and teacher != first[1]
+
+
+def test_testing_alone_writes_nothing(tmp_path):
+    RunRecordHook().after_val_epoch(runner(tmp_path), {'accuracy/top1': 1.0})
+    assert not (tmp_path / 'results.json').exists()
+
+
+@pytest.mark.parametrize('monitor', ['accuracy/top5'])
+def test_another_metric_may_be_named(monitor, tmp_path):
+    hook, run = RunRecordHook(monitor=monitor), runner(tmp_path, epoch=0)
+    hook.before_train(run)
+    run.epoch = 1
+    hook.after_val_epoch(run, {'accuracy/top1': 1.0, 'accuracy/top5': 2.0})
+    assert read(tmp_path)['last'] == dict(epoch=1, metric=monitor, value=2.0)
