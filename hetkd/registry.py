@@ -16,7 +16,7 @@ def _child(name: str, parent: Registry, *locations: str) -> Registry:
 
 RUNNERS = _child('runner', parents.RUNNERS, 'mmpretrain.engine', 'hetkd.engine')
 RUNNER_CONSTRUCTORS = _child('runner constructor', parents.RUNNER_CONSTRUCTORS, 'mmpretrain.engine')
-LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine')
+LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine', 'hetkd.engine')
 HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine')
 LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')
 OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
@@ -33,7 +33,7 @@ MODEL_WRAPPERS = _child('model_wrapper', parents.MODEL_WRAPPERS, 'mmpretrain.mod
 WEIGHT_INITIALIZERS = _child('weight initializer', parents.WEIGHT_INITIALIZERS, 'mmpretrain.models')
 BATCH_AUGMENTS = _child('batch augment', parents.BATCH_AUGMENTS, 'mmpretrain.models')
 TASK_UTILS = _child('task util', parents.TASK_UTILS, 'mmpretrain.models')
-METRICS = _child('metric', parents.METRICS, 'mmpretrain.evaluation')
+METRICS = _child('metric', parents.METRICS, 'mmpretrain.evaluation', 'hetkd.evaluation')
 EVALUATORS = _child('evaluator', parents.EVALUATORS, 'mmpretrain.evaluation')
 VISUALIZERS = _child('visualizer', parents.VISUALIZERS, 'mmpretrain.visualization')
 VISBACKENDS = _child('vis_backend', parents.VISBACKENDS, 'mmpretrain.visualization')

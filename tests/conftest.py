@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ def batch():
     return inputs, [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(y) for i, y in enumerate(labels)]
 
 
+@pytest.fixture
+def samples_of():
+    """Predicted samples of scores (N, C) and labels (N,)."""
+    return lambda scores, target: [
+        DataSample().set_pred_score(score).set_pred_label(score.argmax()).set_gt_label(label)
+        for score, label in zip(scores, target)
+    ]
+
+
+def free_port() -> str:
+    """A port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
+
+
 def tool_command(name, *args, env=None):
     """Command and environment of a file of tools/, as a user would run it."""
     environ = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
@@ -55,13 +72,30 @@ def run_tool():
 
 @pytest.fixture(scope='session')
 def tiny_teacher(tmp_path_factory):
-    """Weight file of the digits' teacher with random weights."""
+    """Weight file of the digits' teacher: random, but for a head that is fitted on the training images."""
     from mmengine.config import Config
+    from sklearn.linear_model import LogisticRegression
 
-    from hetkd.registry import MODELS
+    from hetkd.registry import DATASETS, MODELS
 
     init_default_scope('hetkd')
-    teacher = Config.fromfile(ROOT / 'configs/_base_/teachers/vit-micro_digits.py').teacher
+    torch.manual_seed(0)
+    base = ROOT / 'configs/_base_'
+    data = Config.fromfile(base / 'datasets/digits.py')
+    teacher = Config.fromfile(base / 'teachers/vit-micro_digits.py').teacher
+    net = MODELS.build(dict(teacher, checkpoint='random')).eval()
+    dataset = DATASETS.build(dict(type='Digits', pipeline=data.test_pipeline))
+    packed = [dataset[i] for i in range(0, len(dataset), 3)]
+    preprocessor = MODELS.build(dict(data.data_preprocessor, type='ClsDataPreprocessor'))
+    batch = dict(inputs=[x['inputs'] for x in packed], data_samples=[x['data_samples'] for x in packed])
+    inputs = preprocessor(batch)['inputs']
+    with torch.no_grad():
+        embedding = net(inputs, embedding=True).embedding
+        head = LogisticRegression(max_iter=300).fit(
+            embedding, [int(x['data_samples'].gt_label) for x in packed]
+        )
+        net.model.head.weight.copy_(torch.from_numpy(head.coef_))
+        net.model.head.bias.copy_(torch.from_numpy(head.intercept_))
     path = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
-    torch.save(MODELS.build(dict(teacher, checkpoint='random')).model.state_dict(), path)
+    torch.save(net.model.state_dict(), path)
     return path

@@ -21,7 +21,8 @@ ALLOWED = {
     'models/__init__.py': ('models',),
     'testing': (),
     'datasets': ('registry',),
-    'engine': ('registry', 'datasets'),
+    'evaluation': ('registry', 'functional'),
+    'engine': ('registry', 'datasets', 'functional'),
     'apis': ('registry', 'engine', 'models'),
 }
 

@@ -5,13 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import add_arguments, build_runner, merge_common
-
-LOADERS = {
-    'train_dataloader': dict(persistent_workers=True),
-    'val_dataloader': dict(persistent_workers=True),
-    'test_dataloader': dict(persistent_workers=True),
-}
+from hetkd.apis.cli import LOADERS, add_arguments, build_runner, merge_common
 
 
 def parse_args(argv=None):

@@ -5,22 +5,25 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two are kept: the old one is removed before the new one is written.
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='accuracy/top1', rule='greater'
+        type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best='accuracy/top1', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-)
-custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='ClassCheckHook'),
-    dict(type='TrainingDataHook'),
-    dict(type='LossGuardHook', interval=50),
+    # hetkd's own; custom_hooks is yours.
+    epoch_seed=dict(type='EpochSeedHook'),
+    class_check=dict(type='ClassCheckHook'),
+    training_data=dict(type='TrainingDataHook'),
+    loss_guard=dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.
-    dict(type='SyncBuffersHook'),
-    dict(type='RunRecordHook'),
-]
+    sync_buffers=dict(type='SyncBuffersHook'),
+    preflight=dict(type='PreflightHook'),
+    # Off: the interval in iterations.
+    gradient_cosine=dict(type='GradientCosineHook', interval=0),
+    teacher_agreement=dict(type='TeacherAgreementHook'),
+    run_record=dict(type='RunRecordHook'),
+    progress=dict(type='ProgressHook'),
+)
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -15,6 +15,13 @@ OPTIONS_HELP = (
     'key="[(a,b),(c,d)]", with the quotation marks and without white space'
 )
 
+# Data loaders of a training run, with their defaults.
+LOADERS = {
+    'train_dataloader': dict(persistent_workers=True),
+    'val_dataloader': dict(persistent_workers=True),
+    'test_dataloader': dict(persistent_workers=True),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that training and testing share."""

@@ -43,6 +43,7 @@ PIECES = {
     'teacher': 'model',
     'test_pipeline': 'test_dataloader',
     'train_pipeline': 'train_dataloader',
+    'vis_backends': 'visualizer',
 }
 
 
@@ -86,6 +87,7 @@ def check_pieces(names: set[str], cfg, source: str) -> None:
             inner = {'dataset_type': 'type', 'data_root': 'data_root'}.get(piece, 'pipeline')
             key = 'model' if piece == 'method' else f'model.{piece}'
             key = key if whole == 'model' else f'{whole}.dataset.{inner}'
+            key = 'visualizer.vis_backends' if whole == 'visualizer' else key
             raise ValueError(
                 f'{source}: expected a change of {whole!r}, got one of {piece!r}, of which {whole!r} has '
                 f'been made already: it would change nothing; set {key} instead'

@@ -1,17 +1,19 @@
 """The papers' equations as pure tensor functions. Imports torch only."""
 
 from .at import at_loss
+from .calibration import calibration_error
 from .cc import cc_loss
 from .crd import crd_log_normalisers, crd_loss
 from .dfra import DFRA, dfra_loss
 from .dist import dist_loss
 from .dkd import dkd_loss
+from .gradients import term_gradients
 from .hint import hint_loss
 from .kd import kd_loss
 from .kl import kl_divergence
 from .msdf import msdf_fuse
 from .ofa import ofa_loss
-from .orthogonality import orthogonality_loss
+from .orthogonality import orthogonality_loss, sublogit_cosines
 from .relation import relation_kl
 from .rkd import rkd_loss
 from .rsd import rsd_loss
@@ -21,6 +23,7 @@ from .sub_logits import sublogit_ce, sublogit_kl
 __all__ = [
     'DFRA',
     'at_loss',
+    'calibration_error',
     'cc_loss',
     'crd_log_normalisers',
     'crd_loss',
@@ -38,5 +41,7 @@ __all__ = [
     'rsd_loss',
     'standardise_logits',
     'sublogit_ce',
+    'sublogit_cosines',
     'sublogit_kl',
+    'term_gradients',
 ]

@@ -35,6 +35,21 @@ def orthogonality_loss(
         ValueError: the threshold is outside [-1, 1], or C is less than 2.
     """
     check_threshold(threshold)
+    excess = (sublogit_cosines(sub_logits, target) - threshold).relu().square()
+    return mean_off_diagonal(excess).mean(-1)
+
+
+@without_autocast
+def sublogit_cosines(sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cosines (..., N, n, n) between the sub-logits of each sample, without its true class.
+
+    Args:
+        sub_logits: (..., N, n, C) with n sub-logits of each sample.
+        target: class indices (N,), or probabilities (N, C) whose argmax is dropped.
+
+    Raises:
+        ValueError: C is less than 2.
+    """
     *leading, samples, count, classes = sub_logits.shape
     if classes < 2:
         raise ValueError(f'orthogonality: expected at least 2 classes, got {classes}')
@@ -44,7 +59,11 @@ def orthogonality_loss(
     others = others + (others >= target[:, None])
     index = others[:, None, :].expand(*leading, samples, count, classes - 1)
     vectors = unit(full_precision(sub_logits).gather(-1, index))
-    excess = (vectors @ vectors.mT - threshold).relu().square()
-    pairs = max(1, count * (count - 1))
-    off_diagonal = excess.sum((-2, -1)) - excess.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return off_diagonal.mean(-1) / pairs
+    return vectors @ vectors.mT
+
+
+def mean_off_diagonal(values: torch.Tensor) -> torch.Tensor:
+    """Mean over the ordered pairs j != m of (..., n, n); 0 for n = 1."""
+    count = values.shape[-1]
+    total = values.sum((-2, -1)) - values.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return total / max(1, count * (count - 1))

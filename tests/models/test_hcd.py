@@ -1,5 +1,7 @@
 """HCD: parameter counts, its equation, each option."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -43,6 +45,17 @@ def parts(model, batch):
     return student.logits, teacher.logits, raw
 
 
+def similarity(sub_logits):
+    """Mean cosine of the pairs of a sample's sub-logits at a stage, without its true class."""
+    cosines = []
+    for stage in sub_logits:
+        for sample, label in zip(stage, TARGET.tolist()):
+            rest = torch.cat([sample[:, :label], sample[:, label + 1 :]], 1)
+            pairs = itertools.combinations(rest, 2)
+            cosines += [F.cosine_similarity(x, y, dim=0) for x, y in pairs]
+    return torch.stack(cosines).mean()
+
+
 def test_the_losses_are_those_of_the_equation(batch):
     model = build()
     z, t, raw = parts(model, batch)
@@ -52,6 +65,7 @@ def test_the_losses_are_those_of_the_equation(batch):
         loss_kd=kl_divergence(z, t),
         loss_sub_logit=sum(sublogit_ce(x, TARGET) + 6 * sublogit_kl(x, z) for x in s),
         loss_orthogonality=sum(orthogonality_loss(x, TARGET) for x in s),
+        sub_logit_similarity=similarity(s),
     )
     losses = model.loss(*batch)
     assert losses.keys() == expected.keys()

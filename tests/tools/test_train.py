@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from tests.conftest import ROOT, tool_command
+from tests.conftest import ROOT, free_port, tool_command
 from tests.tools.conftest import CONFIG
 
 
@@ -241,14 +241,14 @@ model = dict(teacher=dict(checkpoint='{tiny_teacher}'))
 train_dataloader = dict(batch_size=16)
 train_cfg = dict(max_epochs=1)
 custom_imports = dict(imports=['dump_hook'], allow_failed_imports=False)
-custom_hooks = [*_base_.custom_hooks, dict(type='DumpHook')]
+custom_hooks = [dict(type='DumpHook')]
 """)
     return config, {'PYTHONPATH': f'{ROOT}:{tmp_path}', 'CUDA_VISIBLE_DEVICES': ''}
 
 
 def test_two_processes_end_with_identical_weights(config_with_dump, tmp_path, run_tool):
     config, env = config_with_dump
-    run_tool('dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', env={**env, 'PORT': '29611'})
+    run_tool('dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', env={**env, 'PORT': free_port()})
     ranks = [json.loads((tmp_path / 'run' / f'rank{i}.json').read_text()) for i in range(2)]
     assert ranks[0]['state'] == ranks[1]['state']
     for content in ranks:

@@ -39,8 +39,8 @@ class RandomSeeded(BaseTransform):
         seed, epoch = self._now.tolist()
         if epoch < 0:
             raise RuntimeError(
-                "RandomSeeded: expected the epoch to be set, got none; add dict(type='EpochSeedHook') to "
-                'custom_hooks'
+                'RandomSeeded: expected the epoch to be set, got none; keep '
+                "epoch_seed=dict(type='EpochSeedHook') in default_hooks"
             )
         sequence = np.random.SeedSequence((seed, epoch, results['sample_idx']))
         words = sequence.generate_state(3)

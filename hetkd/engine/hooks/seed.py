@@ -15,9 +15,9 @@ from hetkd.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed everything anew at the start of each epoch from (seed, process, epoch).
+    """Seed everything anew at each step from (seed, process, epoch, step).
 
-    Dropout, stochastic depth and mixup then depend on the epoch alone, not on how the run came there, so a
+    Dropout, stochastic depth and mixup then depend on the step alone, not on how the run came there, so a
     resumed run meets the same losses as an unbroken one. The epoch also goes to the ``RandomSeeded``
     transforms of the training data.
 
@@ -39,19 +39,19 @@ class EpochSeedHook(Hook):
         )
 
     def before_train_epoch(self, runner) -> None:
-        """Seed this process and tell the data pipeline the epoch."""
-        self._seed(runner)
+        """Tell the data pipeline the epoch, and seed the workers."""
+        self._seed(runner, 0)
         for transform in _seeded(runner.train_loop.dataloader.dataset):
             transform.start_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seed once more: starting data workers has drawn a number, keeping them has not."""
-        if batch_idx == 0:
-            self._seed(runner)
+        """Seed this process."""
+        self._seed(runner, batch_idx)
 
     @staticmethod
-    def _seed(runner) -> None:
-        seed = int(np.random.SeedSequence((runner.seed, get_rank(), runner.epoch)).generate_state(1)[0])
+    def _seed(runner, step: int) -> None:
+        sequence = np.random.SeedSequence((runner.seed, get_rank(), runner.epoch, step))
+        seed = int(sequence.generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)

@@ -5,6 +5,7 @@ from typing import Optional
 
 import torch
 
+from hetkd.functional import term_gradients
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
@@ -35,6 +36,7 @@ class BaseDistiller(NetClassifier):
     teacher_needs: tuple[str, ...] = ()
     student_needs: tuple[str, ...] = ()
     needs_index: bool = False
+    watches_gradients: bool = False  # set for a step by GradientCosineHook
 
     def __init__(
         self,
@@ -82,8 +84,26 @@ class BaseDistiller(NetClassifier):
         for teacher in self.teachers:
             output = teacher(inputs, **dict.fromkeys(self.teacher_needs, True))
             for key, value in self.distill(connected, output, target, **extra).items():
-                losses[key] = losses.get(key, 0) + teacher.weight * value
+                is_loss = key.startswith('loss_')
+                losses[key] = losses.get(key, 0) + teacher.weight * value if is_loss else value
         return losses
+
+    def parse_losses(self, losses):
+        """The total loss, and what is logged: each term, and the cosines where they are watched."""
+        total, logged = super().parse_losses(losses)
+        if self.watches_gradients:
+            logged.update(self._gradient_cosines(losses))
+        return total, logged
+
+    def _gradient_cosines(self, losses: dict) -> dict[str, torch.Tensor]:
+        """Cosine between the gradients of the label loss and of each other term on the student."""
+        terms = {key: value for key, value in losses.items() if key.startswith('loss_')}
+        gradients = term_gradients(terms, [x for x in self.student.parameters() if x.requires_grad])
+        labels = gradients.pop('loss_ce')
+        return {
+            'grad_cos_' + key.removeprefix('loss_'): torch.cosine_similarity(labels, value, dim=0)
+            for key, value in gradients.items()
+        }
 
     def connect(self, student: NetOutput):
         """What the losses see of the student, computed once a step whatever the number of teachers."""
@@ -93,8 +113,8 @@ class BaseDistiller(NetClassifier):
     def distill(self, student, teacher: NetOutput, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses against one teacher; ``student`` is what :meth:`connect` gave.
 
-        Every key starts with ``loss_``, which mmengine sums. A subclass with ``needs_index`` takes a further
-        ``index`` (N,).
+        Keys that start with ``loss_`` are summed, weighted by the teacher; others are logged as they are.
+        A subclass with ``needs_index`` takes a further ``index`` (N,).
         """
 
     def build_projector(self, config: dict) -> torch.nn.Module:

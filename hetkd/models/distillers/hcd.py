@@ -2,6 +2,10 @@
 
 from typing import Optional
 
+import torch
+
+from hetkd.functional import sublogit_cosines
+from hetkd.functional.orthogonality import mean_off_diagonal
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -72,12 +76,15 @@ class HCD(BaseDistiller):
         )
 
     def distill(self, student, teacher, target):
-        """KD on the logits, SDD and orthogonality on the sub-logits."""
+        """KD on the logits, SDD and orthogonality on the sub-logits; their mean cosine."""
         raw = self.mapper(self.projector(student.stages), teacher.embedding)
         fused = self.lambdas[0] * raw + self.lambdas[1] * teacher.logits[:, None, :]
         diverse = fused if self.orthogonality_on == 'fused' else raw
+        with torch.no_grad():
+            similarity = mean_off_diagonal(sublogit_cosines(diverse, target)).mean()
         return {
             'loss_kd': self.kd(student.logits, teacher.logits, target),
             'loss_sub_logit': self.sub_logit(student.logits, fused, target),
             'loss_orthogonality': self.orthogonality(diverse, target),
+            'sub_logit_similarity': similarity,
         }

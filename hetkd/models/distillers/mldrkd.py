@@ -64,16 +64,19 @@ class MLDRKD(BaseDistiller):
         )
 
     def connect(self, student):
-        """Own, fused and stage logits, stacked (2 + S, N, C)."""
+        """Own, fused and stage logits, stacked (2 + S, N, C), and the fusion's weights (S, N, C)."""
         fusion = self.fusion(self.projector(student.stages))
-        return torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits])
+        return torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits]), fusion.weights
 
     def distill(self, student, teacher, target):
-        """DFRA on the logits, on each stage and on the fused logits."""
+        """DFRA on the logits, on each stage and on the fused logits; the mean weight of each stage."""
+        logits, weights = student
         # One call for all comparisons: the teacher's relations are computed once.
-        losses = self.dfra(student, teacher.logits, target)
+        losses = self.dfra(logits, teacher.logits, target)
+        means = weights.detach().float().mean((1, 2))
         return {
             'loss_dfra_logit': self.weights['logit'] * losses[0],
             'loss_dfra_fused': self.weights['fused'] * losses[1],
             'loss_dfra_stage': self.weights['stage'] * losses[2:].sum(),
+            **{f'msdf_weight_{i}': mean for i, mean in enumerate(means, 1)},
         }

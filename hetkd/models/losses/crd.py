@@ -117,8 +117,8 @@ class CRDLoss(nn.Module):
         size = len(self.student_memory)
         if size == 0:
             raise ValueError(
-                "CRD: expected memory banks sized from the training set, got none; keep dict(type='"
-                "TrainingDataHook') in custom_hooks, or call loss.prepare_data(labels) yourself"
+                'CRD: expected memory banks sized from the training set, got none; keep training_data='
+                "dict(type='TrainingDataHook') in default_hooks, or call loss.prepare_data(labels) yourself"
             )
         if int(index.max()) >= size:
             raise ValueError(

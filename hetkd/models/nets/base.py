@@ -47,6 +47,7 @@ class Net(nn.Module, ABC):
     Attributes:
         classes: the class names that its checkpoint was trained on, if the file records them.
         has_weights: False while the weights are random and nobody said that this is meant.
+        checkpoint: the weight file that was named, or None.
     """
 
     def __init__(
@@ -68,11 +69,17 @@ class Net(nn.Module, ABC):
         self.classes: Optional[Sequence[str]] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights
+        self.checkpoint = checkpoint
         if checkpoint not in (None, RANDOM):
             weights = read_weights(checkpoint)
             load_strict(model, weights.state_dict, checkpoint, num_classes)
             self.classes = weights.classes
             self._loaded = True
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing has been loaded."""
+        return not self._loaded
 
     @abstractmethod
     def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:

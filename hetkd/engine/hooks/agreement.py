@@ -1,0 +1,75 @@
+"""How far the student is from its teachers on the validation set."""
+
+import torch
+from mmengine.dist import collect_results_cpu, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TeacherAgreementHook(Hook):
+    """Compare student and teacher on the validation set, beside the accuracy.
+
+    Adds to the metrics, for each teacher (``teacher``, ``teacher_2``, ...):
+
+    - ``teacher/agreement``: share of images on which both choose the same class, in percent.
+    - ``teacher/kl``: mean KL(teacher || student) of the probabilities at temperature 1, in nats.
+    - ``teacher/top1``: the teacher's own accuracy, in percent.
+
+    The teacher runs once; its logits (images x classes, in half precision on the CPU) serve all later
+    validations.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self):
+        self._logits: dict[int, tuple[tuple, list[torch.Tensor]]] = {}
+        self._rows: list[torch.Tensor] = []
+
+    def before_val_epoch(self, runner) -> None:
+        """Begin anew."""
+        self._rows = []
+
+    @torch.no_grad()
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Compare one batch."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not getattr(model, 'teachers', ()):
+            return
+        log_student = torch.stack([x.pred_score for x in outputs]).float().clamp_min(1e-38).log()
+        target = torch.cat([x.gt_label for x in outputs]).to(log_student.device)
+        columns = []
+        for logits in self._teacher_logits(model, batch_idx, data_batch, outputs):
+            log_teacher = logits.to(log_student.device).float().log_softmax(1)
+            label = log_teacher.argmax(1)
+            columns += [
+                100.0 * (label == log_student.argmax(1)),
+                (log_teacher.exp() * (log_teacher - log_student)).sum(1),
+                100.0 * (label == target),
+            ]
+        self._rows.append(torch.stack(columns, 1))
+
+    def _teacher_logits(self, model, batch_idx, data_batch, outputs) -> list[torch.Tensor]:
+        """Those of each teacher, from an earlier validation if it had the same images."""
+        index = tuple(x.get('sample_idx') for x in outputs)
+        if batch_idx not in self._logits or self._logits[batch_idx][0] != index or None in index:
+            inputs = model.data_preprocessor(data_batch, False)['inputs']
+            self._logits[batch_idx] = index, [x(inputs).logits.half().cpu() for x in model.teachers]
+        return self._logits[batch_idx][1]
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Put the means beside the other metrics."""
+        if not self._rows:
+            return
+        rows = torch.cat(self._rows).tolist()
+        rows = collect_results_cpu(rows, len(runner.val_dataloader.dataset))
+        if not is_main_process():
+            return
+        means = torch.tensor(rows).mean(0).view(-1, 3).tolist()
+        for i, values in enumerate(means, 1):
+            name = 'teacher' if i == 1 else f'teacher_{i}'
+            for key, value in zip(('agreement', 'kl', 'top1'), values):
+                metrics[f'{name}/{key}'] = value
+                runner.message_hub.update_scalar(f'val/{name}/{key}', value)

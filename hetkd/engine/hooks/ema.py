@@ -1,0 +1,45 @@
+"""The moving average of the student."""
+
+from mmengine.hooks import EMAHook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS
+
+from hetkd.registry import HOOKS
+
+PREFIX = 'student.'
+
+
+@HOOKS.register_module()
+class StudentEMAHook(EMAHook):
+    """mmengine's ``EMAHook`` over the student alone: no copy of connectors, memory banks or teachers.
+
+    Validation sees the averaged student. A checkpoint holds it under ``state_dict``, so that it is what is
+    tested and exported, and the trained one under ``ema_state_dict``, from which a run resumes.
+
+    Args:
+        ema_type: kind of average; default ``'ExponentialMovingAverage'``.
+        momentum: weight of the new value at each step; 4e-5 is a decay of .99996.
+        **kwargs: see ``EMAHook``; ``update_buffers=True`` averages batch-norm statistics as well.
+    """
+
+    def before_run(self, runner) -> None:
+        """Copy the student."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.src_model = model.student
+        self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Go on with the average, or begin one from the weights that were loaded."""
+        if 'ema_state_dict' not in checkpoint or not runner._resume:
+            state = checkpoint['state_dict']
+            checkpoint = dict(
+                state_dict={x[len(PREFIX) :]: y for x, y in state.items() if x.startswith(PREFIX)}
+            )
+        super().after_load_checkpoint(runner, checkpoint)
+
+    def _swap_ema_state_dict(self, checkpoint: dict) -> None:
+        mine, average = checkpoint['state_dict'], checkpoint['ema_state_dict']
+        for key in average:
+            if key.startswith('module.'):
+                name = PREFIX + key[len('module.') :]
+                average[key], mine[name] = mine[name], average[key]

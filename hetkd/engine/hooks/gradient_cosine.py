@@ -1,0 +1,27 @@
+"""Whether the terms pull the student the same way."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GradientCosineHook(Hook):
+    """Log the cosine between the gradients of the label loss and of each distillation term on the student.
+
+    It costs one further backward pass for each term at the iterations that are watched; the training itself
+    is not changed. Logged as ``grad_cos_<term>``, of this process's batch.
+
+    Args:
+        interval: iterations between two looks; 0, the default, for none.
+    """
+
+    def __init__(self, interval: int = 0):
+        self.interval = interval
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Have this iteration watched, or not."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(model, 'watches_gradients'):
+            model.watches_gradients = self.every_n_train_iters(runner, self.interval)

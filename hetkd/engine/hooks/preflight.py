@@ -1,0 +1,130 @@
+"""A look at the teachers before the first step."""
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch.utils.data import DataLoader, Subset
+
+from hetkd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Measure each teacher on some of the validation images before training begins, and log what is trained.
+
+    A teacher at chance level stops the run: its weights are not of this net, of other classes, or of another
+    normalisation. A teacher with ``checkpoint='random'`` is meant to be, and is let through.
+
+    ``tools/preflight.py`` shows more.
+
+    Args:
+        images: how many validation images, evenly spread; 0 for none.
+        allow_chance: go on with a teacher at chance level.
+
+    Attributes:
+        report: what was found, as plain values.
+
+    Raises:
+        ValueError: a teacher at chance level.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, images: int = 256, allow_chance: bool = False):
+        self.images, self.allow_chance = images, allow_chance
+        self.report: dict = {}
+
+    @master_only
+    def before_train(self, runner) -> None:
+        """Look, log, and stop if need be."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(model, 'student'):
+            return
+        self.report = dict(parameters=_count(model), teachers=[])
+        runner.logger.info(
+            'preflight: {} trained: student {student:,}, train-only {train_only:,}; frozen {frozen:,}'.format(
+                'parameters', **self.report['parameters']
+            )
+        )
+        teachers = getattr(model, 'teachers', ())
+        batches = self._batches(runner) if teachers and self.images and runner.val_loop is not None else []
+        for teacher in teachers:
+            found = _describe(teacher) | _accuracy(model, teacher, batches)
+            self.report['teachers'].append(found)
+            runner.logger.info('preflight: teacher ' + _line(found))
+            if found.get('top1') is not None and found['top1'] <= found['chance_limit']:
+                self._at_chance(runner, teacher, found)
+
+    def _batches(self, runner):
+        loader = runner.val_dataloader
+        count = min(self.images, len(loader.dataset))
+        spread = torch.linspace(0, len(loader.dataset) - 1, count).round().long().tolist()
+        size = min(loader.batch_size or 128, count)
+        return DataLoader(Subset(loader.dataset, spread), size, collate_fn=loader.collate_fn)
+
+    def _at_chance(self, runner, teacher, found: dict) -> None:
+        if teacher.net.is_random:
+            runner.logger.warning('preflight: this teacher is random, as checkpoint="random" says')
+            return
+        text = (
+            f'teacher: expected one that knows the data, got {found["top1"]:.1f} % on {found["images"]} '
+            f'validation images, where chance gives {found["chance"]:.1f} %. Look for another class order, '
+            f'another mean and std (teacher.mean, teacher.std), or a file of another data set '
+            f'({found["file"] or "pretrained"}). To go on all the same: --cfg-options '
+            f'default_hooks.preflight.allow_chance=True'
+        )
+        if not self.allow_chance:
+            raise ValueError(text)
+        runner.logger.warning(text)
+
+
+def _count(model) -> dict[str, int]:
+    student = {id(x) for x in model.student.parameters()}
+    counts = dict(student=0, train_only=0, frozen=0)
+    for parameter in model.parameters():
+        kind = 'student' if id(parameter) in student else 'train_only'
+        counts[kind if parameter.requires_grad else 'frozen'] += parameter.numel()
+    return counts
+
+
+def _describe(teacher) -> dict:
+    spec = teacher.net.input_spec
+    return dict(
+        net=type(teacher.net.model).__name__,
+        parameters=sum(x.numel() for x in teacher.net.parameters()),
+        file=teacher.net.checkpoint,
+        classes='in the order of the data' if teacher.net.classes is not None else 'not recorded in its file',
+        size=list(spec.size) if spec.size else 'any',
+        normalisation="the data's" if spec.mean is None else [list(spec.mean), list(spec.std)],
+    )
+
+
+@torch.no_grad()
+def _accuracy(model, teacher, batches) -> dict:
+    """Top-1 in percent, and what chance gives: three standard deviations above it are still chance."""
+    right, count = 0, 0
+    for batch in batches:
+        data = model.data_preprocessor(batch, False)
+        target = torch.cat([x.gt_label for x in data['data_samples']]).to(data['inputs'].device)
+        right = right + (teacher(data['inputs']).logits.argmax(1) == target).sum()
+        count += len(target)
+    if not count:
+        return dict(images=0, top1=None)
+    chance = 1 / teacher.num_classes
+    limit = chance + 3 * (chance * (1 - chance) / count) ** 0.5
+    return dict(images=count, top1=100 * int(right) / count, chance=100 * chance, chance_limit=100 * limit)
+
+
+def _line(found: dict) -> str:
+    accuracy = (
+        'not measured' if found['top1'] is None else f'{found["top1"]:.1f} % on {found["images"]} images'
+    )
+    size = 'any size' if found['size'] == 'any' else 'x'.join(map(str, found['size'])) + ' px'
+    scale = (
+        'as the data' if isinstance(found['normalisation'], str) else f'mean, std {found["normalisation"]}'
+    )
+    return (
+        f'{found["net"]} ({found["parameters"]:,} parameters, {found["file"] or "pretrained"}): top-1 '
+        f'{accuracy}; classes {found["classes"]}; sees {size}, normalised {scale}'
+    )

@@ -1,0 +1,108 @@
+"""A loop that looks instead of training."""
+
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from mmengine.runner import EpochBasedTrainLoop
+
+from hetkd.functional import term_gradients
+from hetkd.registry import LOOPS
+
+
+@LOOPS.register_module()
+class PreflightLoop(EpochBasedTrainLoop):
+    """Take one batch's losses apart and time a few steps; for ``tools/preflight.py``.
+
+    Nothing is saved. The hooks' checks before training (class names, the teachers' accuracy) are run.
+
+    Args:
+        runner, dataloader, max_epochs: see ``EpochBasedTrainLoop``.
+        steps: training steps to time, after one to warm up.
+        **kwargs: the rest of a run's ``train_cfg``, not used.
+
+    Attributes:
+        report: what was found, as plain values; ``{}`` before :meth:`run`.
+    """
+
+    def __init__(self, runner, dataloader, max_epochs: int, steps: int = 10, **kwargs):
+        super().__init__(runner, dataloader, max_epochs)
+        self.steps = steps
+        self.report: dict = {}
+
+    def run(self) -> None:
+        """Look."""
+        if len(self.dataloader) == 0:
+            raise ValueError(
+                f'train_dataloader: expected at least one batch, got {len(self.dataloader.dataset)} images '
+                f'and batches of {self.dataloader.batch_size} (drop_last); lower batch_size'
+            )
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        self.report = self._terms(next(iter(self.dataloader))) | self._speed()
+
+    def _terms(self, batch) -> dict:
+        """Value and gradient on the student of each loss term; parameters that no term reaches."""
+        model = self.runner.model
+        with self.runner.optim_wrapper.optim_context(model):
+            losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        terms = {key: value for key, value in losses.items() if 'loss' in key}
+        student = [x for x in model.student.parameters() if x.requires_grad]
+        gradients = term_gradients(terms, student)
+        labels = gradients.get('loss_ce')
+        named = {name: x for name, x in model.named_parameters() if x.requires_grad}
+        reached = torch.autograd.grad(sum(terms.values()), list(named.values()), allow_unused=True)
+        return dict(
+            terms={
+                key: dict(
+                    value=float(value.detach()),
+                    gradient_norm=float(gradients[key].norm()),
+                    cosine=None
+                    if labels is None or key == 'loss_ce'
+                    else float(F.cosine_similarity(labels, gradients[key], dim=0)),
+                )
+                for key, value in terms.items()
+            },
+            statistics={key: float(value.detach()) for key, value in losses.items() if key not in terms},
+            unused=[name for name, grad in zip(named, reached) if grad is None],
+            frozen=[name for name, x in model.named_parameters() if not x.requires_grad],
+        )
+
+    def _speed(self) -> dict:
+        """Seconds of a step, of which the data kept it waiting, peak memory and the whole run's time."""
+        batches = self._endless()
+        waited = begin = 0.0
+        for step in range(self.steps + 1):
+            before = time.perf_counter()
+            batch = next(batches)
+            if step == 1:
+                begin = before
+            if step:
+                waited += time.perf_counter() - before
+            self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+        seconds = (time.perf_counter() - begin) / self.steps
+        return dict(
+            batch_size=self.dataloader.batch_size,
+            images=len(self.dataloader.dataset),
+            step_seconds=seconds,
+            data_seconds=waited / self.steps,
+            peak_memory_mib=_peak_memory_mib(),
+            run_hours=seconds * self._max_iters / 3600,
+            epochs=self._max_epochs,
+        )
+
+    def _endless(self):
+        while True:
+            yield from self.dataloader
+
+
+def _peak_memory_mib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == 'darwin' else peak / 2**10

@@ -1,0 +1,5 @@
+"""Metrics beside mmpretrain's."""
+
+from .calibration import CalibrationError
+
+__all__ = ['CalibrationError']

@@ -1,0 +1,49 @@
+"""tools/preflight.py."""
+
+import json
+
+import pytest
+
+from tests.tools.conftest import CONFIG
+
+
+@pytest.mark.parametrize('method', ['mldrkd', 'crd'])
+def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
+    method, tmp_path, run_tool, tiny_teacher
+):
+    out = tmp_path / 'report.json'
+    args = [CONFIG.replace('mldrkd', method), '--steps', 3, '--images', 100, '--out', out]
+    options = [f'model.teacher.checkpoint={tiny_teacher}', f'work_dir={tmp_path}/work']
+    printed = run_tool('preflight.py', *args, '--cfg-options', *options).stdout
+    report = json.loads(out.read_text())
+    assert list(tmp_path.iterdir()) == [out]
+    assert 'loss_ce' in report['terms'] and len(report['terms']) > 1
+    for name, term in report['terms'].items():
+        assert name in printed and term['value'] >= 0 and term['gradient_norm'] > 0
+        assert (term['cosine'] is None) == (name == 'loss_ce')
+        assert name == 'loss_ce' or -1 <= term['cosine'] <= 1
+    assert report['unused'] == report['frozen'] == []
+    assert report['teachers'][0]['images'] == 100
+    assert report['step_seconds'] > report['data_seconds'] > 0 and report['peak_memory_mib'] > 100
+    steps = report['epochs'] * (report['images'] // report['batch_size'])
+    assert report['run_hours'] == pytest.approx(steps * report['step_seconds'] / 3600)
+    assert f'{report["epochs"]} epochs of 50 images, about' in printed
+
+
+def test_a_parameter_that_no_term_reaches_is_named(tmp_path, run_tool, tiny_teacher):
+    args = [CONFIG, '--steps', 1, '--cfg-options', f'model.teacher.checkpoint={tiny_teacher}']
+    printed = run_tool('preflight.py', *args, 'model.stage_weight=0', 'model.fused_weight=0').stdout
+    assert 'unused parameters: none' in printed, 'a weight of 0 still reaches them'
+
+
+def test_a_teacher_at_chance_level_and_a_missing_file_end_with_a_message(tmp_path, run_tool):
+    for file, text in (('random', 'this teacher is random'), (f'{tmp_path}/no.pth', 'weight file not found')):
+        options = ['--cfg-options', f'model.teacher.checkpoint={file}']
+        done = run_tool('preflight.py', CONFIG, '--steps', 1, *options, check=False)
+        assert text in done.stdout + done.stderr and bool(done.returncode) == (file != 'random')
+
+
+@pytest.mark.parametrize('flag', [['--steps', '0'], ['--images', '-1']])
+def test_senseless_numbers_are_refused(flag, run_tool):
+    done = run_tool('preflight.py', CONFIG, *flag, check=False)
+    assert done.returncode == 2 and 'expected --steps >= 1 and --images >= 0' in done.stderr

@@ -1,0 +1,75 @@
+"""Look at a run before it is started: teachers, loss terms, parameters, time and memory. Nothing is saved."""
+
+import argparse
+import json
+import tempfile
+
+from mmengine.config import DictAction
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import LOADERS, OPTIONS_HELP, build_runner, merge_common
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--images', type=int, default=1024, help='validation images for the teachers')
+    parser.add_argument('--steps', type=int, default=10, help='training steps to time')
+    parser.add_argument('--out', help='file of the report (*.json)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    args = parser.parse_args(argv)
+    if args.steps < 1 or args.images < 0:
+        parser.error(f'expected --steps >= 1 and --images >= 0, got {args.steps} and {args.images}')
+    return args
+
+
+def run(args) -> dict:
+    cfg = load_config(args.config, args.cfg_options)
+    with tempfile.TemporaryDirectory() as work_dir:
+        cfg.work_dir = work_dir
+        args.work_dir, args.launcher, args.local_rank, args.no_pin_memory = work_dir, 'none', 0, False
+        merge_common(cfg, args, LOADERS)
+        cfg.train_cfg.pop('by_epoch', None)
+        cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
+        preflight = cfg.default_hooks.get('preflight') or {}
+        cfg.default_hooks.preflight = dict(preflight, type='PreflightHook', images=args.images)
+        runner = build_runner(cfg)
+        runner.train()
+        hook = next(x for x in runner.hooks if type(x).__name__ == 'PreflightHook')
+        return hook.report | runner.train_loop.report
+
+
+def lines(report: dict):
+    """The report, for a person."""
+    yield 'loss terms on one batch        value   gradient on the student   cosine with the label loss'
+    for name, term in report['terms'].items():
+        cosine = '' if term['cosine'] is None else f'{term["cosine"]:+.3f}'
+        yield f'  {name:24} {term["value"]:10.4f}   {term["gradient_norm"]:10.4g}                {cosine}'
+    for name, value in report['statistics'].items():
+        yield f'  {name:24} {value:10.4f}'
+    for name in ('unused', 'frozen'):
+        found = report[name]
+        yield f'{name} parameters: {len(found) or "none"}' + ''.join(f'\n  {x}' for x in found[:10])
+    yield (
+        f'step of {report["batch_size"]}: {report["step_seconds"]:.3f} s, of which '
+        f'{report["data_seconds"]:.3f} s waiting for data; peak memory {report["peak_memory_mib"]:.0f} MiB'
+    )
+    time = _time(report['run_hours'])
+    yield f'the run: {report["epochs"]} epochs of {report["images"]:,} images, about {time}'
+
+
+def _time(hours: float) -> str:
+    return f'{hours * 60:.1f} minutes' if hours < 1 else f'{hours:.1f} hours'
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    report = run(args)
+    print(*lines(report), sep='\n')
+    if args.out:
+        with open(args.out, 'w') as file:
+            json.dump(report, file, indent=1)
+
+
+if __name__ == '__main__':
+    main()
