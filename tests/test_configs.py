@@ -7,13 +7,18 @@ import math
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from hetkd.apis import check_keys, load_config
 from hetkd.registry import DATASETS, MODELS, RUNNERS, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Pair by pair, so that a pair's nets are built once for all methods.
-CONFIGS = sorted((ROOT / 'configs').glob('[!_]*/*.py'), key=lambda path: (path.name, path.parent.name))
+# Pair by pair, so that a pair's nets are built once for all methods; before them the trained teachers, as a
+# distiller freezes the net that it gets.
+CONFIGS = sorted(
+    (ROOT / 'configs').glob('[!_]*/*.py'),
+    key=lambda path: (path.parent.name != 'teachers', path.name, path.parent.name),
+)
 IDS = [p.relative_to(ROOT / 'configs').as_posix() for p in CONFIGS]
 
 
@@ -35,6 +40,8 @@ def runner_of(tmp_path, monkeypatch):
         return BUILD(config, *args, **kwargs)
 
     monkeypatch.setattr(MODELS, 'build', build_once)
+    # A runner prints its config three times; laying it out takes half of the time.
+    monkeypatch.setattr(Config, 'pretty_text', property(str))
 
     def build(path):
         cfg = load_config(str(path))
@@ -46,7 +53,7 @@ def runner_of(tmp_path, monkeypatch):
             assert DATASETS.get(dataset.type)
             for transform in dataset.pipeline:
                 TRANSFORMS.build(transform)
-            cfg[name].dataset = dict(type='Digits')
+            cfg[name].dataset = dict(type='Digits', serialize_data=False)
             cfg[name].num_workers = 0
         cfg.work_dir = str(tmp_path)
         cfg.experiment_name = f'{path.parent.name}-{path.stem}'
@@ -63,6 +70,8 @@ def test_config_builds_and_is_short(path, runner_of):
     runner = runner_of(path)
     optimised = {id(p) for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
     assert optimised == {id(p) for p in runner.model.parameters()}
+    optimizer = runner.cfg.optim_wrapper.optimizer
+    assert optimizer.type != 'AdamW' or not {'momentum', 'nesterov'} & set(optimizer), 'left over from SGD'
     assert len(path.read_text().splitlines()) <= 25
 
 
@@ -100,32 +109,89 @@ def test_the_vit_recipe_is_ofa_kds(runner_of):
     for epoch in (21, 100, 299):  # cosine to 1e-5
         expected = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * (epoch - 20) / 280)) / 2
         assert lr[epoch] == pytest.approx(expected)
+    check_adamw(runner, {'relative_position_bias_table'})
+    check_vit_views(runner)
+
+
+def check_adamw(runner, also_free):
+    """Decay .05 on all weights but vectors and tensors of these names; no other group; gradients clipped."""
+    optimizer = runner.optim_wrapper.optimizer
+    assert type(optimizer).__name__ == 'AdamW'
     names = {id(p): name for name, p in runner.model.named_parameters()}
-    groups = runner.optim_wrapper.optimizer.param_groups
+    groups = optimizer.param_groups
     free = {names[id(p)] for g in groups for p in g['params'] if g['weight_decay'] == 0}
     decayed = {names[id(p)] for g in groups for p in g['params'] if g['weight_decay'] == 0.05}
     assert free | decayed == set(names.values())
-    tables = {name for name in names.values() if name.endswith('relative_position_bias_table')}
-    assert tables and free == tables | {names[id(p)] for p in runner.model.parameters() if p.ndim < 2}
+    special = {name for name in names.values() if name.split('.')[-1] in also_free}
+    assert {name.split('.')[-1] for name in special} == also_free
+    assert free == special | {names[id(p)] for p in runner.model.parameters() if p.ndim < 2}
     assert runner.cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
+
+
+def check_vit_views(runner):
+    """RandAugment 9/0.5, erasing .25, mixup .8, cutmix 1."""
     augments = runner.model.data_preprocessor.batch_augments.augments
     assert [(type(x).__name__, x.alpha) for x in augments] == [('Mixup', 0.8), ('CutMix', 1.0)]
-    types = [x['type'] for x in runner.cfg.train_pipeline[0]['transforms']]
-    assert types == ['RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing']
+    random = next(x for x in runner.cfg.train_pipeline if x['type'] == 'RandomSeeded')['transforms']
+    assert [x['type'] for x in random] == ['RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing']
+    assert (random[2]['magnitude_level'], random[2]['magnitude_std']) == (9, 0.5)
+    assert random[3]['erase_prob'] == 0.25
 
 
-def test_teachers_reach_their_rate_after_the_whole_warm_up(runner_of):
-    lr = list(rates(runner_of(ROOT / 'configs/teachers/swin-t_cifar100.py'), 100))
+@pytest.mark.parametrize(
+    'name, also_free',
+    [
+        ('swin-t_cifar100', {'relative_position_bias_table'}),
+        ('vit-s_cub', {'cls_token', 'pos_embed'}),
+        ('mixer-b16_tiny-imagenet', set()),
+    ],
+)
+def test_a_teacher_is_fine_tuned_as_ofa_kds(name, also_free, runner_of):
+    runner = runner_of(ROOT / f'configs/teachers/{name}.py')
+    lr = list(rates(runner, 100))
     for epoch in range(21):  # linear from 5e-7 to 5e-5 over twenty epochs
         assert lr[epoch] == pytest.approx(5e-7 + (5e-5 - 5e-7) * epoch / 20)
     assert lr[99] == pytest.approx(1e-6, abs=1e-7)
+    assert runner.cfg.train_cfg.max_epochs == 100 and runner.cfg.train_dataloader.batch_size == 128
+    check_adamw(runner, also_free)
+    check_vit_views(runner)
+
+
+def test_imagenets_cnn_recipe_is_ofa_kds(runner_of):
+    runner = runner_of(ROOT / 'configs/hcd/deit-t_res18_imagenet.py')
+    lr = list(rates(runner, 100))
+    for begin, rate in ((0, 0.1), (30, 0.01), (60, 1e-3), (90, 1e-4)):
+        assert lr[begin : begin + 30] == pytest.approx([rate] * len(lr[begin : begin + 30]))
+    assert len(lr) == runner.cfg.train_cfg.max_epochs == 100
+    optimizer = runner.optim_wrapper.optimizer
+    assert type(optimizer).__name__ == 'SGD'
+    (group,) = optimizer.param_groups
+    assert (group['momentum'], group['nesterov'], group['weight_decay']) == (0.9, False, 1e-4)
+    assert runner.cfg.optim_wrapper.get('clip_grad') is None
+    assert runner.cfg.auto_scale_lr.base_batch_size == 256
+    assert runner.model.data_preprocessor.batch_augments is None
+
+
+def test_imagenets_vit_recipe_is_ofa_kds_with_a_moving_average(runner_of):
+    runner = runner_of(ROOT / 'configs/hcd/convnext-t_deit-t_imagenet.py')
+    lr = list(rates(runner, 300))
+    for epoch in range(21):  # linear from 5e-7 to 5e-4 over twenty epochs
+        assert lr[epoch] == pytest.approx(5e-7 + (5e-4 - 5e-7) * epoch / 20)
+    for epoch in (21, 100, 299):  # cosine to 1e-6
+        expected = 1e-6 + (5e-4 - 1e-6) * (1 + math.cos(math.pi * (epoch - 20) / 280)) / 2
+        assert lr[epoch] == pytest.approx(expected)
+    assert runner.cfg.train_cfg.max_epochs == 300
+    check_adamw(runner, {'cls_token', 'pos_embed'})
+    check_vit_views(runner)
+    (average,) = (hook for hook in runner.hooks if type(hook).__name__ == 'StudentEMAHook')
+    assert 1 - average.ema_cfg['momentum'] == pytest.approx(0.99996, abs=1e-9)
 
 
 def test_the_grid_is_complete():
     """Every pair has every method, as a file that only names the two pieces, and its scratch baseline."""
     base = ROOT / 'configs/_base_'
     pairs, methods = ([p.stem for p in sorted((base / x).glob('*.py'))] for x in ('pairs', 'methods'))
-    assert set(METHODS) == set(methods) and len(pairs) == 28
+    assert set(METHODS) == set(methods) and len(pairs) == 36
     for pair, method in itertools.product(pairs, methods):
         cell = (ROOT / f'configs/{method}/{pair}.py').read_text()
         assert f"_base_ = ['../_base_/pairs/{pair}.py', '../_base_/methods/{method}.py']" in cell
@@ -158,6 +224,36 @@ METHODS = dict(
 )
 
 
+PAIRS = sorted(path.stem for path in (ROOT / 'configs/_base_/pairs').glob('*.py'))
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+def test_a_pairs_teacher_is_published_or_trained_by_a_config_of_its_name(pair):
+    cfg = load_config(ROOT / f'configs/kd/{pair}.py')
+    teacher, _, data = pair.split('_', 2)
+    net = cfg.model.teacher.to_dict()
+    file, pretrained = net.pop('checkpoint', None), net.pop('pretrained', None)
+    if file is None:
+        assert pretrained is True and net['num_classes'] == 1000 and data == 'imagenet'
+        return
+    assert file == f'checkpoints/{teacher}_{data}.pth' and pretrained is None
+    training = load_config(ROOT / f'configs/teachers/{teacher}_{data}.py')
+    trained = training.model.student.to_dict()
+    assert trained.pop('checkpoint') is None
+    trained.pop('pretrained', None)
+    assert trained == net, 'the same net with the same number of classes'
+    assert training.val_dataloader.dataset.type == cfg.val_dataloader.dataset.type
+    assert training.val_dataloader.dataset.pipeline == cfg.val_dataloader.dataset.pipeline
+    for loaded in (training, cfg):
+        assert loaded.data_preprocessor.num_classes == net['num_classes']
+
+
+def test_ofas_exponent_is_larger_on_imagenet():
+    for pair in PAIRS:
+        ofa = load_config(ROOT / f'configs/ofa/{pair}.py').model.ofa
+        assert ofa == dict(METHODS['ofa']['ofa'], eps=1.5 if pair.endswith('_imagenet') else 1.0)
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_a_cell_is_the_published_setting_on_its_pair(method):
     cfg = load_config(str(ROOT / f'configs/{method}/mixer-b16_mobilenetv2_cifar100.py'))
@@ -171,12 +267,6 @@ def test_the_data_are_normalised_as_in_the_paper():
     cfg = load_config(ROOT / 'configs/mldrkd/deit-t_res18_cifar100.py')
     assert [x / 255 for x in cfg.data_preprocessor.mean] == pytest.approx([0.5071, 0.4865, 0.4409])
     assert [x / 255 for x in cfg.data_preprocessor.std] == pytest.approx([0.2673, 0.2564, 0.2762])
-
-
-def test_adamw_has_inherited_nothing_from_sgd():
-    for path in CONFIGS:
-        optimizer = load_config(str(path)).optim_wrapper.optimizer
-        assert optimizer.type != 'AdamW' or not {'momentum', 'nesterov'} & set(optimizer)
 
 
 @pytest.mark.parametrize('key', ['modell', 'optim_wraper', 'train_dataloder', 'zzz'])

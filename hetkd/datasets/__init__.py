@@ -1,7 +1,8 @@
 """Data sets and transforms beside mmpretrain's."""
 
+from .check import broken_images, count_problem
 from .digits import Digits
 from .tiny_imagenet import TinyImageNet
-from .transforms import RandomSeeded
+from .transforms import LoadImage, RandomSeeded
 
-__all__ = ['Digits', 'RandomSeeded', 'TinyImageNet']
+__all__ = ['Digits', 'LoadImage', 'RandomSeeded', 'TinyImageNet', 'broken_images', 'count_problem']

@@ -107,7 +107,9 @@ def test_another_split_is_refused(folder):
         build(folder, 'test')
 
 
-@pytest.mark.parametrize('name, size', [('tiny-imagenet_224', 224), ('tiny-imagenet_64px', 64)])
+@pytest.mark.parametrize(
+    'name, size', [('tiny-imagenet_224', 224), ('tiny-imagenet_224_strong', 224), ('tiny-imagenet_64px', 64)]
+)
 def test_pipelines_give_images_of_their_size(name, size, folder):
     cfg = load_config(f'configs/_base_/datasets/{name}.py')
     assert cfg.data_preprocessor.to_rgb and cfg.data_preprocessor.num_classes == 200

@@ -124,12 +124,6 @@ def test_an_absent_data_set_names_the_command_that_fetches_it(run_tool, tmp_path
     assert 'tools/misc/fetch_data.py' in done.stderr
 
 
-def test_fetch_data_counts_what_is_there(run_tool):
-    printed = run_tool('misc/fetch_data.py', CONFIG).stdout
-    assert 'train_dataloader: Digits, 50 images, 10 classes' in printed
-    assert 'test_dataloader: Digits, 600 images, 10 classes' in printed
-
-
 def test_an_unknown_option_of_the_algorithm_is_named(run_tool, tmp_path, tiny_teacher):
     options = [f'model.teacher.checkpoint={tiny_teacher}', 'model.stage_wieght=2']
     done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)

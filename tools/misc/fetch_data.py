@@ -7,21 +7,52 @@ from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.datasets import broken_images, count_problem
 from hetkd.registry import DATASETS
 
 
-def main(argv=None):
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--check-images', action='store_true', help='decode every image file and list the broken ones'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def build(config):
+    """The data set; one that is absent and cannot be downloaded ends with what to do."""
+    try:
+        return DATASETS.build(config)
+    except (OSError, RuntimeError, AssertionError) as error:
+        raise SystemExit(
+            f'{config.type}: expected its files in {config.get("data_root")}, could not load them '
+            f'({type(error).__name__}: {error}); docs/en/data.md says where they come from and how they lie'
+        ) from error
+
+
+def main(argv=None):
+    args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
+    problems, seen = [], []
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if cfg.get(name) is not None:
-            dataset = DATASETS.build(cfg[name].dataset)
-            classes = len(dataset.metainfo.get('classes') or ())
-            print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        dataset = build(loader.dataset)
+        classes = len(dataset.metainfo.get('classes') or ())
+        print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
+        if loader.dataset in seen:  # the test set is most often that of validation
+            continue
+        seen.append(loader.dataset)
+        problem = count_problem(loader.dataset, len(dataset), classes)
+        problems += [problem] if problem else []
+        if args.check_images:
+            problems += broken_images(dataset, max(loader.get('num_workers', 0), 1))
+    if problems:
+        raise SystemExit('\n'.join([*problems, f'{len(problems)} problem(s); see docs/en/data.md']))
 
 
 if __name__ == '__main__':

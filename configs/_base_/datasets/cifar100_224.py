@@ -1,4 +1,6 @@
-# CIFAR-100 at 224 px as MLDR-KD's and OFA-KD's CNN recipe sees it: no jitter, no mixup.
+# CIFAR-100 at 224 px as MLDR-KD's and OFA-KD's CNN recipe sees it.
+_base_ = ['./views_224.py']
+
 dataset_type = 'CIFAR100'
 data_root = 'data/cifar100'
 data_preprocessor = dict(
@@ -7,50 +9,6 @@ data_preprocessor = dict(
     std=[68.1615, 65.3820, 70.4310],  # 255 * (.2673, .2564, .2762)
     to_rgb=False,  # the data set gives RGB
 )
-
-train_pipeline = [
-    dict(
-        type='RandomSeeded',
-        transforms=[
-            dict(
-                type='RandomChoice',
-                transforms=[
-                    [
-                        dict(
-                            type='RandomResizedCrop',
-                            scale=224,
-                            crop_ratio_range=(0.08, 1.0),
-                            backend='pillow',
-                            interpolation=interpolation,
-                        )
-                    ]
-                    for interpolation in ('bilinear', 'bicubic')
-                ],
-            ),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        ],
-    ),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
-]
-
-train_dataloader = dict(
-    batch_size=128,  # per process
-    num_workers=4,
-    dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
-)
-val_dataloader = dict(
-    batch_size=128,
-    num_workers=4,
-    dataset=dict(type=dataset_type, data_root=data_root, split='test', pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
+train_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, split='train'))
+val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, split='test'))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_evaluator = val_evaluator

@@ -1,36 +1,6 @@
-# CIFAR-100 at 224 px with the ViT augmentation. The recipes also name a colour jitter, which timm leaves out
-# where RandAugment is on.
-_base_ = ['./cifar100_224.py']
+# CIFAR-100 at 224 px with the ViT augmentation.
+_base_ = ['./cifar100_224.py', './views_strong.py']
 
-data_preprocessor = dict(
-    batch_augments=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
-)
-
-train_pipeline = [
-    dict(
-        type='RandomSeeded',
-        transforms=[
-            dict(
-                type='RandomResizedCrop',
-                scale=224,
-                crop_ratio_range=(0.08, 1.0),
-                backend='pillow',
-                interpolation='bicubic',
-            ),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-            dict(
-                type='RandAugment',
-                policies='timm_increasing',
-                num_policies=2,
-                total_level=10,
-                magnitude_level=9,
-                magnitude_std=0.5,
-            ),
-            dict(
-                type='RandomErasing', erase_prob=0.25, mode='rand', min_area_ratio=0.02, max_area_ratio=1 / 3
-            ),
-        ],
-    ),
-    dict(type='PackInputs'),
-]
+data_preprocessor = dict(batch_augments=_base_._strong_batch)
+train_pipeline = _base_._strong_pipeline
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,17 +1,8 @@
 # CIFAR-100 at its own size.
-_base_ = ['./cifar100_224.py']
+_base_ = ['./cifar100_224.py', './views_32px.py']
 
-train_pipeline = [
-    dict(
-        type='RandomSeeded',
-        transforms=[
-            dict(type='RandomCrop', crop_size=32, padding=4),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        ],
-    ),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='PackInputs')]
+train_pipeline = _base_._train_pipeline_32px
+test_pipeline = _base_._test_pipeline_32px
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,5 +1,6 @@
 """Transforms."""
 
+from .load_image import LoadImage
 from .seeded import RandomSeeded
 
-__all__ = ['RandomSeeded']
+__all__ = ['LoadImage', 'RandomSeeded']

@@ -1,0 +1,11 @@
+# Any image folder at 224 px: data/custom/{train,val}/CLASS/*.jpg. In a config of your own change
+#     data_preprocessor = dict(num_classes=N)
+# and num_classes of both nets; link or copy the folder to data/custom.
+_base_ = ['./files_224.py']
+
+dataset_type = 'CustomDataset'
+data_root = 'data/custom'
+data_preprocessor = dict(num_classes=10)
+train_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, data_prefix='train'))
+val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, data_prefix='val'))
+test_dataloader = val_dataloader

@@ -1,0 +1,48 @@
+# What all data sets share at 224 px: the views of MLDR-KD's and OFA-KD's CNN recipe (no jitter, no mixup),
+# loaders, metric.
+train_pipeline = [
+    dict(
+        type='RandomSeeded',
+        transforms=[
+            dict(
+                type='RandomChoice',
+                transforms=[
+                    [
+                        dict(
+                            type='RandomResizedCrop',
+                            scale=224,
+                            crop_ratio_range=(0.08, 1.0),
+                            backend='pillow',
+                            interpolation=interpolation,
+                        )
+                    ]
+                    for interpolation in ('bilinear', 'bicubic')
+                ],
+            ),
+            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        ],
+    ),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=128,  # per process
+    num_workers=4,
+    dataset=dict(pipeline=train_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    drop_last=True,
+)
+val_dataloader = dict(
+    batch_size=128,
+    num_workers=4,
+    dataset=dict(pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='Accuracy', topk=(1, 5))
+test_evaluator = val_evaluator

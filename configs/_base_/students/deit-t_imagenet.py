@@ -1,0 +1,3 @@
+_base_ = ['./deit-t_cifar100.py']
+
+student = dict(num_classes=1000)

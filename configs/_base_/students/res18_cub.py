@@ -1,0 +1,3 @@
+_base_ = ['./res18_cifar100.py']
+
+student = dict(num_classes=200)

@@ -1,0 +1,12 @@
+# From the authors' ImageNet weights (hustvl/Vim-small-midclstok on Hugging Face).
+_base_ = [
+    '../_base_/teachers/vim-s_tiny-imagenet.py',
+    '../_base_/datasets/tiny-imagenet_224_strong.py',
+    '../_base_/schedules/cifar100_finetune.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='NetClassifier',
+    student=dict(_base_.teacher, checkpoint=None, pretrained='checkpoints/vim-s_in1k.pth'),
+)

@@ -1,0 +1,79 @@
+"""tools/misc/fetch_data.py."""
+
+import importlib.util
+
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT
+
+CONFIG = f'{ROOT}/configs/_base_/datasets/{{}}.py'
+
+
+@pytest.fixture(scope='module')
+def main():
+    """The tool in this process: it takes its arguments as a list."""
+    spec = importlib.util.spec_from_file_location('fetch_data', ROOT / 'tools/misc/fetch_data.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def roots(root):
+    return [f'{split}_dataloader.dataset.data_root={root}' for split in ('train', 'val', 'test')]
+
+
+def image_folder(root):
+    for split in ('train', 'val'):
+        for name in ('cat', 'dog'):
+            (root / split / name).mkdir(parents=True)
+            for number in range(3):
+                Image.new('RGB', (64, 64)).save(root / split / name / f'{number}.jpg')
+
+
+def test_it_counts_what_is_there(run_tool):
+    printed = run_tool('misc/fetch_data.py', 'configs/mldrkd/vit-micro_cnn-micro_digits.py').stdout
+    assert 'train_dataloader: Digits, 50 images, 10 classes' in printed
+    assert 'test_dataloader: Digits, 600 images, 10 classes' in printed
+
+
+def test_broken_images_are_listed_and_end_with_an_error(main, tmp_path, capsys):
+    image_folder(tmp_path)
+    command = [CONFIG.format('custom_224'), '--cfg-options', *roots(tmp_path)]
+    main([*command, '--check-images'])
+    assert 'train_dataloader: CustomDataset, 6 images, 2 classes' in capsys.readouterr().out
+    (tmp_path / 'train/dog/1.jpg').write_bytes(b'no image')
+    (tmp_path / 'val/cat/0.jpg').write_bytes((tmp_path / 'val/cat/0.jpg').read_bytes()[:-50])
+    main(command)  # images are decoded only where that is asked for
+    with pytest.raises(SystemExit) as stop:
+        main([*command, '--check-images'])
+    first, second, last = str(stop.value).splitlines()
+    assert first.startswith(f'{tmp_path}/train/dog/1.jpg: cannot identify image file')
+    assert second.startswith(f'{tmp_path}/val/cat/0.jpg: image file is truncated')
+    assert last.startswith('2 problem'), 'the test set is that of validation and counts once'
+
+
+def test_a_data_set_that_is_not_whole_is_an_error(main, tmp_path):
+    (tmp_path / 'data').mkdir()
+    for split in ('trainval', 'test'):
+        (tmp_path / f'data/images_variant_{split}.txt').write_text('0000001 Yak-42\n')
+    with pytest.raises(SystemExit, match='trainval: expected 6,667 images of 100 classes, got 1 of 100'):
+        main([CONFIG.format('aircraft_224'), '--cfg-options', *roots(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    'name, type_',
+    [('cub', 'CUB'), ('aircraft', 'FGVCAircraft'), ('imagenet', 'ImageNet'), ('custom', 'CustomDataset')],
+)
+def test_an_absent_data_set_ends_with_what_to_do(name, type_, main, tmp_path):
+    expected = (
+        f'^{type_}: expected its files in {tmp_path}, could not load them .*; docs/en/data.md says where'
+    )
+    with pytest.raises(SystemExit, match=expected):
+        main([CONFIG.format(f'{name}_224'), '--cfg-options', *roots(tmp_path)])
+
+
+def test_a_message_of_the_tool_is_all_that_is_printed_and_the_exit_code_is_1(run_tool, tmp_path):
+    command = ['misc/fetch_data.py', CONFIG.format('aircraft_224'), '--cfg-options', *roots(tmp_path)]
+    done = run_tool(*command, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
