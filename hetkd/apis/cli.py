@@ -58,5 +58,10 @@ def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[st
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names (``runner_type``), or mmengine's."""
+    """The runner that the config names (``runner_type``), or mmengine's.
+
+    A ``strategy`` takes the runner that has strategies in place of the default one.
+    """
+    if cfg.get('strategy') and cfg.get('runner_type') == 'DistillRunner':
+        cfg.runner_type = 'StrategyRunner'
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -23,6 +23,7 @@ HELPER_KEYS = {
     'method',
     'model_wrapper_cfg',
     'runner_type',
+    'strategy',
     'student',
     'sync_bn',
     'teacher',

@@ -1,6 +1,7 @@
 """Runner, loop and hooks."""
 
 from .checkpoint_globals import own_checkpoint
+from .fully_shard import FullyShardStrategy
 from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
@@ -17,12 +18,14 @@ from .hooks import (
 from .loop import DistillTrainLoop
 from .preflight import PreflightLoop
 from .runner import DistillRunner
+from .strategy_runner import StrategyRunner
 
 __all__ = [
     'ClassCheckHook',
     'DistillRunner',
     'DistillTrainLoop',
     'EpochSeedHook',
+    'FullyShardStrategy',
     'GradientCosineHook',
     'LossGuardHook',
     'PreflightHook',
@@ -30,6 +33,7 @@ __all__ = [
     'ProgressHook',
     'RunRecordHook',
     'SafeCheckpointHook',
+    'StrategyRunner',
     'StudentEMAHook',
     'TeacherAgreementHook',
     'TrainingDataHook',

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from hetkd.engine.runner import latest_checkpoint
+from hetkd.engine.lasting import latest_checkpoint
 from tests.conftest import ROOT, free_port, tool_command, tool_runner
 from tests.tools.conftest import CONFIG
 

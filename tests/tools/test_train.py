@@ -291,3 +291,61 @@ def test_dist_train_passes_the_cluster_on(tmp_path):
     assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234 --nproc_per_node=8' in printed
     assert printed.strip().endswith('train.py c.py --launcher pytorch --amp')
     assert sys.executable not in printed
+
+
+def test_two_nodes_of_torchrun_end_with_identical_weights(config_with_dump, tmp_path):
+    """Two launchers of one process each, as on two machines."""
+    config, env = config_with_dump
+    env = {**env, 'NNODES': '2', 'MASTER_ADDR': '127.0.0.1', 'PORT': '29613'}
+    nodes = []
+    for rank in '01':
+        command, environ = tool_command(
+            'dist_train.sh', config, 1, '--work-dir', tmp_path / 'run', env={**env, 'NODE_RANK': rank}
+        )
+        nodes.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        )
+    outputs = [node.communicate(timeout=120)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], ''.join(x[-3000:] for x in outputs)
+    ranks = [json.loads((tmp_path / 'run' / f'rank{i}.json').read_text()) for i in range(2)]
+    assert [x['world'] for x in ranks] == [2, 2] and ranks[0]['state'] == ranks[1]['state']
+
+
+DYING_HOOK = """
+import os, signal
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from hetkd.registry import HOOKS
+
+@HOOKS.register_module()
+class DyingHook(Hook):
+    def __init__(self, how):
+        self.how = how
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 1 and get_rank() == 1:
+            if self.how == 'raise':
+                raise RuntimeError('the second process has failed')
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    'how, shown', [('raise', 'RuntimeError: the second process has failed'), ('kill', 'Signal 9 (SIGKILL)')]
+)
+def test_a_process_that_dies_ends_the_others(how, shown, config_with_dump, tmp_path, run_tool):
+    config, env = config_with_dump
+    (tmp_path / 'dying_hook.py').write_text(DYING_HOOK)
+    (tmp_path / 'dying.py').write_text(f"""
+_base_ = ['{config}']
+custom_imports = dict(imports=['dump_hook', 'dying_hook'], allow_failed_imports=False)
+default_hooks = dict(dying=dict(type='DyingHook', how='{how}'))
+train_cfg = dict(max_epochs=1000)
+""")
+    begin = time.time()
+    args = [tmp_path / 'dying.py', 2, '--work-dir', tmp_path / 'run']
+    done = run_tool('dist_train.sh', *args, check=False, env={**env, 'PORT': '29614'})
+    assert time.time() - begin < 60
+    assert done.returncode != 0
+    assert shown in done.stderr and 'rank      : 1' in done.stderr

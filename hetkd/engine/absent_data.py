@@ -1,0 +1,32 @@
+"""A clear end where the files of a data set are missing."""
+
+import os.path as osp
+from contextlib import contextmanager
+
+# How mmpretrain and mmengine say that files are not there.
+ABSENT = ('not found', 'cannot find', "can't find", 'no such file', 'not integrated', 'download')
+
+
+@contextmanager
+def absence_explained(dataloader):
+    """Around the building of a data loader: absent files are named, with the command that fetches them.
+
+    Raises:
+        FileNotFoundError: the files are not there.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, AssertionError) as error:
+        if not isinstance(error, OSError) and not any(x in str(error).lower() for x in ABSENT):
+            raise
+        dataset = dataloader.get('dataset', {})
+        while 'dataset' in dataset:  # RepeatDataset and the like
+            dataset = dataset['dataset']
+        prefix = dataset.get('data_prefix')
+        root = dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'
+        raise FileNotFoundError(
+            f'data set {dataset.get("type")}: expected its files in {osp.abspath(root)}, could not load '
+            f'them. Fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that '
+            f'holds them: `--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, '
+            f'test_dataloader). Reason: {type(error).__name__}: {error}'
+        ) from error

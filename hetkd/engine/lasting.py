@@ -1,0 +1,82 @@
+"""What both runners share: a run that is broken off is not lost."""
+
+import os
+import os.path as osp
+import re
+from pathlib import Path
+from typing import Optional
+
+from mmengine.dist import master_only
+from mmengine.runner import Runner
+
+from .absent_data import absence_explained
+from .loop import DistillTrainLoop
+from .termination import Termination, shield
+
+
+class LastingRun:
+    """A mixin of mmengine's runners.
+
+    - SIGTERM saves and leaves: see :class:`~hetkd.engine.loop.DistillTrainLoop`.
+    - ``--resume`` finds the latest whole checkpoint.
+    - A data set that is absent, and a data worker that died, end with a message that says what to do.
+    """
+
+    termination = Termination()
+
+    @staticmethod
+    def build_dataloader(dataloader, *args, **kwargs):
+        """mmengine's, with a clear end where the files are missing."""
+        with absence_explained(dataloader):
+            return shield(Runner.build_dataloader(dataloader, *args, **kwargs))
+
+    def train(self):
+        """Train; SIGTERM is a wish to stop meanwhile."""
+        self.termination = Termination()
+        with self.termination:
+            try:
+                return super().train()
+            except RuntimeError as error:
+                if not re.search(r'DataLoader worker \(pid', str(error)):
+                    raise
+                raise RuntimeError(
+                    f'a data worker has died: it was killed from outside, most often for want of memory. '
+                    f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
+                    f'memory (docker run --shm-size). Reason: {error}'
+                ) from error
+
+    def build_train_loop(self, loop):
+        """mmengine's; ``by_epoch=True`` takes our loop."""
+        if isinstance(loop, dict) and loop.get('by_epoch') and 'type' not in loop:
+            loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
+            return DistillTrainLoop(**loop, runner=self, dataloader=self._train_dataloader)
+        return super().build_train_loop(loop)
+
+    def load_or_resume(self) -> None:
+        """mmengine's; ``--resume`` without a name finds the latest whole checkpoint."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from = latest_checkpoint(self.work_dir)
+            self._resume = self._load_from is not None
+            self.logger.info(f'resume: {self._load_from or "no checkpoint yet, from the beginning"}')
+        super().load_or_resume()
+
+    @master_only
+    def mark_latest(self, filename: str) -> None:
+        """Name the checkpoint that ``--resume`` takes."""
+        path = osp.join(self.work_dir, 'last_checkpoint')
+        Path(path + '.part').write_text(osp.join(self.work_dir, filename))
+        os.replace(path + '.part', path)
+
+
+def latest_checkpoint(work_dir: str) -> Optional[str]:
+    """The checkpoint of a work dir that was written last, or None.
+
+    mmengine notes it in ``last_checkpoint``; a kill may leave that note empty, or of a file that is gone.
+    """
+    folder = Path(work_dir)
+    note = folder / 'last_checkpoint'
+    named = note.read_text().strip() if note.exists() else ''
+    if named and osp.exists(named):
+        return named
+    found = [x for pattern in ('epoch_*.pth', 'iter_*.pth') for x in folder.glob(pattern)]
+    return str(max(found, key=lambda x: x.stat().st_mtime)) if found else None
