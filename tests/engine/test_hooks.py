@@ -86,7 +86,9 @@ def test_views_depend_on_seed_epoch_and_sample_alone():
 
     def views(seed, epoch, order=(0, 1, 2)):
         loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=wrapped))
-        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=epoch, train_loop=loop))
+        EpochSeedHook().before_train_epoch(
+            SimpleNamespace(seed=seed, epoch=epoch, train_loop=loop, model=None)
+        )
         return {i: dataset[i]['inputs'] for i in order}
 
     first = views(0, 0)
@@ -103,7 +105,7 @@ def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
     loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
 
     def draws(epoch):
-        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch, train_loop=loop))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch, train_loop=loop, model=None))
         return torch.rand(1).item(), np.random.rand(), random.random()
 
     first, second = draws(0), draws(1)
@@ -114,7 +116,7 @@ def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
 
 def test_the_first_iteration_does_not_see_what_starting_the_workers_drew():
     loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
-    runner, hook = SimpleNamespace(seed=0, epoch=3, train_loop=loop), EpochSeedHook()
+    runner, hook = SimpleNamespace(seed=0, epoch=3, train_loop=loop, model=None), EpochSeedHook()
 
     def draw(before):
         hook.before_train_epoch(runner)

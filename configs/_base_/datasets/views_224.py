@@ -44,5 +44,5 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
+val_evaluator = [dict(type='Accuracy', topk=(1, 5)), dict(type='CalibrationError')]
 test_evaluator = val_evaluator

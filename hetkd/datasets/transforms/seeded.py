@@ -1,14 +1,13 @@
 """Augmentation that can be repeated."""
 
-import random
 from typing import Sequence
 
-import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmcv.transforms.base import BaseTransform
 
 from hetkd.registry import TRANSFORMS
+from hetkd.seeding import seeded
 
 
 @TRANSFORMS.register_module()
@@ -42,18 +41,8 @@ class RandomSeeded(BaseTransform):
                 'RandomSeeded: expected the epoch to be set, got none; keep '
                 "epoch_seed=dict(type='EpochSeedHook') in default_hooks"
             )
-        sequence = np.random.SeedSequence((seed, epoch, results['sample_idx']))
-        words = sequence.generate_state(3)
-        saved = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-        random.seed(int(words[0]))
-        np.random.seed(words[1])
-        torch.random.default_generator.manual_seed(int(words[2]))
-        try:
+        with seeded(seed, epoch, results['sample_idx']):
             return self.transforms(results)
-        finally:
-            random.setstate(saved[0])
-            np.random.set_state(saved[1])
-            torch.random.set_rng_state(saved[2])
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.transforms})'

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.datasets.transforms import RandomSeeded
@@ -19,7 +20,7 @@ class EpochSeedHook(Hook):
 
     Dropout, stochastic depth and mixup then depend on the step alone, not on how the run came there, so a
     resumed run meets the same losses as an unbroken one. The epoch also goes to the ``RandomSeeded``
-    transforms of the training data.
+    transforms of the training data and to the data preprocessor.
 
     Raises:
         ValueError: a loop without epochs, whose views would not change.
@@ -41,8 +42,11 @@ class EpochSeedHook(Hook):
     def before_train_epoch(self, runner) -> None:
         """Tell the data pipeline the epoch, and seed the workers."""
         self._seed(runner, 0)
-        for transform in _seeded(runner.train_loop.dataloader.dataset):
-            transform.start_epoch(runner.seed, runner.epoch)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        parts = [*_seeded(runner.train_loop.dataloader.dataset), getattr(model, 'data_preprocessor', None)]
+        for part in parts:
+            if hasattr(part, 'start_epoch'):
+                part.start_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""

@@ -19,7 +19,7 @@ class NetClassifier(BaseModel):
         student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``.
         label_loss: config of the loss on the student's logits and the labels (class indices, or
             probabilities under mixup and the like). Default: cross-entropy with label smoothing 0.1.
-        data_preprocessor: config; ``type`` defaults to mmpretrain's ``ClsDataPreprocessor``.
+        data_preprocessor: config; ``type`` defaults to ``SeededPreprocessor``.
         train_cfg: ``dict(augments=[...])`` for batch augmentations, as in mmpretrain's classifiers; or
             ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
 
@@ -35,7 +35,7 @@ class NetClassifier(BaseModel):
         train_cfg: Optional[dict] = None,
     ):
         preprocessor = dict(data_preprocessor or {})
-        preprocessor.setdefault('type', 'ClsDataPreprocessor')
+        preprocessor.setdefault('type', 'SeededPreprocessor')
         if train_cfg and preprocessor.get('batch_augments'):
             raise ValueError(
                 'train_cfg: expected batch augmentations in one place, got them in model.train_cfg and in '
