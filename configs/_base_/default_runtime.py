@@ -13,6 +13,7 @@ default_hooks = dict(
     # hetkd's own; custom_hooks is yours.
     epoch_seed=dict(type='EpochSeedHook'),
     class_check=dict(type='ClassCheckHook'),
+    teacher_cache=dict(type='ReplayHook'),
     training_data=dict(type='TrainingDataHook'),
     loss_guard=dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.

@@ -11,7 +11,11 @@ from mmengine.runner import Runner
 
 from .absent_data import absence_explained
 from .loop import DistillTrainLoop
+from .message_hub import DeferredMessageHub
 from .termination import Termination, shield
+
+# Those that mmengine knows how to leave out.
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 class LastingRun:
@@ -19,6 +23,7 @@ class LastingRun:
 
     - SIGTERM saves and leaves: see :class:`~hetkd.engine.loop.DistillTrainLoop`.
     - ``--resume`` finds the latest whole checkpoint.
+    - No step waits for the device to log a value: see :class:`~hetkd.engine.message_hub.DeferredMessageHub`.
     - A data set that is absent, and a data worker that died, end with a message that says what to do.
     """
 
@@ -52,6 +57,23 @@ class LastingRun:
             return DistillTrainLoop(**loop, runner=self, dataloader=self._train_dataloader)
         return super().build_train_loop(loop)
 
+    def register_default_hooks(self, hooks=None) -> None:
+        """mmengine's; any hook of the config can be left out by None, not only mmengine's own."""
+        hooks = {key: x for key, x in (hooks or {}).items() if x is not None or key in MMENGINE_HOOKS}
+        super().register_default_hooks(hooks)
+
+    def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
+        """Ours."""
+        message_hub = dict(message_hub or {})
+        return DeferredMessageHub.get_instance(message_hub.pop('name', self.experiment_name), **message_hub)
+
+    def build_optim_wrapper(self, optim_wrapper, *args, **kwargs):
+        """mmengine's; the norm of clipped gradients is logged as it is."""
+        wrapper = super().build_optim_wrapper(optim_wrapper, *args, **kwargs)
+        if getattr(wrapper, 'clip_grad_kwargs', None):
+            wrapper.clip_func = _Noted(wrapper.clip_func, wrapper.message_hub, f'train/{wrapper.grad_name}')
+        return wrapper
+
     def load_or_resume(self) -> None:
         """mmengine's; ``--resume`` without a name finds the latest whole checkpoint."""
         if self._resume and self._load_from is None and not self._has_loaded:
@@ -66,6 +88,18 @@ class LastingRun:
         path = osp.join(self.work_dir, 'last_checkpoint')
         Path(path + '.part').write_text(osp.join(self.work_dir, filename))
         os.replace(path + '.part', path)
+
+
+class _Noted:
+    """A clipping function whose norm goes to the log without mmengine's ``float()``."""
+
+    def __init__(self, clip, hub: DeferredMessageHub, key: str):
+        self.clip, self.hub, self.key = clip, hub, key
+
+    def __call__(self, parameters, **kwargs) -> None:
+        norm = self.clip(parameters, **kwargs)
+        if norm is not None:
+            self.hub.update_scalar(self.key, norm)
 
 
 def latest_checkpoint(work_dir: str) -> Optional[str]:

@@ -58,7 +58,7 @@ class DistillTrainLoop(EpochBasedTrainLoop):
     def _run_epoch(self, first: int) -> None:
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        with _starting_at(self.dataloader, first):
+        with starting_at(self.dataloader, first):
             for idx, data_batch in enumerate(self.dataloader, first):
                 self.run_iter(idx, data_batch)
                 if idx + 1 < len(self.dataloader):  # the last step is followed by the epoch's own end
@@ -96,8 +96,8 @@ class DistillTrainLoop(EpochBasedTrainLoop):
 
 
 @contextmanager
-def _starting_at(loader, batch: int):
-    """Leave the first batches of an epoch out."""
+def starting_at(loader, batch: int):
+    """Leave the first batches of a data loader's next epoch out."""
     if batch == 0:
         yield
         return

@@ -34,6 +34,12 @@ def target_class(target: torch.Tensor) -> torch.Tensor:
     return target.argmax(1) if target.dim() == 2 else target
 
 
+def one_hot(target: torch.Tensor, num_classes: int, dtype: torch.dtype) -> torch.Tensor:
+    """Class indices (N,) as (N, C) of zeros and ones. ``F.one_hot`` reads the indices on some devices."""
+    zeros = torch.zeros(len(target), num_classes, dtype=dtype, device=target.device)
+    return zeros.scatter_(1, target[:, None], 1)
+
+
 def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) -> None:
     """Refuse embeddings that are not (N, D) beside (N, D') with N > 1."""
     if student.dim() != 2 or teacher.dim() != 2 or student.shape[0] != teacher.shape[0]:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import check_temperature, full_precision, target_class
+from .checks import check_temperature, full_precision, one_hot, target_class
 
 
 def ofa_loss(
@@ -42,5 +42,5 @@ def ofa_loss(
         raise ValueError(f'eps: expected a number >= 1, got {eps!r}; the paper uses 1 and 1.5')
     log_s = F.log_softmax(full_precision(student_logits) / temperature, dim=-1)
     teacher = F.softmax(full_precision(teacher_logits.detach()) / temperature, dim=-1)
-    mask = F.one_hot(target_class(target), teacher.shape[1]).to(teacher.dtype)
+    mask = one_hot(target_class(target), teacher.shape[1], teacher.dtype)
     return -(((teacher + mask) ** eps - mask) * log_s).sum(-1).mean(-1)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import check_temperature, full_precision
+from .checks import check_temperature, full_precision, one_hot
 from .kl import mean_kl
 
 
@@ -52,6 +52,6 @@ def sublogit_ce(sub_logits: torch.Tensor, target: torch.Tensor, label_smoothing:
     log_p = F.log_softmax(full_precision(sub_logits), dim=-1)
     classes = log_p.shape[-1]
     if target.dim() == 1:
-        target = F.one_hot(target, classes)
+        target = one_hot(target, classes, log_p.dtype)
     target = target.to(log_p.dtype) * (1 - label_smoothing) + label_smoothing / classes
     return -(target[:, None, :] * log_p).sum(-1).mean((-2, -1))

@@ -108,3 +108,23 @@ def test_student_gets_a_gradient_and_teacher_none(name):
         leaf.requires_grad_()
     CLASSES[name]()(student, teacher).backward()
     assert leaves[0].grad.abs().max() > 0 and leaves[1].grad is None
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1, 0.5])
+@pytest.mark.parametrize('mixed', [False, True])
+def test_the_label_loss_is_mmpretrains_label_smoothing(smoothing, mixed):
+    from mmpretrain.models.losses import LabelSmoothLoss
+
+    from hetkd.models.losses import LabelLoss
+
+    logits = torch.randn(6, 5)
+    target = torch.randn(6, 5).softmax(1) if mixed else torch.randint(5, (6,))
+    theirs = LabelSmoothLoss(smoothing, mode='original', num_classes=5)(logits, target)
+    torch.testing.assert_close(LabelLoss(smoothing)(logits, target), theirs)
+
+
+def test_a_label_smoothing_outside_of_0_to_1_is_refused():
+    from hetkd.models.losses import LabelLoss
+
+    with pytest.raises(ValueError, match=r'expected a number in \[0, 1\], got 1.5'):
+        LabelLoss(1.5)

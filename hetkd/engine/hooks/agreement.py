@@ -42,6 +42,9 @@ class TeacherAgreementHook(Hook):
         target = torch.cat([x.gt_label for x in outputs]).to(log_student.device)
         columns = []
         for logits in self._teacher_logits(model, batch_idx, data_batch, outputs):
+            if logits is None:  # a cache without validation images
+                columns += 3 * [torch.full(target.shape, float('nan'), device=target.device)]
+                continue
             log_teacher = logits.to(log_student.device).float().log_softmax(1)
             label = log_teacher.argmax(1)
             columns += [
@@ -56,7 +59,8 @@ class TeacherAgreementHook(Hook):
         index = tuple(x.get('sample_idx') for x in outputs)
         if batch_idx not in self._logits or self._logits[batch_idx][0] != index or None in index:
             inputs = model.data_preprocessor(data_batch, False)['inputs']
-            self._logits[batch_idx] = index, [x(inputs).logits.half().cpu() for x in model.teachers]
+            found = [x.validate(inputs, index) for x in model.teachers]
+            self._logits[batch_idx] = index, [None if x is None else x.half().cpu() for x in found]
         return self._logits[batch_idx][1]
 
     def after_val_epoch(self, runner, metrics=None) -> None:

@@ -28,8 +28,8 @@ class ClassCheckHook(Hook):
                 f'teacher and student, or choose another data set'
             )
         for teacher in getattr(model, 'teachers', ()):
-            if teacher.net.classes is not None:
-                _check_order(teacher.net.classes, classes)
+            if teacher.classes is not None:
+                _check_order(teacher.classes, classes)
 
 
 def _check_order(recorded, classes) -> None:

@@ -64,7 +64,7 @@ class PreflightHook(Hook):
         return DataLoader(Subset(loader.dataset, spread), size, collate_fn=loader.collate_fn)
 
     def _at_chance(self, runner, teacher, found: dict) -> None:
-        if teacher.net.is_random:
+        if teacher.is_random:
             runner.logger.warning('preflight: this teacher is random, as checkpoint="random" says')
             return
         text = (
@@ -89,14 +89,9 @@ def _count(model) -> dict[str, int]:
 
 
 def _describe(teacher) -> dict:
-    spec = teacher.net.input_spec
-    return dict(
-        net=type(teacher.net.model).__name__,
-        parameters=sum(x.numel() for x in teacher.net.parameters()),
-        file=teacher.net.checkpoint,
-        classes='in the order of the data' if teacher.net.classes is not None else 'not recorded in its file',
-        size=list(spec.size) if spec.size else 'any',
-        normalisation="the data's" if spec.mean is None else [list(spec.mean), list(spec.std)],
+    recorded = teacher.classes is not None
+    return teacher.describe() | dict(
+        classes='in the order of the data' if recorded else 'not recorded in its file'
     )
 
 
@@ -107,7 +102,10 @@ def _accuracy(model, teacher, batches) -> dict:
     for batch in batches:
         data = model.data_preprocessor(batch, False)
         target = torch.cat([x.gt_label for x in data['data_samples']]).to(data['inputs'].device)
-        right = right + (teacher(data['inputs']).logits.argmax(1) == target).sum()
+        logits = teacher.validate(data['inputs'], [x.sample_idx for x in data['data_samples']])
+        if logits is None:  # a cache without them
+            break
+        right = right + (logits.argmax(1) == target).sum()
         count += len(target)
     if not count:
         return dict(images=0, top1=None)

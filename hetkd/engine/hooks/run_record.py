@@ -9,12 +9,12 @@ import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
 import torch
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from hetkd.datasets.digest import data_digest
 from hetkd.registry import HOOKS
 
 PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
@@ -56,7 +56,7 @@ class RunRecordHook(Hook):
             epochs=runner.max_epochs,
             metrics=before,
             settings=_settings(runner),
-            data=_data(runner.train_dataloader.dataset),
+            data=data_digest(runner.train_dataloader.dataset),
             teachers=_teachers(runner.model),
             versions=_versions(),
             commit=_commit(),
@@ -108,36 +108,12 @@ def _settings(runner) -> dict:
     )
 
 
-def _data(dataset) -> dict:
-    """Kind, size and a digest of labels and images (their bytes in memory, or their names in files)."""
-    digest = hashlib.sha256()
-    if not hasattr(dataset, 'get_data_info'):
-        return dict(type=type(dataset).__name__, images=len(dataset))
-    for i in range(len(dataset)):
-        info = dataset.get_data_info(i)
-        image = info.get('img')
-        digest.update(str(info.get('gt_label')).encode())
-        digest.update(
-            np.ascontiguousarray(image).tobytes()
-            if image is not None
-            else osp.basename(str(info.get('img_path'))).encode()
-        )
-    return dict(type=type(dataset).__name__, images=len(dataset), digest=digest.hexdigest())
-
-
 def _teachers(model) -> list[dict]:
-    """A digest of each teacher's weights: which file it was, whatever its name."""
     model = model.module if is_model_wrapper(model) else model
-    found = []
-    for teacher in getattr(model, 'teachers', ()):
-        digest = hashlib.sha256()
-        for name, value in teacher.net.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        found.append(
-            dict(net=type(teacher.net.model).__name__, weight=teacher.weight, digest=digest.hexdigest())
-        )
-    return found
+    return [
+        dict(net=x.describe()['net'], weight=x.weight, digest=x.digest(), views=x.views)
+        for x in getattr(model, 'teachers', ())
+    ]
 
 
 def _versions() -> dict:

@@ -43,10 +43,9 @@ class EpochSeedHook(Hook):
         """Tell the data pipeline the epoch, and seed the workers."""
         self._seed(runner, 0)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        parts = [*_seeded(runner.train_loop.dataloader.dataset), getattr(model, 'data_preprocessor', None)]
-        for part in parts:
-            if hasattr(part, 'start_epoch'):
-                part.start_epoch(runner.seed, runner.epoch)
+        preprocessor = getattr(model, 'data_preprocessor', None)
+        for part in seeded_parts(runner.train_loop.dataloader.dataset, preprocessor):
+            part.start_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""
@@ -59,6 +58,11 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+def seeded_parts(dataset, preprocessor) -> list:
+    """What draws its random numbers by the epoch: transforms of a data set, and the preprocessor."""
+    return [x for x in (*_seeded(dataset), preprocessor) if hasattr(x, 'start_epoch')]
 
 
 def _seeded(dataset) -> Iterator[RandomSeeded]:

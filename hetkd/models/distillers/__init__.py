@@ -1,6 +1,7 @@
 """Distillation algorithms."""
 
 from .base import BaseDistiller
+from .cached_teacher import CachedTeacher
 from .classifier import NetClassifier
 from .feature import FeatureDistiller
 from .hcd import HCD
@@ -14,6 +15,7 @@ __all__ = [
     'MLDRKD',
     'OFA',
     'BaseDistiller',
+    'CachedTeacher',
     'FeatureDistiller',
     'FrozenTeacher',
     'LogitDistiller',

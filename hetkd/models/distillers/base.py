@@ -9,6 +9,7 @@ from hetkd.functional import term_gradients
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
+from .cached_teacher import build_teacher
 from .classifier import NetClassifier, index_of, target_of
 from .teacher import FrozenTeacher
 
@@ -23,7 +24,8 @@ class BaseDistiller(NetClassifier):
     part of an exported student.
 
     Args:
-        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or a list of them,
+        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`, or
+            :class:`CachedTeacher` for one that was written down beforehand. Or a list of them,
             each with a ``weight``: the distillation losses are the weighted sum over the teachers.
         student: config of the student net.
         label_loss, data_preprocessor, train_cfg: see :class:`NetClassifier`.
@@ -51,7 +53,9 @@ class BaseDistiller(NetClassifier):
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
-        self.teachers = [FrozenTeacher(config, *data) for config in configs]
+        # What a teacher draws is forgotten: the student and its connectors start alike under any teacher.
+        with torch.random.fork_rng(devices=[]):
+            self.teachers = [build_teacher(config, *data) for config in configs]
         for one in self.teachers:
             if one.num_classes != self.student.num_classes:
                 raise ValueError(
@@ -77,12 +81,14 @@ class BaseDistiller(NetClassifier):
     def loss(self, inputs, data_samples) -> dict[str, torch.Tensor]:
         """``loss_ce`` and the distillation losses of one batch, summed over the teachers."""
         target = target_of(data_samples)
-        student = self.student(inputs, **dict.fromkeys(self.student_needs, True))
+        student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
         losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
-        extra = dict(index=index_of(data_samples)) if self.needs_index else {}
+        replays = any(teacher.views for teacher in self.teachers)
+        index = index_of(data_samples) if self.needs_index or replays else None
+        extra = dict(index=index) if self.needs_index else {}
         connected = self.connect(student)
         for teacher in self.teachers:
-            output = teacher(inputs, **dict.fromkeys(self.teacher_needs, True))
+            output = teacher(inputs, index, **dict.fromkeys(self.teacher_needs, True))
             for key, value in self.distill(connected, output, target, **extra).items():
                 is_loss = key.startswith('loss_')
                 losses[key] = losses.get(key, 0) + teacher.weight * value if is_loss else value

@@ -6,9 +6,10 @@ import torch
 from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 
+from hetkd.models.nets.running import compile_net
 from hetkd.registry import MODELS
 
-LABEL_LOSS = dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')
+LABEL_LOSS = dict(type='LabelLoss', label_smoothing=0.1)
 
 
 @MODELS.register_module()
@@ -16,7 +17,9 @@ class NetClassifier(BaseModel):
     """A student with its label loss, in mmengine's three modes; distillers add a teacher.
 
     Args:
-        student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``.
+        student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``. Two further keys:
+            ``channels_last`` (default False) is a memory layout that is faster for convolutions, ``compile``
+            (default False) runs the net through ``torch.compile``.
         label_loss: config of the loss on the student's logits and the labels (class indices, or
             probabilities under mixup and the like). Default: cross-entropy with label smoothing 0.1.
         data_preprocessor: config; ``type`` defaults to ``SeededPreprocessor``.
@@ -44,7 +47,12 @@ class NetClassifier(BaseModel):
         if train_cfg:
             preprocessor['batch_augments'] = train_cfg
         super().__init__(MODELS.build(preprocessor))
+        student = dict(student)
+        self._compiles = student.pop('compile', False)
+        channels_last = student.pop('channels_last', False)
         self.student = MODELS.build(student)
+        if channels_last:
+            self.student.to(memory_format=torch.channels_last)
         self.label_loss = MODELS.build(label_loss or LABEL_LOSS)
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
@@ -59,7 +67,14 @@ class NetClassifier(BaseModel):
 
     def loss(self, inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
         """The losses of one batch; every key starts with ``loss``."""
-        return {'loss_ce': self.label_loss_of(self.student(inputs).logits, target_of(data_samples))}
+        return {'loss_ce': self.label_loss_of(self.run_student(inputs).logits, target_of(data_samples))}
+
+    def run_student(self, inputs: torch.Tensor, **asked: bool):
+        """The student in training, compiled before its first step if so configured."""
+        if self._compiles:
+            compile_net(self.student, **asked)
+            self._compiles = False
+        return self.student(inputs, **asked)
 
     def label_loss_of(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The label loss in float32."""

@@ -1,5 +1,7 @@
 """The life of a teacher: one place for everything that keeps it safe."""
 
+import contextlib
+import hashlib
 from copy import copy
 from typing import Optional, Sequence
 
@@ -8,6 +10,7 @@ import torch.nn.functional as F
 
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.contract import NetOutput
+from hetkd.models.nets.running import compile_net, to_dtype
 from hetkd.registry import MODELS
 
 
@@ -19,14 +22,23 @@ class FrozenTeacher:
     checkpoint, never re-initialised, and stays in eval mode. Copies of the distiller (EMA) share it.
 
     Args:
-        config: the net's config, e.g. ``dict(type='TimmNet', ...)``; it must name its weights. An extra key
-            ``weight`` (default 1) weighs the distillation losses of this teacher among several.
+        config: the net's config, e.g. ``dict(type='TimmNet', ...)``; it must name its weights. Further keys
+            are of the teacher:
+
+            - ``weight`` (default 1) weighs the distillation losses of this teacher among several.
+            - ``dtype``: ``'bfloat16'`` or ``'float16'`` for weights and arithmetic; default as loaded. What
+              it gives is float32 all the same.
+            - ``channels_last`` (default False): memory layout, faster for convolutions.
+            - ``compile`` (default False): run it through ``torch.compile``.
         data_mean, data_std: normalisation of the incoming images (per channel, 0-255 scale). The teacher's
             input is re-normalised to the net's own mean and std, where it declares them.
 
     Raises:
-        ValueError: the config names no weights.
+        ValueError: the config names no weights, or another dtype.
     """
+
+    views = None
+    """No cache: it sees any view."""
 
     def __init__(
         self,
@@ -36,6 +48,8 @@ class FrozenTeacher:
     ):
         config = dict(config)
         self.weight = config.pop('weight', 1.0)
+        dtype, self._compiles = config.pop('dtype', None), config.pop('compile', False)
+        self._channels_last = config.pop('channels_last', False)
         self.net = MODELS.build(config)
         if not self.net.has_weights:
             raise ValueError(
@@ -45,6 +59,8 @@ class FrozenTeacher:
             )
         self.net.requires_grad_(False)
         self.net.eval()
+        self._dtype = to_dtype(dtype)
+        self._cast()
         self._affine = self._renormalisation(data_mean, data_std)
         self._follows = True
 
@@ -52,6 +68,16 @@ class FrozenTeacher:
     def num_classes(self) -> int:
         """Number of its logits."""
         return self.net.num_classes
+
+    @property
+    def classes(self) -> Optional[Sequence[str]]:
+        """Names of the classes it was trained on, if its file records them."""
+        return self.net.classes
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it knows nothing, as its config says."""
+        return self.net.is_random
 
     @property
     def stage_specs(self):
@@ -63,10 +89,55 @@ class FrozenTeacher:
         """Width of its embedding."""
         return self.net.embedding_channels
 
-    @torch.no_grad()
-    def __call__(self, inputs, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """Run the net on images normalised for the student, at the student's size."""
-        return self.net(self.prepare(inputs), stages=stages, embedding=embedding)
+    def describe(self) -> dict:
+        """What a person wants to know of it, as plain values."""
+        spec = self.net.input_spec
+        return dict(
+            net=type(self.net.model).__name__,
+            parameters=sum(x.numel() for x in self.net.parameters()),
+            file=self.net.checkpoint,
+            size=list(spec.size) if spec.size else 'any',
+            normalisation="the data's" if spec.mean is None else [list(spec.mean), list(spec.std)],
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of its weights: which file it was, whatever its name."""
+        digest = hashlib.sha256()
+        for name, value in self.net.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
+        """Run the net on images normalised for the student, at the student's size.
+
+        Args:
+            inputs: images (N, 3, H, W).
+            index: their places in the training set; not used here.
+            stages, embedding: what to give beside the logits.
+        """
+        asked = dict(stages=stages, embedding=embedding)
+        if self._compiles:
+            compile_net(self.net, **asked)
+            self._compiles = False
+        own_precision = contextlib.nullcontext()
+        if self._dtype is not None:
+            own_precision = torch.autocast(inputs.device.type, enabled=False)
+        with torch.inference_mode(), own_precision:
+            output = self.net(self.prepare(inputs), **asked)
+        # Out of inference mode, so that losses may keep it for their backward pass.
+        return NetOutput(
+            self._outside(output.logits),
+            tuple(self._outside(x) for x in output.stages),
+            None if output.embedding is None else self._outside(output.embedding),
+        )
+
+    def _outside(self, value: torch.Tensor) -> torch.Tensor:
+        return value.clone() if self._dtype is None else value.to(torch.float32, copy=True)
+
+    def validate(self, inputs, index=None) -> torch.Tensor:
+        """Logits (N, C) of validation images."""
+        return self(inputs).logits
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
         """The same images as the net was trained to see them: its mean, std and size."""
@@ -76,7 +147,15 @@ class FrozenTeacher:
         if self._affine is not None:
             scale, shift = (x.to(inputs.device, inputs.dtype) for x in self._affine)
             inputs = inputs * scale + shift
-        return inputs
+        if self._dtype is not None:
+            inputs = inputs.to(self._dtype)
+        return inputs.contiguous(memory_format=torch.channels_last) if self._channels_last else inputs
+
+    def _cast(self) -> None:
+        if self._channels_last:
+            self.net.to(memory_format=torch.channels_last)
+        if self._dtype is not None:
+            self.net.to(self._dtype)
 
     def _renormalisation(self, data_mean, data_std):
         """Scale and shift from the data's normalisation to the net's, or None where they agree."""
@@ -96,6 +175,7 @@ class FrozenTeacher:
         if not self._follows:
             return
         self.net._apply(fn)
+        self._cast()
         if self._affine is not None:
             self._affine = tuple(fn(x) for x in self._affine)
 

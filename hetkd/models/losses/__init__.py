@@ -12,6 +12,7 @@ from .dkd import DKDLoss
 from .embedding import CCLoss, RKDLoss, RSDLoss
 from .hint import HintLoss
 from .kd import KDLoss
+from .label import LabelLoss
 from .ofa import OFALoss
 from .sub_logit import OrthogonalityLoss, SubLogitLoss
 
@@ -24,6 +25,7 @@ __all__ = [
     'DKDLoss',
     'HintLoss',
     'KDLoss',
+    'LabelLoss',
     'OFALoss',
     'OrthogonalityLoss',
     'RKDLoss',

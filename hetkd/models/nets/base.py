@@ -120,11 +120,11 @@ class Net(nn.Module, ABC):
     def probe(self, run):
         """``run(image)`` in eval mode without gradient; leaves modes, buffers and random state alone."""
         modes = [(module, module.training) for module in self.modules()]
-        device = next(self.parameters()).device
+        like = next(self.parameters())
         self.eval()
         try:
             with torch.no_grad():
-                return run(torch.zeros(1, 3, *self.probe_size, device=device))
+                return run(torch.zeros(1, 3, *self.probe_size, device=like.device, dtype=like.dtype))
         except AttributeError as error:
             # From inside a property it would surface as "no attribute" of this net.
             raise RuntimeError(f'{type(self.model).__name__} gives no stages: {error}') from error

@@ -1,0 +1,23 @@
+"""What identifies a data set."""
+
+import hashlib
+import os.path as osp
+
+import numpy as np
+
+
+def data_digest(dataset) -> dict:
+    """Kind, size and a digest of labels and images (their bytes in memory, or their names in files)."""
+    digest = hashlib.sha256()
+    if not hasattr(dataset, 'get_data_info'):
+        return dict(type=type(dataset).__name__, images=len(dataset))
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        image = info.get('img')
+        digest.update(str(info.get('gt_label')).encode())
+        digest.update(
+            np.ascontiguousarray(image).tobytes()
+            if image is not None
+            else osp.basename(str(info.get('img_path'))).encode()
+        )
+    return dict(type=type(dataset).__name__, images=len(dataset), digest=digest.hexdigest())

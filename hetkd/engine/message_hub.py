@@ -1,0 +1,57 @@
+"""Logging that does not wait for the device."""
+
+import torch
+from mmengine.logging import MessageHub
+
+LIMIT = 8192
+
+
+class DeferredMessageHub(MessageHub):
+    """mmengine's ``MessageHub`` that reads a logged tensor when somebody asks for it, not when it comes.
+
+    Reading a value (``.item()``) makes the host wait until the device has computed it, at every loss of every
+    step. Here tensors are kept, and read in one go when the log is written.
+
+    Args:
+        name: name of the run.
+    """
+
+    def __init__(self, name: str, **kwargs):
+        super().__init__(name, **kwargs)
+        self._kept: list[tuple[str, torch.Tensor, int]] = []
+        # mmengine finds the hub of the run in this table.
+        MessageHub._instance_dict[name] = self
+
+    def update_scalar(self, key: str, value, count: int = 1, resumed: bool = True) -> None:
+        """Keep a tensor of one element; take anything else as it is."""
+        if not torch.is_tensor(value):
+            super().update_scalar(key, value, count, resumed)
+            return
+        self._set_resumed_keys(key, resumed)
+        self._kept.append((key, value.detach().reshape(()), count))
+        if len(self._kept) >= LIMIT:
+            self._read()
+
+    def _read(self) -> None:
+        kept, self._kept = self._kept, []
+        for device in {value.device for _, value, _ in kept}:
+            here = [x for x in kept if x[1].device == device]
+            values = torch.stack([value.double() for _, value, _ in here]).tolist()
+            for (key, _, count), value in zip(here, values):
+                super().update_scalar(key, value, count, self._resumed_keys[key])
+
+    @property
+    def log_scalars(self):
+        """All histories."""
+        self._read()
+        return self._log_scalars
+
+    def state_dict(self) -> dict:
+        """For a checkpoint."""
+        self._read()
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict) -> None:
+        """Of a checkpoint."""
+        self._kept = []
+        super().load_state_dict(state_dict)

@@ -1,0 +1,32 @@
+"""How a net is run: number format and compilation."""
+
+from typing import Optional
+
+import torch
+
+DTYPES = ('bfloat16', 'float16')
+
+
+def to_dtype(name: Optional[str]) -> Optional[torch.dtype]:
+    """The dtype of a name, or None for None.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name is None:
+        return None
+    if name not in DTYPES:
+        raise ValueError(f'dtype: expected one of {DTYPES} or None (as loaded), got {name!r}')
+    return getattr(torch, name)
+
+
+def compile_net(net, **asked) -> None:
+    """Run a net through ``torch.compile`` from now on; its parameters keep their names.
+
+    Args:
+        net: a :class:`~hetkd.models.nets.Net`.
+        **asked: what it will be asked for (``stages``, ``embedding``). It is asked once before, so that what
+            it finds out about itself by running is no part of the compiled graph.
+    """
+    net.probe(lambda image: net(image, **asked))
+    net.compile()

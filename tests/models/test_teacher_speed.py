@@ -1,0 +1,120 @@
+"""A teacher at its cheapest says what it said before."""
+
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from hetkd.models import FrozenTeacher
+from hetkd.registry import MODELS
+from hetkd.testing import micro_net
+
+IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def pair(family='vit', **options):
+    """A teacher as it is, and the same weights with options."""
+    plain = FrozenTeacher(micro_net(family, checkpoint='random'))
+    other = FrozenTeacher(micro_net(family, checkpoint='random', **options))
+    other.net.load_state_dict(plain.net.state_dict())
+    return plain, other
+
+
+@pytest.mark.parametrize('family', ['cnn', 'vit', 'swin', 'mlp'])
+@pytest.mark.parametrize('dtype, tolerance', [('bfloat16', 0.05), ('float16', 0.01)])
+def test_half_precision_agrees_and_gives_float32(family, dtype, tolerance):
+    plain, other = pair(family, dtype=dtype)
+    assert {p.dtype for p in other.net.parameters()} == {getattr(torch, dtype)}
+    expected, found = (x(IMAGES, stages=True, embedding=True) for x in (plain, other))
+    for x, y in zip(
+        (expected.logits, expected.embedding, *expected.stages),
+        (found.logits, found.embedding, *found.stages),
+    ):
+        assert y.dtype == torch.float32
+        assert (x - y).norm() < tolerance * x.norm()
+
+
+def test_its_dtype_survives_casts_and_amp():
+    _, other = pair('cnn', dtype='bfloat16')
+    student = nn.Linear(1, 1)
+    for fn in (lambda t: t.float(), lambda t: t):
+        other.apply_(fn)
+        assert {p.dtype for p in other.net.parameters() if p.is_floating_point()} == {torch.bfloat16}
+    with torch.autocast('cpu', dtype=torch.float16):
+        seen = other(IMAGES).logits
+        assert student(torch.ones(1, 1)).dtype == torch.float16, 'autocast is on outside'
+    torch.testing.assert_close(seen, other(IMAGES).logits)
+
+
+def test_another_dtype_is_refused():
+    with pytest.raises(ValueError, match="dtype: expected one of .*'bfloat16', 'float16'.*got 'half'"):
+        FrozenTeacher(micro_net('cnn', checkpoint='random', dtype='half'))
+
+
+@pytest.mark.parametrize('family', ['cnn', 'swin'])
+def test_channels_last_agrees(family):
+    plain, other = pair(family, channels_last=True)
+    convs = [m.weight for m in other.net.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
+    assert convs and all(x.is_contiguous(memory_format=torch.channels_last) for x in convs)
+    assert other.prepare(IMAGES).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(plain(IMAGES).logits, other(IMAGES).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_it_runs_in_inference_mode_and_what_it_gives_may_be_kept_for_a_backward_pass():
+    teacher = FrozenTeacher(micro_net('cnn', checkpoint='random'))
+    modes = []
+    teacher.net.register_forward_pre_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    output = teacher(IMAGES, stages=True, embedding=True)
+    assert modes == [True]
+    for value in (output.logits, output.embedding, *output.stages):
+        assert not value.is_inference() and not value.requires_grad
+    student = torch.randn(4, 10, requires_grad=True)
+    (student * output.logits).sum().backward()
+    assert torch.equal(student.grad, output.logits)
+
+
+@pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')
+@pytest.mark.parametrize('who', ['teacher', 'student'])
+def test_compiled_nets_agree_and_keep_their_names(who, batch):
+    def build(**options):
+        torch.manual_seed(0)
+        return MODELS.build(
+            dict(
+                type='MLDRKD',
+                teacher=micro_net('vit', checkpoint='random', **options.get('teacher', {})),
+                student=micro_net('cnn', **options.get('student', {})),
+            )
+        ).train()
+
+    plain, compiled = build(), build(**{who: dict(compile=True)})
+    compiled.load_state_dict(plain.state_dict(), strict=True)
+    net = compiled.student if who == 'student' else compiled.teacher.net
+    assert net._compiled_call_impl is None, 'not before it is needed'
+    one, other = plain.loss(*batch), compiled.loss(*batch)
+    assert net._compiled_call_impl is not None
+    for key, value in one.items():
+        torch.testing.assert_close(other[key], value, atol=1e-3, rtol=1e-3)
+    compiled.parse_losses(other)[0].backward()
+    assert all(p.grad is not None for p in compiled.parameters())
+
+
+def test_a_channels_last_student_agrees(batch):
+    torch.manual_seed(0)
+    plain = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'))).eval()
+    other = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn', channels_last=True))).eval()
+    other.load_state_dict(plain.state_dict())
+    convs = [m.weight for m in other.student.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in convs)
+    torch.testing.assert_close(plain.loss(*batch)['loss_ce'], other.loss(*batch)['loss_ce'])
+
+
+def test_the_student_starts_alike_under_any_teacher():
+    states = []
+    for family in ('vit', 'swin'):
+        torch.manual_seed(0)
+        teacher = micro_net(family, checkpoint='random')
+        model = MODELS.build(dict(type='LogitDistiller', teacher=teacher, student=micro_net('cnn')))
+        model.init_weights()
+        states.append(model.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

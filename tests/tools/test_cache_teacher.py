@@ -1,0 +1,286 @@
+"""Teacher caches: the online teacher's losses without a teacher."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import LOADERS, merge_common
+from hetkd.apis.teacher_cache import write_cache
+from hetkd.registry import RUNNERS
+from hetkd.teacher_cache import TeacherCache
+from tests.conftest import ROOT, free_port, tool_command
+
+MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
+
+
+@pytest.fixture
+def config(tiny_teacher, tmp_path):
+    """``config(method, cached=folder, **options)`` as a tool would have it."""
+    from types import SimpleNamespace
+
+    def make(method='mldrkd', cached=None, work_dir=tmp_path / 'run', **options):
+        path = str(ROOT / f'configs/{method}/vit-micro_cnn-micro_digits.py')
+        options = {key.replace('__', '.'): value for key, value in options.items()}
+        base = {
+            'model.teacher.checkpoint': str(tiny_teacher),
+            'train_cfg.max_epochs': 3,
+            'train_cfg.val_interval': 3,
+            'default_hooks.logger.interval': 1,
+            'train_dataloader.dataset.per_class': 11,
+            'data_preprocessor.num_classes': 10,
+        }
+        cfg = load_config(path, {**base, **options})
+        if cached is not None:
+            cfg.model.teacher = dict(type='CachedTeacher', cache=str(cached), net=cfg.model.teacher)
+        cfg.experiment_name = f'{method}{cached is None}{time.time_ns()}'
+        args = SimpleNamespace(
+            work_dir=str(work_dir), config=path, launcher='none', local_rank=0, no_pin_memory=True
+        )
+        merge_common(cfg, args, LOADERS)
+        return cfg
+
+    return make
+
+
+def losses_of(cfg):
+    """Logged losses of a run, step by step, and its metrics."""
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    names = [x for x in runner.message_hub.log_scalars if x.startswith('train/loss')]
+    return {name: runner.message_hub.get_scalar(name).data[0] for name in names}, runner
+
+
+METHODS = ['kd', 'dkd', 'dist', 'ofa', 'mldrkd', 'hcd', 'rkd', 'cc', 'rsd', 'crd']
+
+
+@pytest.mark.parametrize(
+    'method, mixed', [*((x, False) for x in METHODS), ('kd', True), ('hcd', True), ('crd', True)]
+)
+def test_the_losses_are_those_of_the_online_teacher(method, mixed, config, tmp_path):
+    options = dict(data_preprocessor__batch_augments=MIX) if mixed else {}
+    if method == 'crd':
+        options['model__losses__0__num_negatives'] = 8
+    cache = write_cache(config(method, **options), str(tmp_path / 'cache'), views=3)
+    assert cache.header['embedding'] == (method in ('hcd', 'rkd', 'cc', 'rsd', 'crd'))
+    online, _ = losses_of(config(method, **options))
+    cached, runner = losses_of(config(method, cached=tmp_path / 'cache', **options))
+    assert online.keys() == cached.keys() and len(online['train/loss']) == 3 * 4
+    for name, values in online.items():
+        np.testing.assert_allclose(cached[name], values, rtol=5e-3, atol=5e-3, err_msg=name)
+    assert not any(isinstance(x, torch.nn.Module) for x in runner.model.teachers), 'no net in memory'
+    metrics = json.loads((tmp_path / 'run/results.json').read_text())
+    assert 30 < metrics['metrics']['3']['teacher/top1'] < 60, 'from the cached validation images'
+    assert metrics['teachers'][0]['views'] == 3 and metrics['teachers'][0]['net'] == 'VisionTransformer'
+
+
+class Watch:
+    """The images that a run trains on."""
+
+    def __init__(self, runner):
+        self.runner, self.forward, self.images = runner, runner.model.loss, []
+        runner.model.loss = self
+
+    def __call__(self, inputs, samples):
+        self.images += [(self.runner.epoch, x.sample_idx, y) for x, y in zip(samples, inputs)]
+        return self.forward(inputs, samples)
+
+
+def test_the_views_repeat_and_another_seed_of_the_run_sees_the_same_ones(config, tmp_path):
+    cache = write_cache(config('kd'), str(tmp_path / 'cache'), views=2, seed=5)
+    rows = [cache.read(f'view{i:03d}', range(110))[0] for i in (0, 1)]
+    assert not torch.equal(*rows) and rows[0].isfinite().all() and rows[0].shape == (110, 10)
+    seen = {}
+    for seed in (0, 1):
+        cfg = config('kd', cached=tmp_path / 'cache', randomness__seed=seed, train_cfg__max_epochs=4)
+        runner = RUNNERS.build(cfg)
+        watch = Watch(runner)
+        runner.train()
+        for epoch, index, image in watch.images:
+            known = seen.setdefault((epoch % 2, index), image)
+            assert torch.equal(known, image), 'the view of an image, whatever the epoch and the seed'
+    assert len({view for view, _ in seen}) == 2
+
+
+@pytest.mark.parametrize('top_k, tolerance', [(10, 5e-3), (9, 5e-3), (3, 0.3)])
+def test_top_k_keeps_the_largest_and_the_mass_of_the_rest(top_k, tolerance, config, tmp_path):
+    whole = write_cache(config('kd'), str(tmp_path / 'whole'), views=1)
+    part = write_cache(config('kd'), str(tmp_path / 'part'), views=1, top_k=top_k)
+    p, q = (x.read('view000', range(110))[0].softmax(1) for x in (whole, part))
+    assert torch.allclose(q.sum(1), torch.ones(110))
+    torch.testing.assert_close(p.topk(top_k).values, q.topk(top_k).values, atol=2e-3, rtol=2e-3)
+    assert (p - q).abs().max() < tolerance
+    if top_k == 3:
+        others = q.scatter(1, p.topk(3).indices, 0)
+        assert (others.sum(1) - (1 - p.topk(3).values.sum(1))).abs().max() < 3e-3, 'spread evenly'
+
+
+STALE = {
+    'another teacher file': dict(model__teacher__checkpoint='other'),
+    'another teacher': dict(model__teacher__mean=[1.0] * 3, model__teacher__std=[1.0] * 3),
+    'other data': dict(train_dataloader__dataset__per_class=12),
+    'another pipeline': dict(train_pipeline=None),
+    'another normalisation': dict(data_preprocessor__mean=[1.0] * 3),
+    'mixed images': dict(data_preprocessor__batch_augments=MIX),
+}
+
+
+@pytest.mark.parametrize('what', STALE)
+def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_teacher):
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+    options = dict(STALE[what])
+    if what == 'another teacher file':
+        state = torch.load(tiny_teacher)
+        torch.save({k: v + 1 for k, v in state.items()}, tmp_path / 'other.pth')
+        options['model__teacher__checkpoint'] = str(tmp_path / 'other.pth')
+    options.pop('train_pipeline', None)
+    cfg = config('kd', cached=tmp_path / 'cache', **options)
+    if what == 'another pipeline':
+        cfg.train_dataloader.dataset.pipeline[0].transforms[0].padding = 2
+    with pytest.raises(ValueError, match=r'cache: expected a cache of .* got one of another') as info:
+        RUNNERS.build(cfg).train()
+    words = {
+        'another teacher file': 'sha256',
+        'another teacher': 'mean',
+        'other data': 'another data',
+        'another pipeline': '"padding": ',
+        'another normalisation': '"mean": ',
+        'mixed images': 'another pipeline',
+    }
+    assert words[what] in str(info.value) and 'tools/cache_teacher.py' in str(info.value)
+
+
+def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):
+    mixing = dict(data_preprocessor__batch_augments=MIX)
+    write_cache(config('kd', **mixing), str(tmp_path / 'cache'), views=1)
+    cfg = config('kd', cached=tmp_path / 'cache', train_dataloader__batch_size=10, **mixing)
+    with pytest.raises(ValueError, match="another mixing: batch_size: ...'25', now ...'10'"):
+        RUNNERS.build(cfg).train()
+    write_cache(config('kd'), str(tmp_path / 'plain'), views=1)
+    losses_of(config('kd', cached=tmp_path / 'plain', train_dataloader__batch_size=10))  # any batch will do
+
+
+def test_what_a_cache_cannot_give_is_refused(config, tmp_path):
+    with pytest.raises(ValueError, match="FeatureDistiller, which reads the teacher's stages"):
+        write_cache(config('fitnet'), str(tmp_path / 'x'), views=1)
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+    with pytest.raises(ValueError, match='expected a method on logits or embeddings, got one that reads'):
+        RUNNERS.build(config('fitnet', cached=tmp_path / 'cache'))
+    with pytest.raises(ValueError, match='expected a cache with embeddings.*--embedding'):
+        RUNNERS.build(config('hcd', cached=tmp_path / 'cache')).train()
+    write_cache(config('kd'), str(tmp_path / 'both'), views=1, embedding=True)
+    cfg = config('hcd', cached=tmp_path / 'both', train_cfg__max_epochs=1)
+    RUNNERS.build(cfg).train()
+    cfg = config('kd')
+    cfg.model.teacher = [cfg.model.teacher, cfg.model.teacher]
+    with pytest.raises(ValueError, match='one teacher that is a net, got 2'):
+        write_cache(cfg, str(tmp_path / 'x'), views=1)
+    for wrong in (dict(views=0), dict(views=1, top_k=11)):
+        with pytest.raises(ValueError, match='views >= 1 and top_k from 0 to 10'):
+            write_cache(config('kd'), str(tmp_path / 'x'), **wrong)
+
+
+def test_random_transforms_that_do_not_repeat_are_refused(config, tmp_path):
+    cfg = config('kd')
+    cfg.train_dataloader.dataset.pipeline.insert(0, dict(type='RandomCrop', crop_size=8, padding=3))
+    with pytest.raises(ValueError, match='views that repeat.*RandomSeeded'):
+        write_cache(cfg, str(tmp_path / 'x'), views=1)
+
+
+def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
+    folder = tmp_path / 'cache'
+    with pytest.raises(FileNotFoundError, match='tools/cache_teacher.py CONFIG --out'):
+        RUNNERS.build(config('kd', cached=folder))
+    cache = write_cache(config('kd'), str(folder), views=1)
+    path = folder / 'view000.logits.npy'
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='view000.logits.npy: expected the file that was written'):
+        RUNNERS.build(config('kd', cached=folder)).train()
+    header = {key: x for key, x in cache.header.items() if key != 'files'}
+    (folder / 'header.json').write_text(json.dumps(header))
+    with pytest.raises(ValueError, match='expected a whole cache, got a part'):
+        TeacherCache(folder).read('view000', [0])
+    (folder / 'header.json').write_text(json.dumps({**header, 'format': 9}))
+    with pytest.raises(ValueError, match='expected format 1, got 9'):
+        TeacherCache(folder)
+    with pytest.raises(ValueError, match=r"got one with another \['format'.*choose another --out"):
+        write_cache(config('kd'), str(folder), views=1)
+
+
+def test_a_killed_writing_goes_on_where_it_was(tmp_path, tiny_teacher, run_tool):
+    """The tool itself, killed -9; and what is there is not computed again."""
+    config = 'configs/kd/vit-micro_cnn-micro_digits.py'
+    few = [config, '--views', 4]
+    options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_dataloader.dataset.per_class=20']
+    options += ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0']
+    run_tool('cache_teacher.py', *few, '--out', tmp_path / 'few', '--cfg-options', *options)
+    command, env = tool_command(
+        'cache_teacher.py', config, '--views', 200, '--out', tmp_path / 'killed', '--cfg-options', *options
+    )
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    note = tmp_path / 'killed/view003.progress'
+    deadline = time.time() + 120
+    while not note.exists():
+        assert process.poll() is None and time.time() < deadline, process.stdout.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    header = json.loads((tmp_path / 'killed/header.json').read_text())
+    assert 'files' not in header
+    header['views'] = 4  # the rest of the 200 is of no interest
+    (tmp_path / 'killed/header.json').write_text(json.dumps(header))
+    before = os.stat(tmp_path / 'killed/view000.logits.npy').st_mtime_ns
+    run_tool('cache_teacher.py', *few, '--out', tmp_path / 'killed', '--cfg-options', *options)
+    assert os.stat(tmp_path / 'killed/view000.logits.npy').st_mtime_ns == before
+    whole, again = (TeacherCache(tmp_path / x) for x in ('few', 'killed'))
+    for view in (f'view{i:03d}' for i in range(4)):
+        assert torch.equal(whole.read(view, range(200))[0], again.read(view, range(200))[0])
+    assert whole.is_whole and again.is_whole and not list((tmp_path / 'killed').glob('*.progress'))
+
+
+def test_two_processes_read_their_own_rows(tmp_path, run_tool, tiny_teacher):
+    """Each process sees the losses of its online twin, with partners from its own batch."""
+    (tmp_path / 'online.py').write_text(f"""
+_base_ = ['{ROOT}/configs/kd/vit-micro_cnn-micro_digits.py']
+model = dict(teacher=dict(checkpoint='{tiny_teacher}'))
+data_preprocessor = dict(num_classes=10, batch_augments={MIX})
+train_dataloader = dict(batch_size=10, dataset=dict(per_class=6))
+train_cfg = dict(max_epochs=2, val_interval=2)
+default_hooks = dict(logger=dict(interval=1))
+""")
+    (tmp_path / 'cached.py').write_text(f"""
+_base_ = ['{tmp_path}/online.py']
+model = dict(
+    teacher=dict(_delete_=True, type='CachedTeacher', cache='{tmp_path}/cache', net=_base_.model.teacher)
+)
+""")
+    run_tool(
+        'cache_teacher.py',
+        tmp_path / 'online.py',
+        '--out',
+        tmp_path / 'cache',
+        '--views',
+        2,
+        '--processes',
+        2,
+    )
+    losses = {}
+    for name in ('online', 'cached'):
+        env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
+        args = [tmp_path / f'{name}.py', 2, '--no-validate', '--work-dir', tmp_path / name]
+        run_tool('dist_train.sh', *args, env=env)
+        (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')
+        lines = [json.loads(x) for x in path.read_text().splitlines()]
+        losses[name] = [x['loss_kd'] for x in lines if 'loss_kd' in x]
+    assert len(losses['online']) == 6
+    np.testing.assert_allclose(losses['cached'], losses['online'], rtol=5e-3, atol=5e-3)
+    model = json.loads((tmp_path / 'cache/header.json').read_text())
+    assert model['mixing'] == dict(batch_size=10, processes=2)

@@ -1,0 +1,40 @@
+"""Write down what the teacher of a config says of its training images, so that students need no teacher."""
+
+import argparse
+import os.path as osp
+
+from mmengine.config import DictAction
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import LOADERS, OPTIONS_HELP, merge_common
+from hetkd.apis.teacher_cache import write_cache
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of a distillation run')
+    parser.add_argument('--out', help='folder of the cache; default: caches/<name of the config>')
+    parser.add_argument('--views', type=int, default=10, help='views of each image')
+    parser.add_argument('--seed', type=int, default=0, help='random seed of the views')
+    parser.add_argument('--top-k', type=int, default=0, help='keep the k largest log-probabilities only')
+    parser.add_argument('--embedding', action='store_true', help='keep embeddings, whatever the method reads')
+    parser.add_argument(
+        '--processes', type=int, default=1, help='processes that will train (counts where images are mixed)'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    args.work_dir, args.launcher, args.local_rank, args.no_pin_memory = None, 'none', 0, False
+    merge_common(cfg, args, LOADERS)
+    out = args.out or osp.join('caches', osp.splitext(osp.basename(args.config))[0])
+    cache = write_cache(cfg, out, args.views, args.seed, args.top_k, args.embedding, args.processes)
+    size = sum(x.stat().st_size for x in cache.folder.glob('*.npy'))
+    print(f'{out}: {args.views} views of {cache.header["images"]:,} images, {size / 2**20:,.1f} MiB')
+
+
+if __name__ == '__main__':
+    main()
