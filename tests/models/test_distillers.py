@@ -198,6 +198,7 @@ def test_mixed_labels_reach_every_method_and_the_teacher_sees_the_mixed_images(a
         train_cfg=dict(augments=[dict(type=augment, alpha=1.0)]),
         data_preprocessor=dict(num_classes=10),
     ).train()
+    model.data_preprocessor.start_epoch(0, 1)  # by chance a mix may be none
     data = model.data_preprocessor(dict(inputs=batch[0].clone(), data_samples=batch[1]), training=True)
     assert not torch.equal(data['inputs'], batch[0])
     seen = []

@@ -120,7 +120,7 @@ class CRDLoss(nn.Module):
                 'CRD: expected memory banks sized from the training set, got none; keep training_data='
                 "dict(type='TrainingDataHook') in default_hooks, or call loss.prepare_data(labels) yourself"
             )
-        if int(index.max()) >= size:
+        if max(index.tolist()) >= size:  # on the CPU, so nobody waits
             raise ValueError(
                 f'CRD: expected indices below {size}, the number of training images at the start, got '
                 f'{int(index.max())}; the data set must not change its size during a run'

@@ -1,0 +1,167 @@
+"""Time and memory of a training step: the student alone, with the teacher's forward, with the whole method.
+
+The teacher's forward and the student's training are the floor of any online distillation; what a method adds
+are its connectors and losses. "cached" is the whole method with a teacher cache in place of the teacher.
+Rounds are interleaved and ratios are taken within a round. Weights are random; images are noise.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from copy import deepcopy
+from statistics import median
+
+import torch
+from measure import DEVICE, machine, peak, peak_of, timed
+from mmengine.registry import init_default_scope
+from mmpretrain.structures import DataSample
+
+from hetkd.apis import load_config
+from hetkd.models import CachedTeacher
+from hetkd.models.distillers.cached_teacher import teacher_config
+from hetkd.registry import MODELS
+from hetkd.teacher_cache import TeacherCache
+
+VARIANTS = ('student', 'floor', 'method', 'cached')
+LABELS = dict(student='student alone', floor='+ teacher = floor', method='method', cached='method, cached')
+
+
+def build(args, config):
+    """A model in training with its batch."""
+    init_default_scope('hetkd')
+    cfg = load_config(config)
+    nets = {'teacher': dict(cfg.model.teacher), 'student': dict(cfg.model.student)}
+    for net in nets.values():
+        net.update(checkpoint='random', pretrained=False)
+    torch.manual_seed(0)
+    model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
+    model = model.to(DEVICE).train()
+    labels = torch.arange(args.batch_size) % model.student.num_classes
+    for part in model.modules():
+        if hasattr(part, 'prepare_data'):
+            part.prepare_data(labels)
+    samples = [
+        DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label).to(DEVICE)
+        for i, label in enumerate(labels)
+    ]
+    images = torch.randn(args.batch_size, 3, args.image_size, args.image_size, device=DEVICE)
+    return model, nets['teacher'], images, samples
+
+
+def cache_of(model, net, images, folder):
+    """A cache of one view of the batch."""
+    embedding = 'embedding' in model.teacher_needs
+    output = model.teacher(images, embedding=embedding)
+    header = dict(images=len(images), classes=model.student.num_classes, views=1, seed=0, top_k=0)
+    header.update(embedding=embedding, embedding_channels=model.teacher.embedding_channels, validation=0)
+    header['teacher'] = dict(config=teacher_config(net), file_sha256=None)
+    cache = TeacherCache.create(folder, header)
+    cache.write('view000', range(len(images)), output.logits, output.embedding)
+    cache.finish()
+    teacher = CachedTeacher(folder, net)
+    teacher.view = 0
+    return teacher
+
+
+def steps_of(args, config, folder):
+    """A function for each variant that takes one step."""
+    model, net, images, samples = build(args, config)
+    alone = torch.optim.SGD(model.student.parameters(), lr=1e-3)
+    whole = torch.optim.SGD(model.parameters(), lr=1e-3)
+    target = torch.cat([x.gt_label for x in samples])
+    needs = dict.fromkeys(model.teacher_needs, True)
+
+    def update(loss, optimizer):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def student():
+        update(model.label_loss_of(model.run_student(images).logits, target), alone)
+
+    def floor():
+        model.teacher(images, **needs)
+        student()
+
+    def method():
+        update(model.parse_losses(model.loss(images, samples))[0], whole)
+
+    found = dict(student=student, floor=floor, method=method)
+    if 'stages' not in model.teacher_needs:
+        own, cached = model.teachers, [cache_of(model, net, images, folder)]
+
+        def from_cache():
+            model.teachers = cached
+            method()
+            model.teachers = own
+
+        found['cached'] = from_cache
+    return found
+
+
+def benchmark(args, config):
+    """One row of the table."""
+    options = ['--batch-size', str(args.batch_size), '--image-size', str(args.image_size)]
+    with tempfile.TemporaryDirectory() as folder:
+        steps = steps_of(args, config, folder)
+        seconds = {name: [] for name in steps}
+        for i in range(args.rounds + 1):
+            for name, step in steps.items():
+                taken = timed(step)[0]
+                if i:  # the first is the warm-up
+                    seconds[name].append(taken)
+            print(f'{config}: round {i}/{args.rounds}', file=sys.stderr, flush=True)
+    peaks = {name: peak_of(__file__, config, *options, '--peak', name) for name in steps}
+    return dict(
+        config=config,
+        batch_size=args.batch_size,
+        image_size=args.image_size,
+        median_seconds={name: median(x) for name, x in seconds.items()},
+        over_floor=median(a / b for a, b in zip(seconds['method'], seconds['floor'])),
+        own_seconds=median(a - b for a, b in zip(seconds['method'], seconds['floor'])),
+        online_over_cached=median(a / b for a, b in zip(seconds['method'], seconds['cached']))
+        if 'cached' in seconds
+        else None,
+        peak_extra_mib=peaks,
+        seconds=seconds,
+    )
+
+
+def show(rows):
+    """The table."""
+    print('|', ' | '.join(['config', *(f'{LABELS[x]} s' for x in VARIANTS)]), end=' | ')
+    print('method / floor | its own part s | online / cached | MiB: student, floor, method, cached |')
+    print('|---' * 9 + '|')
+    for row in rows:
+        seconds = [row['median_seconds'].get(x) for x in VARIANTS]
+        cells = [*seconds, row['over_floor'], row['own_seconds'], row['online_over_cached']]
+        cells = ['' if x is None else f'{x:.3g}' for x in cells]
+        memory = ', '.join(f'{row["peak_extra_mib"][x]:.0f}' for x in VARIANTS if x in row['peak_extra_mib'])
+        print('|', ' | '.join([row['config'], *cells, memory]), '|')
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='+', help='config files of distillation runs')
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--image-size', type=int, default=224)
+    parser.add_argument('--rounds', type=int, default=5, help='after one to warm up')
+    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.peak:
+        with tempfile.TemporaryDirectory() as folder:
+            step = steps_of(args, args.configs[0], folder)[args.peak]
+            before = peak()
+            step()
+            return print(peak() - before)
+    rows = [benchmark(args, config) for config in args.configs]
+    show(rows)
+    if args.out:
+        with open(args.out, 'w') as file:
+            json.dump(dict(machine(), rows=rows), file, indent=2)
+
+
+if __name__ == '__main__':
+    main()
