@@ -31,20 +31,21 @@ class EpochSeedHook(Hook):
     def before_run(self, runner) -> None:
         """Refuse a loop that has no epochs before it starts."""
         loop = runner.train_loop
-        if loop is None or isinstance(loop, EpochBasedTrainLoop) or not any(_seeded(loop.dataloader.dataset)):
+        if loop is None or isinstance(loop, EpochBasedTrainLoop):
             return
-        raise ValueError(
-            f'train_cfg: expected by_epoch=True, since RandomSeeded draws its views by the epoch, got '
-            f'{type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take RandomSeeded '
-            f'out of the pipeline'
-        )
+        parts = [*_seeded(loop.dataloader.dataset), _preprocessor(runner)]
+        part = next((x for x in parts if getattr(x, 'needs_epochs', False)), None)
+        if part is not None:
+            raise ValueError(
+                f'train_cfg: expected by_epoch=True, since {type(part).__name__} draws its views by the '
+                f'epoch, got {type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take '
+                f'{type(part).__name__} out'
+            )
 
     def before_train_epoch(self, runner) -> None:
         """Tell the data pipeline the epoch, and seed the workers."""
         self._seed(runner, 0)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        parts = [*_seeded(runner.train_loop.dataloader.dataset), getattr(model, 'data_preprocessor', None)]
-        for part in parts:
+        for part in [*_seeded(runner.train_loop.dataloader.dataset), _preprocessor(runner)]:
             if hasattr(part, 'start_epoch'):
                 part.start_epoch(runner.seed, runner.epoch)
 
@@ -59,6 +60,12 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+def _preprocessor(runner):
+    """The model's data preprocessor, or None."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(model, 'data_preprocessor', None)
 
 
 def _seeded(dataset) -> Iterator[RandomSeeded]:
