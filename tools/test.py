@@ -61,6 +61,11 @@ def merge_args(cfg, args):
 
 def add_tta(cfg):
     """mmpretrain's default: average the scores of an image and its mirror image."""
+    if 'pipeline' not in cfg.test_dataloader.dataset:
+        raise SystemExit(
+            f'--tta: expected a test set with a pipeline, got {cfg.test_dataloader.dataset.type}; test with '
+            f'a config of the data set without _fast'
+        )
     pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
     flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
     pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])

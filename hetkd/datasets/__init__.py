@@ -2,7 +2,16 @@
 
 from .check import broken_images, count_problem
 from .digits import Digits
+from .in_memory import InMemory
 from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
-__all__ = ['Digits', 'LoadImage', 'RandomSeeded', 'TinyImageNet', 'broken_images', 'count_problem']
+__all__ = [
+    'Digits',
+    'InMemory',
+    'LoadImage',
+    'RandomSeeded',
+    'TinyImageNet',
+    'broken_images',
+    'count_problem',
+]

@@ -15,6 +15,7 @@ from .msdf import msdf_fuse
 from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss, sublogit_cosines
 from .relation import relation_kl
+from .resample import cut, resample, resize_matrix
 from .rkd import rkd_loss
 from .rsd import rsd_loss
 from .standardise import standardise_logits
@@ -27,6 +28,7 @@ __all__ = [
     'cc_loss',
     'crd_log_normalisers',
     'crd_loss',
+    'cut',
     'dfra_loss',
     'dist_loss',
     'dkd_loss',
@@ -37,6 +39,8 @@ __all__ = [
     'ofa_loss',
     'orthogonality_loss',
     'relation_kl',
+    'resample',
+    'resize_matrix',
     'rkd_loss',
     'rsd_loss',
     'standardise_logits',

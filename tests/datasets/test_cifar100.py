@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 import pytest
+from mmengine.dataset import default_collate
 
 from hetkd.apis import load_config
-from hetkd.registry import DATASETS
+from hetkd.registry import DATASETS, MODELS
 
 ROOT = os.environ.get('HETKD_CIFAR100', 'data/cifar100')
 needs_data = pytest.mark.skipif(
@@ -41,3 +42,21 @@ def test_pipelines_give_images_of_their_size(name, size):
         sample = dataset[0]
         assert tuple(sample['inputs'].shape) == (3, size, size)
         assert 0 <= int(sample['data_samples'].gt_label) < 100
+
+
+@pytest.mark.data
+@needs_data
+@pytest.mark.parametrize('name, size', [('cifar100_224', 224), ('cifar100_32px', 32)])
+def test_the_fast_form_tests_on_the_same_images(name, size):
+    """Half a level of rounding, divided by the deviations of about 66, is all that they differ by."""
+    inputs = []
+    for form in ('', '_fast'):
+        cfg = load_config(f'configs/_base_/datasets/{name}{form}.py')
+        config = cfg.val_dataloader.dataset
+        inner = config.dataset if form else config
+        inner.update(data_root=ROOT, download=False, indices=50)
+        dataset = DATASETS.build(config)
+        preprocessor = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor})
+        inputs.append(preprocessor(default_collate([dataset[i] for i in range(50)]), False)['inputs'])
+    assert inputs[0].shape == (50, 3, size, size)
+    assert (inputs[0] - inputs[1]).abs().max() < 1.6 / 65

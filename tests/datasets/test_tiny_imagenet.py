@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.dataset import default_collate
 from PIL import Image
 
 from hetkd.apis import load_config
 from hetkd.datasets import TinyImageNet
-from hetkd.registry import DATASETS
+from hetkd.registry import DATASETS, MODELS
 
 ROOT = os.environ.get('HETKD_TINY_IMAGENET', 'data/tiny-imagenet-200')
 needs_data = pytest.mark.skipif(
@@ -122,6 +123,20 @@ def test_pipelines_give_images_of_their_size(name, size, folder):
         sample = dataset[0]
         assert tuple(sample['inputs'].shape) == (3, size, size)
         assert int(sample['data_samples'].gt_label) == label
+
+
+def test_the_fast_form_holds_the_same_images_in_rgb(folder):
+    inputs = []
+    for form in ('', '_fast'):
+        cfg = load_config(f'configs/_base_/datasets/tiny-imagenet_224{form}.py')
+        config = cfg.val_dataloader.dataset
+        (config.dataset if form else config).update(data_root=str(folder), download=False)
+        dataset = DATASETS.build(config)
+        preprocessor = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor})
+        data = preprocessor(default_collate([dataset[i] for i in range(len(dataset))]), False)
+        inputs.append(data['inputs'])
+        assert int(data['data_samples'][0].gt_label) == 1
+    assert inputs[0].shape[1:] == (3, 224, 224) and (inputs[0] - inputs[1]).abs().max() < 1.6 / 57
 
 
 @pytest.mark.data

@@ -162,10 +162,19 @@ def test_a_loop_without_epochs_is_refused_where_views_are_drawn_by_the_epoch():
         SimpleNamespace(visualizer=SimpleNamespace()), Runner.build_dataloader(loader), 4
     )
     with pytest.raises(ValueError, match='train_cfg: expected by_epoch=True.*IterBasedTrainLoop'):
-        EpochSeedHook().before_run(SimpleNamespace(train_loop=loop))
+        EpochSeedHook().before_run(SimpleNamespace(train_loop=loop, model=None))
     loop.dataloader.dataset.pipeline.transforms.pop(0)
-    EpochSeedHook().before_run(SimpleNamespace(train_loop=loop))
+    EpochSeedHook().before_run(SimpleNamespace(train_loop=loop, model=None))
     EpochSeedHook().before_run(SimpleNamespace(train_loop=None))
+    view = dict(type='BatchRandomCrop', padding=1)
+    for views, refused in ((dict(test_view=None), False), (dict(train_view=view), True)):
+        model = SimpleNamespace(data_preprocessor=MODELS.build(dict(type='BatchViewPreprocessor', **views)))
+        runner = SimpleNamespace(train_loop=loop, model=model)
+        if refused:
+            with pytest.raises(ValueError, match='BatchViewPreprocessor draws its views by the epoch'):
+                EpochSeedHook().before_run(runner)
+        else:
+            EpochSeedHook().before_run(runner)
 
 
 def test_seeded_transforms_without_the_hook_are_refused():

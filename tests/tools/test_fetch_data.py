@@ -53,6 +53,22 @@ def test_broken_images_are_listed_and_end_with_an_error(main, tmp_path, capsys):
     assert last.startswith('2 problem'), 'the test set is that of validation and counts once'
 
 
+def test_what_is_held_in_memory_is_counted_and_decoded_as_files(main, tmp_path, capsys):
+    image_folder(tmp_path)
+    path = tmp_path / 'config.py'
+    lines = [
+        f"{split}_dataloader = dict(dataset=dict(type='InMemory', dataset=dict(type='CustomDataset', "
+        f"data_root={str(tmp_path)!r}, data_prefix='{split}')))"
+        for split in ('train', 'val')
+    ]
+    path.write_text('\n'.join(lines))
+    main([str(path)])
+    assert 'train_dataloader: CustomDataset, 6 images, 2 classes' in capsys.readouterr().out
+    (tmp_path / 'val/cat/0.jpg').write_bytes(b'no image')
+    with pytest.raises(SystemExit, match='val/cat/0.jpg: cannot identify image file'):
+        main([str(path), '--check-images'])
+
+
 def test_a_data_set_that_is_not_whole_is_an_error(main, tmp_path):
     (tmp_path / 'data').mkdir()
     for split in ('trainval', 'test'):

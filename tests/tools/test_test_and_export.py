@@ -69,6 +69,14 @@ def test_time_augmentation_averages_an_image_and_its_mirror(short_run, exported,
     torch.testing.assert_close(scores[1], (plain + mirrored) / 2)
 
 
+def test_time_augmentation_needs_a_pipeline(short_run, exported, run_tool, tmp_path):
+    held = "dict(_delete_=True, type='InMemory', dataset=dict(type='Digits', split='test'))"
+    config = tmp_path / 'config.py'
+    config.write_text(f'_base_ = {str(short_run.config)!r}\ntest_dataloader = dict(dataset={held})\n')
+    done = run_tool('test.py', config, exported, '--tta', check=False)
+    assert done.returncode and '--tta: expected a test set with a pipeline, got InMemory' in done.stderr
+
+
 def test_out_item_needs_out(run_tool):
     done = run_tool('test.py', 'x.py', 'y.pth', '--out-item', 'metrics', check=False)
     assert done.returncode and '--out-item: expected --out FILE as well' in done.stderr

@@ -41,13 +41,15 @@ def main(argv=None):
         loader = cfg.get(name)
         if loader is None:
             continue
-        dataset = build(loader.dataset)
+        # What InMemory would hold is counted and decoded without holding it.
+        config = loader.dataset.dataset if loader.dataset.type == 'InMemory' else loader.dataset
+        dataset = build(config)
         classes = len(dataset.metainfo.get('classes') or ())
         print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
-        if loader.dataset in seen:  # the test set is most often that of validation
+        if config in seen:  # the test set is most often that of validation
             continue
-        seen.append(loader.dataset)
-        problem = count_problem(loader.dataset, len(dataset), classes)
+        seen.append(config)
+        problem = count_problem(config, len(dataset), classes)
         problems += [problem] if problem else []
         if args.check_images:
             problems += broken_images(dataset, max(loader.get('num_workers', 0), 1))

@@ -24,6 +24,8 @@ class RandomSeeded(BaseTransform):
         RuntimeError: no hook has set the epoch.
     """
 
+    needs_epochs = True
+
     def __init__(self, transforms: Sequence[dict]):
         self.transforms = Compose([TRANSFORMS.build(x) for x in transforms])
         # (seed, epoch), shared with persistent workers.

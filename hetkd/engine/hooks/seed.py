@@ -31,20 +31,21 @@ class EpochSeedHook(Hook):
     def before_run(self, runner) -> None:
         """Refuse a loop that has no epochs before it starts."""
         loop = runner.train_loop
-        if loop is None or isinstance(loop, EpochBasedTrainLoop) or not any(_seeded(loop.dataloader.dataset)):
+        if loop is None or isinstance(loop, EpochBasedTrainLoop):
             return
-        raise ValueError(
-            f'train_cfg: expected by_epoch=True, since RandomSeeded draws its views by the epoch, got '
-            f'{type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take RandomSeeded '
-            f'out of the pipeline'
-        )
+        parts = [*_seeded(loop.dataloader.dataset), _preprocessor(runner)]
+        part = next((x for x in parts if getattr(x, 'needs_epochs', False)), None)
+        if part is not None:
+            raise ValueError(
+                f'train_cfg: expected by_epoch=True, since {type(part).__name__} draws its views by the '
+                f'epoch, got {type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take '
+                f'{type(part).__name__} out'
+            )
 
     def before_train_epoch(self, runner) -> None:
         """Tell the data pipeline the epoch, and seed the workers."""
         self._seed(runner, 0)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        preprocessor = getattr(model, 'data_preprocessor', None)
-        for part in seeded_parts(runner.train_loop.dataloader.dataset, preprocessor):
+        for part in seeded_parts(runner.train_loop.dataloader.dataset, _preprocessor(runner)):
             part.start_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
@@ -63,6 +64,12 @@ class EpochSeedHook(Hook):
 def seeded_parts(dataset, preprocessor) -> list:
     """What draws its random numbers by the epoch: transforms of a data set, and the preprocessor."""
     return [x for x in (*_seeded(dataset), preprocessor) if hasattr(x, 'start_epoch')]
+
+
+def _preprocessor(runner):
+    """The model's data preprocessor, or None."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(model, 'data_preprocessor', None)
 
 
 def _seeded(dataset) -> Iterator[RandomSeeded]:

@@ -1,0 +1,75 @@
+"""Small images, all in memory."""
+
+import numpy as np
+import torch
+from mmpretrain.structures import DataSample
+from torch.utils.data import Dataset
+
+from hetkd.registry import DATASETS
+
+from .transforms import LoadImage
+
+
+@DATASETS.register_module()
+class InMemory(Dataset):
+    """All images of a data set as one uint8 tensor, for views that ``BatchViewPreprocessor`` makes.
+
+    It holds RGB whatever the data set gives: images in files, which are read at the start, are turned from
+    BGR. Data workers share the tensor with the process that forks them.
+
+    Args:
+        dataset: config of an mmengine data set without a pipeline, such as
+            ``dict(type='CIFAR100', data_root='data/cifar100', split='train')``. All images have one size, and
+            one label each.
+
+    Attributes:
+        images: (M, 3, H, W) uint8.
+        labels: (M,) int64.
+        metainfo: the data set's own.
+
+    Raises:
+        ValueError: a pipeline, which would not be run; images of several sizes, or not of three channels.
+    """
+
+    def __init__(self, dataset: dict):
+        if dataset.get('pipeline'):
+            raise ValueError(
+                'InMemory: expected a data set without a pipeline, got one, which would not be run; drop it '
+                '(_delete_=True where a base set it) and name the views in data_preprocessor'
+            )
+        inner = DATASETS.build(dataset)
+        self.metainfo = inner.metainfo
+        infos = [inner.get_data_info(i) for i in range(len(inner))]
+        self.labels = torch.tensor([int(info['gt_label']) for info in infos])
+        # One array each: every worker would copy a list as soon as it counts references.
+        self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
+        self.images = torch.empty(0, dtype=torch.uint8)
+        read = LoadImage()
+        for i, info in enumerate(infos):
+            image = info['img'] if 'img' in info else read.transform(info)['img'][..., ::-1]
+            if i == 0:
+                self.images = torch.empty((len(infos), 3, *image.shape[:2]), dtype=torch.uint8)
+            if image.shape != (*self.images.shape[2:], 3):
+                raise ValueError(
+                    f'InMemory: expected images of one size and three channels, as image 0 of '
+                    f'{tuple(self.images.shape[2:])} pixels, got image {i} of shape {image.shape}; use the '
+                    f'data set with a pipeline instead (configs/_base_/datasets without _fast)'
+                )
+            self.images[i] = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Label, place, and image (H, W, 3) in RGB or path, as the data set itself tells them."""
+        idx = range(len(self))[idx]
+        info = dict(sample_idx=idx, gt_label=int(self.labels[idx]))
+        if self._paths is None:
+            return dict(info, img=self.images[idx].permute(1, 2, 0).numpy())
+        return dict(info, img_path=str(self._paths[idx]))
+
+    def __getitem__(self, idx: int) -> dict:
+        """What mmpretrain's ``PackInputs`` gives: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
+        idx = range(len(self))[idx]
+        sample = DataSample(metainfo=dict(sample_idx=idx)).set_gt_label(self.labels[idx : idx + 1])
+        return dict(inputs=self.images[idx], data_samples=sample)
+
+    def __len__(self) -> int:
+        return len(self.labels)

@@ -1,0 +1,125 @@
+"""Images per second from the training set to the nets' input: loading, views, normalisation, mixing.
+
+Each CONFIG is measured with loading in this process and, where it has data workers, with them. Rounds of all
+are interleaved. The first row is what the ratios refer to.
+"""
+
+import argparse
+import json
+import sys
+from statistics import median
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from measure import DEVICE, machine, timed
+from mmengine.config import DictAction
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from hetkd.apis import load_config
+from hetkd.engine import EpochSeedHook
+from hetkd.registry import DATASETS, MODELS
+
+CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('', '_fast')]
+
+
+@DATASETS.register_module()
+class MadeUp(BaseDataset):
+    """Noise of CIFAR's size."""
+
+    def load_data_list(self):
+        images = np.random.default_rng(0).integers(256, size=(50_000, 32, 32, 3), dtype=np.uint8)
+        return [dict(img=image, gt_label=i % 10) for i, image in enumerate(images)]
+
+
+class Input:
+    """The training input of a config, cut to ``batches`` batches."""
+
+    def __init__(self, path, options, workers, batches):
+        cfg = load_config(path, options)
+        init_default_scope('hetkd')
+        loader = cfg.train_dataloader
+        self.workers = loader.num_workers if workers is None else workers
+        self.name = f'{path.split("/")[-1]}, {self.workers or "no"} workers'
+        self.batch_size = loader.batch_size
+        loader.update(num_workers=self.workers, persistent_workers=self.workers > 0)
+        loader.update(collate_fn=dict(type='default_collate'), pin_memory=DEVICE == 'cuda')
+        data = loader.dataset.dataset if loader.dataset.type == 'InMemory' else loader.dataset
+        if data.type in ('CIFAR10', 'CIFAR100', 'TinyImageNet'):
+            data.download = False
+        data.indices = batches * loader.batch_size
+        self.images = data.type
+        try:
+            self.loader = Runner.build_dataloader(loader, seed=0)
+        except (OSError, RuntimeError, AssertionError) as error:
+            print(f'{data.type} is not there ({error}): made-up images of its size', file=sys.stderr)
+            self.images = 'made-up images'
+            pipeline = dict(pipeline=data.pipeline) if 'pipeline' in data else {}
+            for key in set(data) - {'indices', 'type'}:
+                del data[key]
+            data.update(type='MadeUp', **pipeline)
+            self.loader = Runner.build_dataloader(loader, seed=0)
+        self.preprocessor = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor}).to(DEVICE)
+
+    def round(self, epoch):
+        """Images per second of an epoch."""
+        model = SimpleNamespace(data_preprocessor=self.preprocessor)
+        loop = SimpleNamespace(dataloader=self.loader)
+        runner = SimpleNamespace(seed=0, epoch=epoch, model=model, train_loop=loop)
+        EpochSeedHook().before_train_epoch(runner)
+        seconds, _ = timed(self._epoch)
+        return len(self.loader) * self.batch_size / seconds
+
+    def _epoch(self):
+        for batch in self.loader:
+            self.preprocessor(batch, training=True)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'configs', nargs='*', metavar='CONFIG', help='default: CIFAR-100 at 224 px, both forms'
+    )
+    parser.add_argument('--rounds', type=int, default=5, help='interleaved, after one to warm up')
+    parser.add_argument('--batches', type=int, default=8, help='of a round')
+    parser.add_argument('--step-seconds', type=float, help='of a training step, to compare its appetite')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
+    parser.add_argument('--out', help='JSON file to write')
+    args = parser.parse_args(argv)
+
+    inputs = []
+    for path in args.configs or CONFIGS:
+        inputs.append(Input(path, args.cfg_options, 0, args.batches))
+        full = Input(path, args.cfg_options, None, args.batches)
+        inputs += [full] if full.workers else []
+    rates = [[] for _ in inputs]
+    for epoch in range(args.rounds + 1):
+        for one, seen in zip(inputs, rates):
+            seen.append(one.round(epoch))
+            print(f'round {epoch}/{args.rounds}: {one.name} {seen[-1]:.0f}/s', file=sys.stderr, flush=True)
+    rates = [seen[1:] for seen in rates]
+    rows = []
+    for one, seen in zip(inputs, rates):
+        ratio = median(a / b for a, b in zip(seen, rates[0]))
+        rows.append(
+            dict(input=one.name, images=one.images, per_second=median(seen), ratio=ratio, rounds=seen)
+        )
+    print('| Input | Images | images/s | ratio |')
+    print('|---|---|---|---|')
+    for row in rows:
+        print(f'| {row["input"]} | {row["images"]} | {row["per_second"]:.0f} | {row["ratio"]:.2f} |')
+    report = dict(machine(), rows=rows)
+    if args.step_seconds:
+        appetite = inputs[0].batch_size / args.step_seconds
+        report['step_images_per_second'] = appetite
+        print(f'A step of {args.step_seconds:g} s and {inputs[0].batch_size} images takes {appetite:.0f}/s.')
+    if args.out:
+        with open(args.out, 'w') as file:
+            json.dump(report, file, indent=2)
+
+
+if __name__ == '__main__':
+    torch.manual_seed(0)
+    main()
