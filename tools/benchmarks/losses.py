@@ -1,7 +1,8 @@
-"""Time and memory of DFRA, forward and backward, beside its plain autograd form.
+"""Time and memory of losses, forward and backward, beside their straightforward forms.
 
-Six students (logits, four stages, fused) are compared with one teacher: by hetkd's dfra_loss in one stacked
-call, and by the plain form in six evaluations, each with its backward, so that one graph at a time is alive.
+DFRA compares six students (logits, four stages, fused) with one teacher: in one stacked call, and by plain
+autograd in six evaluations, each with its backward, so that one graph at a time is alive. The others are
+those of which hetkd's form differs from writing the equation down (forms.py).
 Run it alone: OpenMP threads that wait for a busy core were seen to make hetkd's form 30 times slower.
 """
 
@@ -11,6 +12,7 @@ import sys
 from statistics import median
 
 import torch
+from forms import OTHERS
 from measure import DEVICE, machine, peak, peak_of, timed
 
 from hetkd.functional import dfra_loss, kl_divergence
@@ -44,9 +46,6 @@ def hetkd(students, teacher):
     return losses.detach()
 
 
-FORMS = {'plain': plain, 'hetkd': hetkd}
-
-
 def shape(text):
     """'128x100' to (128, 100); argparse names it where the text is no such thing."""
     samples, classes = map(int, text.split('x'))
@@ -54,40 +53,48 @@ def shape(text):
 
 
 def make(shape):
-    """Seeded normal logits of a teacher, and of students near it."""
+    """Seeded normal logits of students, near those of a teacher."""
     generator = torch.Generator().manual_seed(0)
     teacher = 2 * torch.randn(*shape, generator=generator)
     students = teacher + 0.5 * torch.randn(STUDENTS, *shape, generator=generator)
     return students.to(DEVICE).requires_grad_(), teacher.to(DEVICE)
 
 
-def evaluate(form, students, teacher):
+# Of each loss: inputs of a shape, the first of which gets the gradient, and two forms that take them.
+LOSSES = {'dfra': (make, plain, hetkd), **OTHERS}
+FORMS = ('plain', 'hetkd')
+
+
+def evaluate(loss, form, inputs):
     """Seconds, losses and gradient of one forward and backward."""
-    students.grad = None
-    seconds, losses = timed(lambda: FORMS[form](students, teacher))
-    return seconds, losses, students.grad
+    inputs[0].grad = None
+    run = LOSSES[loss][1 + FORMS.index(form)]
+    seconds, losses = timed(lambda: run(*inputs))
+    return seconds, losses, inputs[0].grad
 
 
-def benchmark(shape, rounds):
+def benchmark(loss, shape, rounds):
     """One row of the table."""
     name = '{}x{}'.format(*shape)
-    big = shape[0] * shape[1] ** 2 >= BIG
-    rounds, warm = (1, 8) if big else (rounds, shape[0])
-    peaks = {form: peak_of(__file__, '--shapes', name, '--peak', form) for form in FORMS}
-    students, teacher = make(shape)
+    big = loss == 'dfra' and shape[0] * shape[1] ** 2 >= BIG
+    rounds, warm = (1, (8, shape[1])) if big else (rounds, shape)
+    peaks = {x: peak_of(__file__, '--losses', loss, '--shapes', name, '--peak', x) for x in FORMS}
+    inputs, first = LOSSES[loss][0](shape), LOSSES[loss][0](warm)
     for form in FORMS:
-        evaluate(form, students.detach()[:, :warm].requires_grad_(), teacher[:warm])
+        evaluate(loss, form, first)
     seconds = {form: [] for form in FORMS}
     for i in range(rounds):
-        results = {form: evaluate(form, students, teacher) for form in FORMS}
+        results = {form: evaluate(loss, form, inputs) for form in FORMS}
         for form, result in results.items():
             seconds[form].append(result[0])
-            print(f'{name} round {i + 1}/{rounds}: {form} {result[0]:.3f} s', file=sys.stderr, flush=True)
+            text = f'{loss} {name} round {i + 1}/{rounds}: {form} {result[0]:.4f} s'
+            print(text, file=sys.stderr, flush=True)
     differences = [
         ((got - expected).abs().max() / expected.abs().max()).item()
         for got, expected in zip(results['hetkd'][1:], results['plain'][1:])
     ]
     return dict(
+        loss=loss,
         shape=name,
         median_seconds={form: median(x) for form, x in seconds.items()},
         speedup=median(a / b for a, b in zip(seconds['plain'], seconds['hetkd'])),
@@ -99,6 +106,7 @@ def benchmark(shape, rounds):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--losses', nargs='+', choices=LOSSES, default=list(LOSSES))
     parser.add_argument('--shapes', nargs='+', type=shape, default=[(128, 100), (128, 1000)], metavar='NxC')
     rounds = 'interleaved, after a warm-up; a big shape (128x1000) gets only one, warmed up on 8 samples'
     parser.add_argument('--rounds', type=int, default=5, help=rounds)
@@ -106,18 +114,18 @@ def main(argv=None):
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:
-        inputs, before = make(args.shapes[0]), peak()
-        FORMS[args.peak](*inputs)
+        inputs, before = LOSSES[args.losses[0]][0](args.shapes[0]), peak()
+        evaluate(args.losses[0], args.peak, inputs)
         return print(peak() - before)
 
-    rows = [benchmark(x, args.rounds) for x in args.shapes]
-    print('| N x C | plain s | hetkd s | speed-up | plain MiB | hetkd MiB | loss diff. | grad diff. |')
-    print('|---|---|---|---|---|---|---|---|')
+    rows = [benchmark(loss, x, args.rounds) for loss in args.losses for x in args.shapes]
+    print('| loss | N x C | plain s | hetkd s | speed-up | plain MiB | hetkd MiB | loss diff. | grad diff. |')
+    print('|---' * 9 + '|')
     for row in rows:
         cells = [*row['median_seconds'].values(), row['speedup'], *row['peak_extra_mib'].values()]
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
         cells += [f'{x:.0e}' for x in row['max_relative_difference'].values()]
-        print('|', row['shape'], '|', ' | '.join(cells), '|')
+        print('|', row['loss'], '|', row['shape'], '|', ' | '.join(cells), '|')
     if args.out:
         with open(args.out, 'w') as file:
             json.dump(dict(machine(), students=STUDENTS, rows=rows), file, indent=2)
