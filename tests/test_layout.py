@@ -33,6 +33,7 @@ ALLOWED = {
     'datasets': ('registry', 'seeding'),
     'evaluation': ('registry', 'functional'),
     'engine': ('registry', 'datasets', 'functional'),
+    'visualization': ('functional',),
     'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache'),
 }
 
@@ -74,6 +75,12 @@ def test_imports_follow_the_layers(path):
 def test_functional_and_ops_import_torch_only(path):
     roots = {name.split('.')[0] for name in imports_of(path)}
     assert roots - set(sys.stdlib_module_names) <= {'torch', 'hetkd'}
+
+
+def test_drawings_need_matplotlib_and_numpy_only():
+    files = (PACKAGE / 'visualization').glob('*.py')
+    roots = {name.split('.')[0] for path in files for name in imports_of(path)}
+    assert roots - set(sys.stdlib_module_names) <= {'matplotlib', 'numpy', 'hetkd'}
 
 
 def test_timm_is_imported_only_in_its_adapter_and_mamba_nowhere():

@@ -4,7 +4,7 @@ import argparse
 from copy import deepcopy
 
 import mmengine
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.model import is_model_wrapper
@@ -76,7 +76,9 @@ def add_tta(cfg):
 
 def main(argv=None):
     args = parse_args(argv)
-    runner = build_runner(merge_args(load_config(args.config, args.cfg_options), args))
+    cfg = merge_args(load_config(args.config, args.cfg_options), args)
+    # Without the file's name: the runner would write this config over the one that training has left.
+    runner = build_runner(Config(cfg.to_dict()))
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     load_student(model.module if args.tta else model, args.checkpoint)
     if args.out and args.out_item != 'metrics':

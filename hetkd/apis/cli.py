@@ -7,8 +7,11 @@ import os.path as osp
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
+from PIL import Image
 
 from hetkd.registry import RUNNERS
+
+from .analysis import save_numbers
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
@@ -33,6 +36,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # torch < 2 passed --local_rank, torch >= 2 passes --local-rank, torchrun sets LOCAL_RANK.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a tool that looks at a trained run."""
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
+    add_images(parser)
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Which test images, on which device, with which settings."""
+    parser.add_argument('--max-images', type=int, help='test images, evenly spread; default: all')
+    parser.add_argument('--device', help='default: the best there is')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+
+
+def add_picture(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
+    """Where the picture goes."""
+    parser.add_argument(
+        *(names or ('--out',)), type=png, required=required, metavar='FILE.png',
+        help='the picture; its numbers go to FILE.json',
+    )  # fmt: skip
+    parser.add_argument('--show', action='store_true', help='open the picture as well')
+
+
+def png(path: str) -> str:
+    """A path that ends in .png."""
+    if not path.endswith('.png'):
+        raise argparse.ArgumentTypeError(f'expected a file *.png, got {path!r}')
+    return path
+
+
+def finish(picture: str, numbers: dict, show: bool = False) -> None:
+    """Write the numbers beside a picture that has been drawn, say so, and open it if asked."""
+    print(f'written: {picture}, {save_numbers(picture, numbers)}')
+    if show:
+        Image.open(picture).show()
 
 
 def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[str, dict]) -> None:

@@ -1,12 +1,15 @@
 """The papers' equations as pure tensor functions. Imports torch only."""
 
+from .agreement import GROUPS, who_is_right
 from .at import at_loss
-from .calibration import calibration_error
+from .calibration import calibration_bins, calibration_error
 from .cc import cc_loss
+from .cka import linear_cka
 from .crd import crd_log_normalisers, crd_loss
 from .dfra import DFRA, dfra_loss
 from .dist import dist_loss
 from .dkd import dkd_loss
+from .grad_cam import grad_cam
 from .gradients import term_gradients
 from .hint import hint_loss
 from .kd import kd_loss
@@ -14,7 +17,7 @@ from .kl import kl_divergence
 from .msdf import msdf_fuse
 from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss, sublogit_cosines
-from .relation import relation_kl
+from .relation import mean_relation, relation_kl
 from .resample import cut, resample, resize_matrix
 from .rkd import rkd_loss
 from .rsd import rsd_loss
@@ -23,7 +26,9 @@ from .sub_logits import sublogit_ce, sublogit_kl
 
 __all__ = [
     'DFRA',
+    'GROUPS',
     'at_loss',
+    'calibration_bins',
     'calibration_error',
     'cc_loss',
     'crd_log_normalisers',
@@ -32,9 +37,12 @@ __all__ = [
     'dfra_loss',
     'dist_loss',
     'dkd_loss',
+    'grad_cam',
     'hint_loss',
     'kd_loss',
     'kl_divergence',
+    'linear_cka',
+    'mean_relation',
     'msdf_fuse',
     'ofa_loss',
     'orthogonality_loss',
@@ -48,4 +56,5 @@ __all__ = [
     'sublogit_cosines',
     'sublogit_kl',
     'term_gradients',
+    'who_is_right',
 ]

@@ -1,5 +1,7 @@
 """How far confidence is from accuracy."""
 
+from typing import NamedTuple
+
 import torch
 
 
@@ -21,6 +23,23 @@ def calibration_error(scores: torch.Tensor, target: torch.Tensor, num_bins: int 
     Raises:
         ValueError: no sample, or no bin.
     """
+    bins = calibration_bins(scores, target, num_bins)
+    return (bins.right - bins.confidence).abs().sum() / len(scores)
+
+
+class CalibrationBins(NamedTuple):
+    """Result of :func:`calibration_bins`; each (M,) in float64."""
+
+    count: torch.Tensor
+    """Samples in the bin."""
+    right: torch.Tensor
+    """How many of them are classified rightly."""
+    confidence: torch.Tensor
+    """Sum of their largest probabilities."""
+
+
+def calibration_bins(scores: torch.Tensor, target: torch.Tensor, num_bins: int = 15) -> CalibrationBins:
+    """What a reliability diagram shows; arguments and errors are those of :func:`calibration_error`."""
     if len(scores) == 0 or num_bins < 1:
         raise ValueError(
             f'calibration: expected samples and at least one bin, got {len(scores)} and {num_bins}'
@@ -28,6 +47,6 @@ def calibration_error(scores: torch.Tensor, target: torch.Tensor, num_bins: int 
     confidence, label = scores.double().max(1)
     right = (label == target).double()
     index = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
-    gap = torch.zeros(num_bins, dtype=torch.float64, device=scores.device)
-    gap.index_add_(0, index, right - confidence)
-    return gap.abs().sum() / len(scores)
+    sums = torch.zeros(3, num_bins, dtype=torch.float64, device=scores.device)
+    sums.index_add_(1, index, torch.stack([torch.ones_like(right), right, confidence]))
+    return CalibrationBins(*sums)

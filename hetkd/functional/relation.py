@@ -45,6 +45,25 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
     return _RelationKL.apply(student, teacher.detach().to(student.dtype), scale, want_grad)
 
 
+@without_autocast
+def mean_relation(logits: torch.Tensor, scale: float) -> torch.Tensor:
+    r"""Mean over the items b of the relations that :func:`relation_kl` compares.
+
+    Args:
+        logits: (B, D).
+        scale: s > 0; :math:`R[b] = s\,x_b x_b^\top`, every column made a distribution by a softmax.
+
+    Returns:
+        (D, D); every column sums to 1.
+    """
+    step = max(1, _CHUNK['cpu'] // logits.shape[1] ** 2)
+    total = 0
+    for chunk in logits.split(step):
+        exp, norm, _ = _exponentials(chunk, scale)
+        total = total + exp.div_(norm.unsqueeze(-2)).sum(0)
+    return total / len(logits)
+
+
 class _RelationKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx, student, teacher, scale, want_grad):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hetkd.evaluation import CalibrationError
-from hetkd.functional import calibration_error
+from hetkd.functional import calibration_bins, calibration_error
 
 
 def transcription(scores, target, bins):
@@ -31,6 +31,14 @@ def test_a_sure_and_right_net_has_none_and_a_sure_and_wrong_one_has_all():
     scores = torch.eye(3)
     assert calibration_error(scores, torch.tensor([0, 1, 2])) == 0
     assert calibration_error(scores, torch.tensor([1, 2, 0])) == 1
+
+
+def test_bins_hold_what_a_reliability_diagram_shows():
+    scores = torch.tensor([[0.55, 0.45], [0.35, 0.65], [0.95, 0.05], [0.45, 0.55]])
+    count, right, confidence = calibration_bins(scores, torch.tensor([0, 0, 0, 1]), 10)
+    assert count.tolist() == [0, 0, 0, 0, 0, 2, 1, 0, 0, 1]
+    assert right.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 1]
+    torch.testing.assert_close(confidence[[5, 6, 9]].float(), torch.tensor([1.1, 0.65, 0.95]))
 
 
 def test_no_samples_and_no_bins_are_refused():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hetkd.functional import relation, relation_kl
+from hetkd.functional import mean_relation, relation, relation_kl
 from tests.reference.dfra import relation_loops, relation_plain
 
 
@@ -102,3 +102,11 @@ def test_no_gradient_work_for_a_leaf_under_no_grad(monkeypatch):
     with torch.no_grad():
         relation_kl(items(2, 3, 4).requires_grad_(), items(3, 4, seed=1), 0.5)
     assert asked == [False]
+
+
+def test_the_mean_relation_is_that_of_softmaxed_outer_products(monkeypatch):
+    x = 3 * items(7, 4)
+    expected = torch.stack([(0.5 * torch.outer(row, row)).softmax(0) for row in x]).mean(0)
+    torch.testing.assert_close(mean_relation(x, 0.5), expected)
+    monkeypatch.setitem(relation._CHUNK, 'cpu', 40)  # two items at a time
+    torch.testing.assert_close(mean_relation(x, 0.5), expected)

@@ -42,6 +42,14 @@ def test_a_distillers_checkpoint_and_its_exported_student_test_alike(short_run, 
     )
 
 
+def test_the_config_that_training_left_stays_and_can_be_tested_itself(short_run, run_tool):
+    config = short_run.work_dir / short_run.config.name
+    before = config.read_text()
+    assert "type='MLDRKD'" in before
+    run_tool('test.py', config, short_run.checkpoint)
+    assert config.read_text() == before
+
+
 def test_predictions_and_pictures(short_run, exported, run_tool, tmp_path):
     out = tmp_path / 'predictions.pkl'
     flags = ['--out', out, '--show-dir', tmp_path / 'shown', '--interval', 100]

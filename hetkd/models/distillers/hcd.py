@@ -75,10 +75,14 @@ class HCD(BaseDistiller):
             ),
         )
 
+    def sub_logits(self, student, teacher) -> tuple[torch.Tensor, torch.Tensor]:
+        """q and s, (S, N, n, C) each."""
+        raw = self.mapper(self.projector(student.stages), teacher.embedding)
+        return raw, self.lambdas[0] * raw + self.lambdas[1] * teacher.logits[:, None, :]
+
     def distill(self, student, teacher, target):
         """KD on the logits, SDD and orthogonality on the sub-logits; their mean cosine."""
-        raw = self.mapper(self.projector(student.stages), teacher.embedding)
-        fused = self.lambdas[0] * raw + self.lambdas[1] * teacher.logits[:, None, :]
+        raw, fused = self.sub_logits(student, teacher)
         diverse = fused if self.orthogonality_on == 'fused' else raw
         with torch.no_grad():
             similarity = mean_off_diagonal(sublogit_cosines(diverse, target)).mean()

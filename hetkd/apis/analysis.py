@@ -1,0 +1,228 @@
+"""What the analysis tools share: a trained run opened again, and its images."""
+
+import json
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import default_collate
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from rich.progress import track
+from torch.utils.data import DataLoader, Subset
+
+from hetkd.engine import own_checkpoint
+from hetkd.models.distillers import FrozenTeacher, NetClassifier
+from hetkd.models.nets.base import RANDOM
+from hetkd.models.nets.checkpoint import read_file
+from hetkd.registry import MODELS
+
+from .student import load_student, student_config
+
+
+def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetClassifier:
+    """A run's model in eval mode, with the student's weights and the teachers that its config names.
+
+    Its connectors stay random, so that an exported student will do; see :func:`open_method`.
+
+    Args:
+        cfg: config of the run.
+        checkpoint: checkpoint of the run, its exported student, or ``'random'`` for the student before
+            training.
+        device: default the best there is.
+    """
+    init_default_scope(cfg.get('default_scope', 'hetkd'))
+    # Initialising a net logs each of its tensors.
+    MMLogger.get_instance('analysis').setLevel('WARNING')
+    torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
+    config, plain = Config(dict(model=cfg.model)).model, student_config(cfg)
+    config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
+    model = MODELS.build(config)
+    if checkpoint == RANDOM:
+        model.student.init_weights()
+    else:
+        load_student(model, checkpoint)
+    return model.to(device or get_device()).eval()
+
+
+def random_config(cfg: Config) -> ConfigDict:
+    """The model's config with random nets: no weight file is read."""
+    config = Config(dict(model=cfg.model)).model
+    plain = student_config(cfg)
+    config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
+    teachers = config.get('teacher', [])
+    for teacher in teachers if isinstance(teachers, list) else [teachers]:
+        teacher.pop('pretrained', None)
+        teacher.checkpoint = RANDOM
+    return config
+
+
+def open_student(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetClassifier:
+    """The student alone: no teacher's file is needed."""
+    alone = Config(cfg.to_dict())
+    alone.model = student_config(cfg)
+    return open_run(alone, checkpoint, device)
+
+
+def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: Optional[str] = None):
+    """A run of one method with all its trained parts.
+
+    Raises:
+        ValueError: the run is of another method, or the file holds the student alone.
+    """
+    found = cfg.model.get('type')
+    if str(found).split('.')[-1] != method.__name__:
+        raise ValueError(
+            f'{tool}: expected a run of {method.__name__}, got {found}; take a config of '
+            f'configs/{method.__name__.lower()}'
+        )
+    model = open_run(cfg, checkpoint, device)
+    with own_checkpoint():
+        content = read_file(checkpoint)
+    state = content.get('state_dict', content)
+    missing = sorted(set(model.state_dict()) - set(state))
+    if missing:
+        raise ValueError(
+            f'{tool}: expected a checkpoint of the run with its connectors, got {checkpoint} without '
+            f'{missing[0]} and {len(missing) - 1} more; an exported student has none: take epoch_N.pth'
+        )
+    model.load_state_dict(state)
+    return model
+
+
+def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
+    """The only teacher.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    teachers = getattr(model, 'teachers', ())
+    if len(teachers) != 1:
+        raise ValueError(
+            f'{tool}: expected a run with one teacher, got {len(teachers)} ({type(model).__name__}); take '
+            f'the config of a distilled student, and of several teachers keep one'
+        )
+    return teachers[0]
+
+
+class Batch(NamedTuple):
+    """Images as the model takes them, and what is known of them."""
+
+    inputs: torch.Tensor
+    """(N, 3, H, W), normalised for the student."""
+    target: torch.Tensor
+    """(N,) class indices."""
+    index: list[int]
+    """Places in the data set."""
+
+
+class Images:
+    """The test images of a run, evenly spread where fewer are wanted, batch by batch with a progress bar.
+
+    Args:
+        cfg: config of the run.
+        max_images: how many at most; default all.
+        indices: which ones instead, by their place in the data set.
+
+    Attributes:
+        dataset: all of them.
+        classes: class names, or None where the data set has none.
+
+    Raises:
+        ValueError: fewer than one image, or an index outside the data set.
+    """
+
+    def __init__(
+        self, cfg: Config, max_images: Optional[int] = None, indices: Optional[Sequence[int]] = None
+    ):
+        if max_images is not None and max_images < 1:
+            raise ValueError(f'--max-images: expected at least 1, got {max_images}')
+        init_default_scope(cfg.get('default_scope', 'hetkd'))
+        loader = Config(dict(loader=cfg.test_dataloader)).loader
+        loader.update(collate_fn=dict(type='default_collate'), persistent_workers=False)
+        full = Runner.build_dataloader(loader)
+        self.dataset = full.dataset
+        if indices is None:
+            count = min(max_images or len(self.dataset), len(self.dataset))
+            indices = np.linspace(0, len(self.dataset) - 1, count).round().astype(int).tolist()
+        elif max(indices) >= len(self.dataset):
+            raise ValueError(f'images: expected indices below {len(self.dataset)}, got {max(indices)}')
+        self._loader = DataLoader(
+            Subset(self.dataset, indices),
+            batch_size=loader.batch_size,
+            num_workers=full.num_workers,
+            collate_fn=default_collate,
+            worker_init_fn=full.worker_init_fn,
+        )
+        classes = self.dataset.metainfo.get('classes')
+        self.classes = [str(x) for x in classes] if classes else None
+
+    def batches(self, model: NetClassifier, description: str = 'images') -> Iterator[Batch]:
+        """Preprocessed for a model."""
+        for batch in track(self._loader, description):
+            data = model.data_preprocessor(batch, False)
+            samples = data['data_samples']
+            target = torch.cat([x.gt_label for x in samples]).to(data['inputs'].device)
+            yield Batch(data['inputs'], target, [x.sample_idx for x in samples])
+
+    def names(self, count: int) -> list[str]:
+        """Names of the classes, or the numbers 0 to ``count`` - 1."""
+        return self.classes or [str(i) for i in range(count)]
+
+
+class Outputs(NamedTuple):
+    """Logits of both nets on many images, on the CPU in float32."""
+
+    student: torch.Tensor
+    """(N, C)."""
+    teacher: torch.Tensor
+    """(N, C)."""
+    target: torch.Tensor
+    """(N,)."""
+    index: list[int]
+    """Places in the data set."""
+
+
+@torch.no_grad()
+def both_logits(model: NetClassifier, teacher: FrozenTeacher, images: Images) -> Outputs:
+    """Student's and teacher's logits."""
+    student, teachers, target, index = [], [], [], []
+    for batch in images.batches(model, 'student and teacher'):
+        student.append(model.student(batch.inputs).logits.float().cpu())
+        teachers.append(teacher(batch.inputs).logits.float().cpu())
+        target.append(batch.target.cpu())
+        index += batch.index
+    return Outputs(torch.cat(student), torch.cat(teachers), torch.cat(target), index)
+
+
+def as_seen(
+    model: NetClassifier, inputs: torch.Tensor, teacher: Optional[FrozenTeacher] = None
+) -> np.ndarray:
+    """Images (N, H, W, 3) in [0, 1] of what a net's input shows, its normalisation undone.
+
+    Args:
+        model: whose preprocessor made the inputs.
+        inputs: (N, 3, H, W), normalised for the student.
+        teacher: as this one sees them, at its size; default as the student does.
+    """
+    pre = model.data_preprocessor
+    mean, std = getattr(pre, 'mean', torch.zeros(1)), getattr(pre, 'std', torch.ones(1))
+    if teacher is not None:
+        inputs = teacher.prepare(inputs)
+        spec = teacher.net.input_spec
+        if spec.mean is not None:
+            mean, std = (inputs.new_tensor(x) for x in (spec.mean, spec.std))
+    mean, std = (x.to(inputs).view(-1, 1, 1) for x in (mean, std))
+    return ((inputs * std + mean) / 255).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def save_numbers(picture: str, numbers: dict) -> Path:
+    """Write what a picture was drawn from beside it, as JSON; tensors become lists."""
+    path = Path(picture).with_suffix('.json')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(numbers, indent=1, default=lambda x: x.tolist()) + '\n')
+    return path

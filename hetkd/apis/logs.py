@@ -1,0 +1,87 @@
+"""The log of a run: mmengine's ``scalars.json``."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Log(NamedTuple):
+    """Lines of one run, in the order of the steps."""
+
+    train: list[dict]
+    """Of training: ``step`` is the iteration."""
+    val: list[dict]
+    """Of validation: ``step`` is the epoch."""
+
+    def curve(self, key: str) -> tuple[list[float], list[float]]:
+        """Epochs (whole ones for validation, parts of them for training) and values; empty where unknown."""
+        found = [(x['step'], x[key]) for x in self.val if key in x]
+        if not found or key in ('time', 'data_time'):
+            length = max((x['step'] / x['epoch'] for x in self.train), default=1)
+            found = [(x['step'] / length, x[key]) for x in self.train if key in x]
+        return [x for x, _ in found], [x for _, x in found]
+
+    def keys(self) -> list[str]:
+        """All quantities."""
+        names = dict.fromkeys(key for line in [*self.train, *self.val] for key in line)
+        return [key for key in names if key not in ('step', 'epoch', 'iter')]
+
+
+def read_log(path) -> Log:
+    """Read a ``scalars.json``, or all of a work dir, whose resumed parts take the place of what they repeat.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    files = sorted(path.glob('*/vis_data/scalars.json')) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise FileNotFoundError(
+            f'{path}: expected a work dir with */vis_data/scalars.json, or such a file, got none; keep '
+            f'LocalVisBackend in vis_backends'
+        )
+    log = Log([], [])
+    for file in files:
+        part = Log([], [])
+        for line in file.read_text().splitlines():
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:  # the run was killed while it wrote
+                continue
+            # As in mmpretrain's load_json_log: training lines have a learning rate.
+            (part.train if 'lr' in values else part.val).append(values)
+        for old, new in zip(log, part):
+            old[:] = [x for x in old if not new or x['step'] < new[0]['step']] + new
+    return log
+
+
+def train_time(log: Log, include_outliers: bool = False) -> dict:
+    """Seconds of an iteration: the mean, and the slowest and the fastest epoch, as mmpretrain counts them.
+
+    Args:
+        log: of a run.
+        include_outliers: count the first line of each epoch too.
+
+    Raises:
+        ValueError: no training line is left.
+    """
+    epochs = {}
+    for epoch, lines in groupby(log.train, lambda x: x['epoch']):
+        times = [x['time'] for x in lines]
+        times = times if include_outliers or len(times) == 1 else times[1:]
+        epochs[epoch] = float(np.mean(times))
+    if not epochs:
+        raise ValueError('log: expected lines of training, got none; the run has not come to its first one')
+    slowest, fastest = max(epochs, key=epochs.get), min(epochs, key=epochs.get)
+    return dict(
+        slowest_epoch=slowest,
+        slowest=epochs[slowest],
+        fastest_epoch=fastest,
+        fastest=epochs[fastest],
+        deviation_over_epochs=float(np.std(list(epochs.values()))),
+        mean=float(np.mean([x['time'] for x in log.train])),
+        epochs=epochs,
+    )

@@ -1,0 +1,71 @@
+"""Centred kernel alignment: how alike two nets' representations are."""
+
+from typing import Iterable, Sequence
+
+import torch
+
+from .checks import without_autocast
+
+
+def linear_cka(
+    batches: Iterable[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]],
+) -> torch.Tensor:
+    r"""Linear CKA of each representation of one net with each of another.
+
+    .. math:: \mathrm{CKA}(X, Y) = \frac{\sum_b \mathrm{HSIC}_1(K_b, L_b)}
+        {\sqrt{\sum_b \mathrm{HSIC}_1(K_b, K_b)}\,\sqrt{\sum_b \mathrm{HSIC}_1(L_b, L_b)}},
+        \qquad K = X X^\top,\ L = Y Y^\top
+
+    CKA is Kornblith et al.'s (ICML 2019, arXiv 1905.00414); the sums over minibatches of the unbiased HSIC
+    are Nguyen et al.'s (ICLR 2021, arXiv 2010.15327, equations 2 to 4), so that no kernel of all images is
+    needed and the batch size does not shift the value. Maps are flattened, as in both papers.
+
+    Args:
+        batches: for each minibatch of at least 4 images, the A representations of the one net and the B of
+            the other, (N, ...) each; their widths may differ.
+
+    Returns:
+        (A, B) in float64: 1 for equal representations, up to orthogonal transforms and scale; near 0 for
+        independent ones (a little below it is possible, since the estimate has no bias).
+
+    Raises:
+        ValueError: no batch, or one of fewer than 4 images.
+    """
+    cross = first = second = 0
+    for one, other in batches:
+        grams, others = _grams(one), _grams(other)
+        cross = cross + _hsic(grams, others)
+        first = first + _hsic(grams, grams).diagonal()
+        second = second + _hsic(others, others).diagonal()
+    if not torch.is_tensor(cross):
+        raise ValueError('CKA: expected at least one batch, got none')
+    return cross / (first.clamp_min(0).sqrt()[:, None] * second.clamp_min(0).sqrt()).clamp_min(1e-300)
+
+
+@without_autocast
+def _gram(x: torch.Tensor) -> torch.Tensor:
+    x = x.flatten(1)
+    # HSIC_1 does not see the mean; without it float32 products lose nothing.
+    x = x.float() - x.float().mean(0)
+    return (x @ x.T).double()
+
+
+def _grams(features: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(A, N, N) linear kernels with a zero diagonal."""
+    if len(features[0]) < 4:
+        raise ValueError(
+            f'CKA: expected at least 4 images in a batch, for the unbiased HSIC, got {len(features[0])}; '
+            f'use larger batches'
+        )
+    grams = torch.stack([_gram(x) for x in features])
+    grams.diagonal(dim1=1, dim2=2).zero_()
+    return grams
+
+
+def _hsic(k: torch.Tensor, l: torch.Tensor) -> torch.Tensor:  # noqa: E741
+    """Unbiased HSIC_1 (A, B) of kernels (A, N, N) and (B, N, N) with zero diagonals."""
+    n = k.shape[-1]
+    rows_k, rows_l = k.sum(2), l.sum(2)
+    trace = k.flatten(1) @ l.flatten(1).T
+    sums = rows_k.sum(1)[:, None] * rows_l.sum(1) / ((n - 1) * (n - 2))
+    return (trace + sums - 2 / (n - 2) * (rows_k @ rows_l.T)) / (n * (n - 3))

@@ -1,0 +1,23 @@
+"""Drawings: numbers in, a PNG file out."""
+
+from .bars import shares
+from .curves import curves
+from .fusion import fusion_weights
+from .heat_map import Panel, heat_maps
+from .image_grid import Tile, image_grid
+from .reliability import reliability
+from .scatter import scatter
+from .sub_logits import sub_logits
+
+__all__ = [
+    'Panel',
+    'Tile',
+    'curves',
+    'fusion_weights',
+    'heat_maps',
+    'image_grid',
+    'reliability',
+    'scatter',
+    'shares',
+    'sub_logits',
+]

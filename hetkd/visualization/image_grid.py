@@ -1,0 +1,39 @@
+"""Images in rows and columns."""
+
+from typing import NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from .figure import new_figure, save
+
+
+class Tile(NamedTuple):
+    """One image."""
+
+    image: np.ndarray
+    """(H, W, 3) in [0, 1]."""
+    title: str = ''
+    heat: Optional[np.ndarray] = None
+    """(h, w) in [0, 1], laid over the image."""
+
+
+def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> None:
+    """Write them; ``names`` stand left of the rows."""
+    columns = max(map(len, rows))
+    lines = max((tile.title.count('\n') + 1 if tile.title else 0 for row in rows for tile in row), default=0)
+    figure = new_figure(1.25 * columns + (0.4 if names else 0), (1.25 + 0.16 * lines) * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.set_frame_on(False)
+    for line, row in zip(grid, rows):
+        for axes, tile in zip(line, row):
+            height, width = tile.image.shape[:2]
+            axes.imshow(tile.image, extent=(0, width, height, 0))
+            axes.set_title(tile.title, fontsize=8)
+            if tile.heat is not None:
+                heat = {'cmap': 'jet', 'alpha': 0.5, 'vmin': 0, 'vmax': 1, 'interpolation': 'bilinear'}
+                axes.imshow(tile.heat, extent=(0, width, height, 0), **heat)
+    for axes, name in zip(grid[:, 0], names):
+        axes.set_ylabel(name, fontsize=8)
+    save(figure, path)

@@ -1,0 +1,88 @@
+"""Where student and teacher disagree, which of them is right, and how far each can be trusted."""
+
+import argparse
+
+import torch
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
+from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_divergence, who_is_right
+from hetkd.visualization import Tile, image_grid, reliability
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run(parser)
+    add_picture(parser)
+    parser.add_argument('--num-bins', type=int, default=15, help='bins of confidence; default 15')
+    parser.add_argument('--show-dir', help='folder for the images on which they differ most')
+    parser.add_argument('--topk', type=int, default=20, help='how many of them')
+    return parser.parse_args(argv)
+
+
+def numbers_of(logits, target, num_bins):
+    """Accuracy, ECE and the bins of one net."""
+    scores = logits.softmax(1)
+    bins = calibration_bins(scores, target, num_bins)
+    return dict(
+        accuracy=100 * float((logits.argmax(1) == target).float().mean()),
+        ece=100 * float(calibration_error(scores, target, num_bins)),
+        **bins._asdict(),
+    )
+
+
+def divergence(outputs):
+    """KL(teacher || student) of each image."""
+    log_student, log_teacher = outputs.student.log_softmax(1), outputs.teacher.log_softmax(1)
+    return (log_teacher.exp() * (log_teacher - log_student)).sum(1)
+
+
+def draw_most_different(args, cfg, model, outputs, names):
+    """A sheet of the images with the largest divergence."""
+    kl = divergence(outputs)
+    places = kl.argsort(descending=True)[: args.topk].tolist()
+    index = [outputs.index[i] for i in places]
+    images = Images(cfg, indices=index)
+    views = [view for batch in images.batches(model, 'pictures') for view in as_seen(model, batch.inputs)]
+    tiles = [
+        Tile(
+            view,
+            f'true {names[outputs.target[i]]}\nteacher {names[outputs.teacher[i].argmax()]}\n'
+            f'student {names[outputs.student[i].argmax()]}\nKL {kl[i]:.2f}',
+        )
+        for view, i in zip(views, places)
+    ]
+    path = f'{args.show_dir}/most_different.png'
+    image_grid(path, [tiles[i : i + 10] for i in range(0, len(tiles), 10)])
+    finish(path, dict(sample_idx=index, kl=kl[places]))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    model = open_run(cfg, args.checkpoint, args.device)
+    images = Images(cfg, args.max_images)
+    outputs = both_logits(model, teacher_of(model, 'agreement'), images)
+    counts = torch.bincount(who_is_right(*outputs[:3]), minlength=len(GROUPS))
+    groups = dict(zip(GROUPS, counts.tolist()))
+    nets = {
+        name: numbers_of(logits, outputs.target, args.num_bins)
+        for name, logits in (('teacher', outputs.teacher), ('student', outputs.student))
+    }
+    same = outputs.student.argmax(1) == outputs.teacher.argmax(1)
+    numbers = dict(
+        images=len(same),
+        agreement=100 * float(same.float().mean()),
+        kl=float(kl_divergence(outputs.student, outputs.teacher)),
+        groups=groups,
+        **nets,
+    )
+    reliability(args.out, nets, groups)
+    finish(args.out, numbers, args.show)
+    if args.show_dir:
+        draw_most_different(args, cfg, model, outputs, images.names(outputs.student.shape[1]))
+
+
+if __name__ == '__main__':
+    main()

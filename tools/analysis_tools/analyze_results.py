@@ -1,0 +1,57 @@
+"""The surest right and the surest wrong predictions of a student."""
+
+import argparse
+
+import mmengine
+from mmengine.config import DictAction
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, as_seen, open_student
+from hetkd.apis.cli import OPTIONS_HELP, finish
+from hetkd.models.nets.base import RANDOM
+from hetkd.visualization import Tile, image_grid
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('result', help='predictions of tools/test.py --out FILE.pkl')
+    parser.add_argument('--out-dir', required=True, help='folder for success.png and fail.png')
+    parser.add_argument('--topk', type=int, default=20, help='how many images in each; default 20')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    return parser.parse_args(argv)
+
+
+def sheet(path, cfg, model, results):
+    """Draw some images with their classes."""
+    images = Images(cfg, indices=[x['sample_idx'] for x in results])
+    names = images.names(model.student.num_classes)
+    views = [view for batch in images.batches(model, path) for view in as_seen(model, batch.inputs)]
+    tiles = [
+        Tile(
+            view,
+            f'true {names[int(x["gt_label"])]}\n{names[int(x["pred_label"])]}: {x["pred_score"].max():.2f}',
+        )
+        for view, x in zip(views, results)
+    ]
+    image_grid(path, [tiles[i : i + 10] for i in range(0, len(tiles), 10)])
+    keys = ('sample_idx', 'gt_label', 'pred_label', 'pred_score')
+    finish(path, dict(images=[{key: x[key] for key in keys} for x in results]))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    model = open_student(cfg, RANDOM, 'cpu')  # only to prepare the images
+    results = sorted(mmengine.load(args.result), key=lambda x: -float(x['pred_score'].max()))
+    right = [bool(x['pred_label'] == x['gt_label']) for x in results]
+    for name, wanted in (('success', True), ('fail', False)):
+        chosen = [x for x, is_right in zip(results, right) if is_right == wanted][: args.topk]
+        if chosen:
+            sheet(f'{args.out_dir}/{name}.png', cfg, model, chosen)
+        else:
+            print(f'{name}: none of {len(results)} predictions')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,73 @@
+"""The student's confusion matrix, by mmpretrain's ConfusionMatrix."""
+
+import argparse
+
+import mmengine
+import torch
+from matplotlib import pyplot as plt
+from mmengine.evaluator import Evaluator
+from mmpretrain.evaluation import ConfusionMatrix
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, open_student
+from hetkd.apis.cli import add_images, finish, png
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument(
+        'ckpt_or_result',
+        help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.pkl)',
+    )
+    parser.add_argument('--out', help='file of the matrix as a tensor, *.pkl')
+    parser.add_argument('--show-path', type=png, help='the picture; its numbers go to FILE.json')
+    parser.add_argument('--show', action='store_true', help='open the picture as well')
+    parser.add_argument('--include-values', action='store_true', help='write the numbers into the cells')
+    parser.add_argument('--cmap', default='viridis', help="matplotlib's name of the colours")
+    add_images(parser)
+    args = parser.parse_args(argv)
+    if not (args.out or args.show_path):
+        parser.error('expected --show-path FILE.png or --out FILE.pkl, got neither')
+    if args.show and not args.show_path:
+        parser.error('--show: expected --show-path FILE.png as well')
+    return args
+
+
+@torch.no_grad()
+def matrix_of(args, cfg, images):
+    """(C, C): images of each class by predicted class."""
+    if args.ckpt_or_result.endswith('.pkl'):
+        predictions = mmengine.load(args.ckpt_or_result)
+        return Evaluator(ConfusionMatrix()).offline_evaluate(predictions, None)['confusion_matrix/result']
+    student = open_student(cfg, args.ckpt_or_result, args.device)
+    labels, targets = [], []
+    for batch in images.batches(student, 'predictions'):
+        labels.append(student(batch.inputs).argmax(1).cpu())
+        targets.append(batch.target.cpu())
+    return ConfusionMatrix.calculate(torch.cat(labels), torch.cat(targets), student.student.num_classes)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    images = Images(cfg, args.max_images)
+    matrix = matrix_of(args, cfg, images)
+    names = images.names(len(matrix))
+    if args.out:
+        mmengine.dump(matrix, args.out)
+        print(f'written: {args.out}')
+    if args.show_path:
+        plt.switch_backend('Agg')
+        figure = ConfusionMatrix.plot(
+            matrix, include_values=args.include_values, cmap=args.cmap, classes=names, show=False
+        )
+        figure.savefig(args.show_path, dpi=50, bbox_inches='tight')
+        plt.close(figure)
+        finish(
+            args.show_path, dict(classes=names, rows='true', columns='predicted', matrix=matrix), args.show
+        )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,86 @@
+"""Grad-CAM of a student, beside its teacher's: where in an image each finds a class."""
+
+import argparse
+from pathlib import Path
+
+import mmcv
+from mmcv.transforms import Compose
+from mmengine.config import DictAction
+from mmengine.dataset import default_collate
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
+from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.functional import grad_cam
+from hetkd.registry import TRANSFORMS
+from hetkd.visualization import Tile, image_grid
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('img', help='image file, or the index of an image of the test set')
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
+    parser.add_argument('--teacher', action='store_true', help='the teacher as well')
+    parser.add_argument('--stage', type=int, help='1 is the shallowest; default: the deepest that matters')
+    parser.add_argument(
+        '--target-category', type=int, help='class to explain; default: what each net predicts'
+    )
+    parser.add_argument('--device', default='cpu', help='default: cpu')
+    add_picture(parser, '--save-path')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    return parser.parse_args(argv)
+
+
+def load(args, cfg, model):
+    """The image, normalised for the student (1, 3, H, W), and the names of the classes."""
+    if args.img.isdigit():
+        images = Images(cfg, indices=[int(args.img)])
+        (batch,) = images.batches(model, 'image')
+        return batch.inputs, images.names(model.student.num_classes)
+    if not Path(args.img).is_file():
+        raise FileNotFoundError(f'img: expected an image file or an index of the test set, got {args.img!r}')
+    pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
+    # An image that is there already, for a pipeline that does not begin with loading it.
+    batch = default_collate([pipeline(dict(img_path=args.img, img=mmcv.imread(args.img)))])
+    inputs = model.data_preprocessor(batch, False)['inputs']
+    return inputs, [str(i) for i in range(model.student.num_classes)]
+
+
+def cam_of(net, inputs, stage, category):
+    """The map, its stage (from 1), the explained class and the class's score."""
+    output = net(inputs.clone().requires_grad_(), stages=True)
+    label = int(output.logits.argmax(1)) if category is None else category
+    count = len(output.stages)
+    if stage is not None and not 1 <= stage <= count:
+        raise ValueError(f'--stage: expected 1 to {count}, got {stage}')
+    for number in range(count, 0, -1) if stage is None else [stage]:
+        cam = grad_cam(output.stages[number - 1], output.logits[:, label])[0]
+        if cam.any():
+            break
+    return cam.cpu().numpy(), number, label, output.logits.softmax(1)[0, label].item()
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)
+    inputs, names = load(args, cfg, model)
+    if args.target_category is not None and not 0 <= args.target_category < len(names):
+        raise ValueError(f'--target-category: expected 0 to {len(names) - 1}, got {args.target_category}')
+    seen = {'student': (model.student, inputs, None)}
+    if args.teacher:
+        teacher = teacher_of(model, 'vis_cam')
+        seen['teacher'] = (teacher.net, teacher.prepare(inputs), teacher)
+    tiles, numbers = [Tile(as_seen(model, inputs)[0], 'image')], {}
+    for name, (net, images, teacher) in seen.items():
+        cam, stage, label, score = cam_of(net, images, args.stage, args.target_category)
+        title = f'{name}, stage {stage}\n{names[label]}: {score:.2f}'
+        tiles.append(Tile(as_seen(model, inputs, teacher)[0], title, cam))
+        numbers[name] = dict(stage=stage, category=label, score=score, cam=cam)
+    image_grid(args.save_path, [tiles])
+    finish(args.save_path, numbers, args.show)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,55 @@
+"""Heat maps of CKA between the teacher's stages and the student's, before and after distillation."""
+
+import argparse
+
+import torch
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, open_run, teacher_of
+from hetkd.apis.cli import add_images, add_picture, finish
+from hetkd.functional import linear_cka
+from hetkd.visualization import Panel, heat_maps
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        help="checkpoints or exported students, one a heat map; 'random' is the student before training",
+    )
+    add_images(parser)
+    add_picture(parser)
+    return parser.parse_args(argv)
+
+
+@torch.no_grad()
+def stages(images, teacher, models):
+    """Per batch: the teacher's stages, and those of all students one after the other."""
+    for batch in images.batches(models[0], 'stages'):
+        if len(batch.index) < 4:  # a last batch that is too small for the unbiased estimate
+            continue
+        found = [x for model in models for x in model.student(batch.inputs, stages=True).stages]
+        yield teacher(batch.inputs, stages=True).stages, found
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    models = [open_run(cfg, path, args.device) for path in args.checkpoints]
+    teacher = teacher_of(models[0], 'vis_cka')
+    values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()
+    parts = values.chunk(len(models), dim=1)
+    names = ['before', 'after'] if len(models) == 2 else args.checkpoints
+    panels = [
+        Panel(f'{name}: mean {part.mean():.2f}', part.numpy(), (0, 1)) for name, part in zip(names, parts)
+    ]
+    labels = [[str(i) for i in range(1, size + 1)] for size in (parts[0].shape[1], len(values))]
+    heat_maps(args.out, panels, 'student stage', 'teacher stage', *labels)
+    numbers = dict(checkpoints=args.checkpoints, rows='teacher stages', columns='student stages', cka=parts)
+    finish(args.out, numbers, args.show)
+
+
+if __name__ == '__main__':
+    main()

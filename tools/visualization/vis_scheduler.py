@@ -1,0 +1,66 @@
+"""Draw the learning rate, momentum or weight decay over a run, without training: mmpretrain's simulation."""
+
+import argparse
+import tempfile
+from unittest.mock import MagicMock
+
+from matplotlib import pyplot as plt
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import OPTIONS_HELP, finish, png
+from hetkd.apis.mmpretrain_tools import mmpretrain_tool
+from hetkd.registry import DATASETS
+
+NAMES = dict(lr='Learning Rate', momentum='Momentum', wd='Weight Decay')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('-p', '--parameter', default='lr', choices=NAMES, help='what to draw; default: lr')
+    parser.add_argument('-d', '--dataset-size', type=int, help='training images; then no data is read')
+    parser.add_argument('-n', '--ngpus', type=int, default=1, help='processes of the run')
+    parser.add_argument('-s', '--save-path', type=png, required=True, help='the picture, FILE.png')
+    parser.add_argument('--title', help='of the figure')
+    parser.add_argument('--window-size', default='8*4', help='of the figure in inches, W*H')
+    parser.add_argument('--not-show', action='store_true', help='only write the picture')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    args = parser.parse_args(argv)
+    args.style = 'whitegrid'  # of seaborn, where it is installed
+    return args
+
+
+class Steps(list):
+    """A data loader of numbers."""
+
+    dataset = MagicMock(metainfo=None)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'hetkd'))
+    plt.switch_backend('Agg')
+    tool = mmpretrain_tool('visualization/vis_scheduler.py')
+    # None of our hooks finds its model there, and loops of ours train.
+    cfg.custom_hooks, cfg.log_level = None, 'WARNING'
+    size = args.dataset_size or len(DATASETS.build(cfg.train_dataloader.dataset))
+    steps = size // (cfg.train_dataloader.batch_size * args.ngpus)
+    if steps == 0:
+        raise ValueError(
+            f'train_dataloader: expected at least one batch, got {size} images and batches of '
+            f'{cfg.train_dataloader.batch_size} on {args.ngpus} processes; lower batch_size'
+        )
+    by_epoch = cfg.train_cfg.get('by_epoch', True)
+    with tempfile.TemporaryDirectory() as cfg.work_dir:
+        values = tool.simulate_train(Steps(range(steps)), cfg, by_epoch)[args.parameter]
+    tool.plot_curve(values, args, NAMES[args.parameter], steps, by_epoch)
+    plt.savefig(args.save_path, dpi=80, bbox_inches='tight')
+    plt.close('all')
+    finish(args.save_path, {'steps_per_epoch': steps, args.parameter: values}, not args.not_show)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,83 @@
+"""t-SNE of what student and teacher give to their last layers."""
+
+import argparse
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from rich.console import Console
+from sklearn.manifold import TSNE
+
+from hetkd.apis import load_config
+from hetkd.apis.analysis import Images, open_run
+from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.visualization import scatter
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument(
+        '--checkpoint', required=True, help="checkpoint of the run, its exported student, or 'random'"
+    )
+    add_picture(parser)
+    parser.add_argument('--class-idx', nargs='+', type=int, help='classes; default: the first ones')
+    parser.add_argument('--max-num-class', type=int, default=20, help='how many; default 20')
+    parser.add_argument('--max-num-samples', type=int, default=100, help='images of each; default 100')
+    parser.add_argument('--perplexity', type=float, default=30.0, help='default 30')
+    parser.add_argument('--early-exaggeration', type=float, default=12.0, help='default 12')
+    parser.add_argument('--learning-rate', type=float, default=200.0, help='default 200')
+    parser.add_argument('--n-iter', type=int, default=1000, help='iterations; default 1000')
+    parser.add_argument('--init', default='random', choices=['random', 'pca'], help='default: random')
+    parser.add_argument('--legend', action='store_true', help='name the classes')
+    parser.add_argument('--device', help='default: the best there is')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    return parser.parse_args(argv)
+
+
+def chosen(dataset, classes, samples):
+    """Indices of the first images of each class."""
+    labels = np.array([int(dataset.get_data_info(i)['gt_label']) for i in range(len(dataset))])
+    return sorted(i for label in classes for i in np.flatnonzero(labels == label)[:samples].tolist())
+
+
+@torch.no_grad()
+def embeddings(model, images):
+    """By net, (N, D); and the true classes."""
+    nets = {'student': model.student}
+    for i, teacher in enumerate(getattr(model, 'teachers', ()), 1):
+        nets['teacher' if len(model.teachers) == 1 else f'teacher {i}'] = teacher
+    found, target = {name: [] for name in nets}, []
+    for batch in images.batches(model, 'embeddings'):
+        target.append(batch.target.cpu())
+        for name, net in nets.items():
+            found[name].append(net(batch.inputs, embedding=True).embedding.float().cpu())
+    return {name: torch.cat(x).numpy() for name, x in found.items()}, torch.cat(target).numpy()
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    model = open_run(cfg, args.checkpoint, args.device)
+    classes = args.class_idx or range(min(args.max_num_class, model.student.num_classes))
+    indices = chosen(Images(cfg).dataset, classes, args.max_num_samples)
+    if len(indices) <= args.perplexity:
+        raise ValueError(
+            f'--perplexity: expected less than the number of images, {len(indices)} of the classes '
+            f'{list(classes)}, got {args.perplexity}'
+        )
+    images = Images(cfg, indices=indices)
+    found, target = embeddings(model, images)
+    points = {}
+    for name, values in found.items():
+        with Console().status(f't-SNE of {len(values)} embeddings, {name}'):
+            points[name] = TSNE(
+                perplexity=args.perplexity, early_exaggeration=args.early_exaggeration,
+                learning_rate=args.learning_rate, max_iter=args.n_iter, init=args.init, random_state=0,
+            ).fit_transform(values)  # fmt: skip
+    scatter(args.out, points, target, images.names(model.student.num_classes), args.legend)
+    finish(args.out, dict(sample_idx=indices, target=target, points=points), args.show)
+
+
+if __name__ == '__main__':
+    main()
