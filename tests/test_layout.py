@@ -25,6 +25,7 @@ ALLOWED = {
     'datasets': ('registry', 'seeding'),
     'evaluation': ('registry', 'functional'),
     'engine': ('registry', 'datasets', 'functional'),
+    'utils': (),  # imports by name what registers itself
     'apis': ('registry', 'engine', 'models'),
 }
 
