@@ -25,6 +25,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/interrogate --quiet hetkd
+	$(BIN)/hadolint docker/Dockerfile
 
 check: $(READY)
 	$(BIN)/python -m pytest

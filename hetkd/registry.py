@@ -4,11 +4,14 @@ A registry looks in itself, then in its parents. Python modules are only importe
 only the asked registry imports its own, so each one lists mmpretrain's location beside ours.
 """
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 from mmpretrain import registry as parents
 
 SCOPE = 'hetkd'
+# mmengine resolves 'NAME::...' in configs and in its hub for the packages of this table only.
+MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:

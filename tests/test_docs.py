@@ -8,7 +8,14 @@ import pytest
 from hetkd.apis import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/en/*.md'), *ROOT.glob('configs/*/*.md')])
+PAGES = sorted(
+    [
+        *ROOT.glob('*.md'),
+        *ROOT.glob('docs/en/*.md'),
+        *ROOT.glob('configs/*/*.md'),
+        *ROOT.glob('projects/*/*.md'),
+    ]
+)
 
 
 def blocks(path, language='python'):
@@ -19,7 +26,8 @@ PYTHON = [
     pytest.param(block, id=f'{page.name}-{index}')
     for page in PAGES
     for index, block in enumerate(blocks(page))
-    if page.name != 'add_a_loss.md'  # trained below
+    # The one is trained below, the other run with a student in tests/tools/test_use_the_student.py.
+    if page.name not in ('add_a_loss.md', 'use_the_student.md')
 ]
 
 
@@ -39,7 +47,8 @@ def test_a_python_block_works(block, tmp_path):
 @pytest.mark.parametrize('page', PAGES, ids=lambda x: x.name)
 def test_every_file_a_page_names_exists(page):
     named = re.findall(
-        r'(?<![\w/.])(?:tools|configs|demo|requirements|docs/en)/[\w./-]+\.\w+', page.read_text()
+        r'(?<![\w/.])(?:tools|configs|demo|requirements|projects|docker|docs/en)/[\w./-]+\.\w+',
+        page.read_text(),
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
 

@@ -34,6 +34,7 @@ ALLOWED = {
     'evaluation': ('registry', 'functional'),
     'engine': ('registry', 'datasets', 'functional'),
     'visualization': ('functional',),
+    'utils': (),  # imports by name what registers itself
     'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache'),
 }
 

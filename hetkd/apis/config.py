@@ -8,6 +8,10 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from hetkd.registry import SCOPE
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
 # What a config may hold beside the runner's own arguments. Any other helper variable starts with "_".
 HELPER_KEYS = {
     'activation_checkpointing',
@@ -51,10 +55,15 @@ PIECES = {
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
+    Args:
+        path: a file, or ``'hetkd::METHOD/NAME'`` for one that comes with the package.
+        options: overrides, with dotted keys.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: a top-level key that nothing reads, or that was read before it was changed.
     """
+    path = find_config(path)
     cfg = Config.fromfile(path)
     check_keys(cfg, path)
     check_pieces(_unused(path), cfg, path)
@@ -63,6 +72,30 @@ def load_config(path: str, options: dict | None = None) -> Config:
         check_pieces({key.split('.')[0] for key in options}, cfg, '--cfg-options')
         cfg.merge_from_dict(options)
     return cfg
+
+
+def find_config(path: str) -> str:
+    """The file of ``'hetkd::METHOD/NAME'``; any other path as it is.
+
+    Raises:
+        FileNotFoundError: the package has no such config.
+    """
+    scope, separator, name = str(path).partition('::')
+    if not separator or scope != SCOPE:
+        return path
+    root = _shipped() / 'configs'
+    file = root / (name if name.endswith('.py') else f'{name}.py')
+    if not file.is_file():
+        known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
+        close = get_close_matches(name.removesuffix('.py'), known, n=3)
+        raise FileNotFoundError(f'config: expected one of the package, got {path!r}; nearest: {close}')
+    return str(file)
+
+
+def _shipped() -> Path:
+    """Where configs and tools lie: beside the modules of an installed package, or in the clone."""
+    inside = PACKAGE / '.mim'
+    return inside if inside.is_dir() else PACKAGE.parent
 
 
 def check_keys(cfg, source: str) -> None:

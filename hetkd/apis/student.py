@@ -1,6 +1,9 @@
 """The student alone: testing it without its teacher, and exporting it."""
 
+import hashlib
+import io
 import os
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -12,6 +15,7 @@ from hetkd.models.nets.checkpoint import Weights, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
 from hetkd.registry import MODELS
 
+LOADERS = ('LoadImage', 'LoadImageFromFile')
 STUDENT_OPTIONS = ('student', 'label_loss', 'data_preprocessor', 'train_cfg')
 
 
@@ -37,6 +41,34 @@ def student_config(cfg: Config) -> ConfigDict:
     return classifier
 
 
+def reads_files(cfg: Config) -> bool:
+    """Whether the test data are read from files, as BGR; data sets in memory give RGB."""
+    return cfg.test_dataloader.dataset.pipeline[0].type in LOADERS
+
+
+def file_config(cfg: Config) -> Config:
+    """The data's part of a config, for predicting images in files.
+
+    As mmpretrain's inferencers want it: they read an image as BGR and skip ``LoadImageFromFile``, and know
+    no transform of ours.
+    """
+    cfg = deepcopy(cfg)
+    parts = {}
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if preprocessor is not None:
+        preprocessor.pop('batch_augments', None)
+        parts['data_preprocessor'] = preprocessor
+    if cfg.get('test_dataloader') is not None:
+        dataset = cfg.test_dataloader.dataset
+        if reads_files(cfg):
+            dataset.pipeline.pop(0)
+        elif preprocessor is not None:
+            preprocessor.to_rgb = True
+        dataset.pipeline.insert(0, dict(type='LoadImageFromFile'))
+        parts['test_dataloader'] = cfg.test_dataloader
+    return Config(parts)
+
+
 def read_student(path: str) -> Weights:
     """The student's weights in a distiller's checkpoint or an exported file."""
     with own_checkpoint():
@@ -56,7 +88,8 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
     ``timm.create_model(checkpoint_path=OUT)`` reads that of a timm net. An mmpretrain net also gets a config
-    beside it, for ``mmpretrain.get_model(CONFIG, pretrained=OUT)``. ``meta`` keeps the class names.
+    beside it, for ``mmpretrain.get_model(CONFIG, pretrained=OUT)`` and
+    ``mmpretrain.ImageClassificationInferencer(CONFIG, OUT)``. ``meta`` keeps the class names.
 
     Args:
         cfg: config of the run.
@@ -70,20 +103,53 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     classifier = MODELS.build(model)
     weights = load_student(classifier, checkpoint)
     student = classifier.student
-    state = {key: value.clone() for key, value in student.model.state_dict().items()}
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    meta: dict[str, Any] = {}
-    if weights.classes is not None:
-        meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
-    _save(dict(state_dict=state, meta=meta), out)
+    _save(_content(student.model.state_dict(), weights), out)
     if not isinstance(student, MMPretrainNet):
         return ''
-    plain = dict(model=student.config, data_preprocessor=model.get('data_preprocessor'))
-    if cfg.get('test_dataloader') is not None:
-        plain['test_dataloader'] = cfg.test_dataloader
+    plain = dict(model=student.config, **file_config(cfg))
     path = os.path.splitext(out)[0] + '.py'
     Config(plain).dump(path)
     return path
+
+
+def publish_student(checkpoint: str, out: str) -> str:
+    """Write the student of a checkpoint, or an exported one, under a name with its digest.
+
+    Nothing else of the run goes along: no optimizer, no trained copy beside an average, no connectors, no
+    paths. The name is that which ``torch.hub`` and mmengine check on download; it depends on the content
+    alone.
+
+    Args:
+        checkpoint: checkpoint of the run, or the exported student.
+        out: name to write, ``NAME.pth``.
+
+    Returns:
+        The path, ``NAME-DIGEST.pth`` with the first eight digits of the SHA-256.
+
+    Raises:
+        FileNotFoundError: no such checkpoint, or no folder to write to.
+    """
+    weights = read_student(checkpoint)
+    folder = os.path.dirname(os.path.abspath(out))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'out: expected a folder that exists, got {folder}; make it first')
+    buffer = io.BytesIO()
+    torch.save(_content(weights.state_dict, weights), buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
+    path = f'{out.removesuffix(".pth")}-{digest}.pth'
+    with open(path + '.part', 'wb') as file:
+        file.write(buffer.getvalue())
+    os.replace(path + '.part', path)
+    return path
+
+
+def _content(state: dict, weights: Weights) -> dict[str, Any]:
+    """What an exported file holds: plain values only."""
+    meta: dict[str, Any] = {}
+    if weights.classes is not None:
+        meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
+    return dict(state_dict={key: value.clone() for key, value in state.items()}, meta=meta)
 
 
 def _save(content: Any, out: str) -> None:

@@ -27,3 +27,11 @@ def short_run(tmp_path_factory, tiny_teacher):
         checkpoint=work_dir / 'epoch_2.pth',
         log=done.stdout + done.stderr,
     )
+
+
+@pytest.fixture(scope='session')
+def exported(short_run, tmp_path_factory):
+    """The exported student of the short run."""
+    out = tmp_path_factory.mktemp('export') / 'student.pth'
+    tool_runner('model_converters/export_student.py', short_run.config, short_run.checkpoint, out)
+    return out

@@ -14,16 +14,6 @@ from hetkd.registry import DATASETS, MODELS
 from hetkd.testing import micro_net
 
 
-@pytest.fixture(scope='module')
-def exported(short_run, tmp_path_factory):
-    """The exported student of the short run."""
-    from tests.conftest import tool_runner
-
-    out = tmp_path_factory.mktemp('export') / 'student.pth'
-    tool_runner('model_converters/export_student.py', short_run.config, short_run.checkpoint, out)
-    return out
-
-
 def metrics_of(run_tool, config, checkpoint, tmp_path, *flags):
     out = tmp_path / 'metrics.json'
     run_tool(

@@ -1,0 +1,166 @@
+"""The student as a file for other runtimes: ONNX and torch.export."""
+
+import statistics
+import time
+from typing import Callable
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from hetkd.models.nets.base import RANDOM
+from hetkd.registry import DATASETS, MODELS, SCOPE
+
+from .student import file_config, load_student, reads_files, student_config
+
+INPUT, OUTPUT = 'images', 'logits'
+# torch.export takes a batch of one or none for a constant.
+EXAMPLES = 2
+
+
+class Deployed(nn.Module):
+    """A net with its normalisation: images (N, 3, H, W) uint8 in the order RGB to logits (N, C) float32.
+
+    The normalisation is inside and the input is uint8, so images can be neither normalised in another way nor
+    scaled to 0-1 by mistake.
+
+    Args:
+        net: the net.
+        preprocessor: the data preprocessor, for its mean, deviation and order of channels.
+        is_rgb: whether the net was trained on RGB.
+    """
+
+    def __init__(self, net: nn.Module, preprocessor: nn.Module, is_rgb: bool):
+        super().__init__()
+        self.net, self.is_rgb = net, is_rgb
+        self.register_buffer('mean', getattr(preprocessor, 'mean', torch.zeros(3, 1, 1)), persistent=False)
+        self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of images."""
+        images = images.float()
+        images = images if self.is_rgb else images.flip(1)
+        return self.net((images - self.mean) / self.std).logits
+
+
+def build_deployed(cfg: Config, checkpoint: str) -> tuple[Deployed, nn.Module]:
+    """The student of a checkpoint as :class:`Deployed`, and the same classifier as the run tests it."""
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        classifier = MODELS.build(student_config(cfg)).eval()
+    load_student(classifier, checkpoint)
+    return _deployed(cfg, classifier.student, classifier), classifier
+
+
+def build_teacher(cfg: Config, classifier: nn.Module) -> Deployed | None:
+    """The first teacher with random weights, which cost what trained ones do; None for a run without."""
+    teacher = cfg.model.get('teacher')
+    if teacher is None:
+        return None
+    config = ConfigDict(teacher if isinstance(teacher, dict) else teacher[0])
+    config = {key: value for key, value in config.items() if key not in ('pretrained', 'weight')}
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        net = MODELS.build(dict(config, checkpoint=RANDOM))
+    return _deployed(cfg, net, classifier)
+
+
+def _deployed(cfg: Config, net: nn.Module, classifier: nn.Module) -> Deployed:
+    is_rgb = file_config(cfg).data_preprocessor.get('to_rgb', False)
+    return Deployed(net, classifier.data_preprocessor, is_rgb).eval()
+
+
+@torch.no_grad()
+def check_images(cfg: Config, classifier: nn.Module, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of the test set, (N, 3, H, W) uint8 RGB, and their logits on the path of ``tools/test.py``."""
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    step = max(1, len(dataset) // count)
+    images = torch.stack([dataset[i]['inputs'] for i in range(0, len(dataset), step)][:count])
+    logits = classifier(classifier.data_preprocessor(dict(inputs=images))['inputs'])
+    return images.flip(1) if reads_files(cfg) else images, logits
+
+
+def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram:
+    """The net as a program for a batch of any size.
+
+    Raises:
+        ValueError: torch cannot follow it.
+    """
+    shapes = ({0: torch.export.Dim('batch')},)
+    try:
+        return torch.export.export(model, (images[:EXAMPLES],), dynamic_shapes=shapes)
+    except Exception as error:  # torch has many kinds
+        raise ValueError(
+            f'{type(model.net).__name__}: expected a net that torch.export follows for a batch of any size, '
+            f'got one that it does not (the scan of Vim and VMamba is such a case); use the checkpoint with '
+            f'hetkd.apis.init_model. Reason: {" ".join(str(error).split())[:300]}'
+        ) from error
+
+
+def export_onnx(model: Deployed, images: torch.Tensor, out: str, opset: int | None = None) -> None:
+    """Write ONNX, one file, with a batch of any size; torch's default opset if none is given."""
+    require('onnx', 'onnxscript')
+    torch.onnx.export(
+        trace(model, images), (), out, input_names=[INPUT], output_names=[OUTPUT], opset_version=opset,
+        external_data=False, dynamo=True, verbose=False,
+    )  # fmt: skip
+
+
+def export_program(model: Deployed, images: torch.Tensor, out: str, opset: int | None = None) -> None:
+    """Write a ``torch.export`` program with a batch of any size, for ``torch.export.load``."""
+    if opset is not None:
+        raise ValueError(f'opset: expected none, since it is a matter of ONNX, got {opset}; drop it')
+    torch.export.save(trace(model, images), out)
+
+
+def load_onnx(path: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Run an ONNX file by onnxruntime on the CPU, with as many threads as torch has."""
+    require('onnxruntime')
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+
+def load_program(path: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Run a ``torch.export`` program on the CPU."""
+    return torch.no_grad()(torch.export.load(path).module())
+
+
+# How to write and run each format, and the name that its readers expect.
+FORMATS = {
+    'onnx': (export_onnx, load_onnx, '.onnx'),
+    'torch-export': (export_program, load_program, '.pt2'),
+}
+
+
+def require(*packages: str) -> None:
+    """Say how to get what is missing."""
+    from importlib.util import find_spec
+
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise ImportError(f'ONNX: expected {missing} to be installed; `pip install "hetkd[deploy]"`')
+
+
+def latencies(runs: dict, images: dict, batches=(1, 16), repeats: int = 50) -> dict[str, dict[int, float]]:
+    """Median milliseconds of each run on each batch size, the runs taking turns so that noise hits all.
+
+    Args:
+        runs: what to call, by name.
+        images: (1, 3, H, W) for each name.
+        batches: batch sizes.
+        repeats: how often.
+    """
+    inputs = {name: {n: images[name].repeat(n, 1, 1, 1) for n in batches} for name in runs}
+    times = {name: {n: [] for n in batches} for name in runs}
+    for turn in range(-3, repeats):  # three to warm up
+        for name, run in runs.items():
+            for n in batches:
+                begin = time.perf_counter()
+                run(inputs[name][n])
+                if turn >= 0:
+                    times[name][n].append(1000 * (time.perf_counter() - begin))
+    return {name: {n: statistics.median(x) for n, x in by.items()} for name, by in times.items()}

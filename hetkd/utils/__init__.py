@@ -1,0 +1,20 @@
+"""What mmengine and mim ask of a package by name."""
+
+from importlib import import_module
+
+from mmengine.registry import init_default_scope as set_scope
+
+
+def register_all_modules(init_default_scope: bool = True) -> None:
+    """Import everything that registers itself; ``mmengine.hub.get_model('hetkd::...')`` calls this.
+
+    Args:
+        init_default_scope: whether to make hetkd the default scope as well.
+    """
+    for name in ('datasets', 'engine', 'evaluation', 'models'):
+        import_module(f'hetkd.{name}')
+    if init_default_scope:
+        set_scope('hetkd')
+
+
+__all__ = ['register_all_modules']

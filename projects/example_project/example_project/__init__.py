@@ -1,0 +1,5 @@
+"""A loss, registered by importing this package."""
+
+from .losses import CosineLoss
+
+__all__ = ['CosineLoss']

@@ -1,0 +1,145 @@
+"""Metafiles, the wheel and its names, the example project, the tutorial."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+from modelindex.load_model_index import load
+
+from tests.conftest import ROOT, tool_runner
+
+FOLDERS = sorted(path.name for path in (ROOT / 'configs').iterdir() if not path.name.startswith('_'))
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_a_metafile_describes_its_method_and_only_models_with_results(folder):
+    path = ROOT / f'configs/{folder}/metafile.yml'
+    (collection,) = load(str(path)).collections
+    # OpenMMLab's paths begin at the root of the clone, modelindex looks for them beside the file.
+    assert [x for x in collection.check_errors if 'README' not in x] == [] and collection.name
+    assert (ROOT / collection.readme).exists()
+    if folder not in ('scratch', 'teachers'):
+        assert collection.paper['URL'] in (ROOT / f'docs/en/{folder}.md').read_text()
+        assert collection.paper['Title'] in ' '.join((ROOT / f'docs/en/{folder}.md').read_text().split())
+    # mmengine iterates over the key, so that it must be there.
+    for model in yaml.safe_load(path.read_text())['Models']:
+        assert model['In Collection'] == collection.name and (ROOT / model['Config']).exists()
+        assert model['Results'] and model['Weights']
+
+
+def test_the_index_has_every_metafile():
+    assert yaml.safe_load((ROOT / 'model-index.yml').read_text()) == {
+        'Import': [f'configs/{folder}/metafile.yml' for folder in FOLDERS]
+    }
+    index = load(str(ROOT / 'model-index.yml'))
+    assert len({x.name for x in index.collections}) == len(FOLDERS) and not index.check_errors
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """The wheel, made from the source archive, in an environment that shares the other packages."""
+    folder = tmp_path_factory.mktemp('wheel')
+    ignored = shutil.ignore_patterns(
+        '.*', '*.egg-info', '__pycache__', 'build', 'data', 'work_dirs', 'checkpoints'
+    )
+    shutil.copytree(ROOT, folder / 'source', ignore=ignored)
+    call = SimpleNamespace(
+        cwd=folder / 'source', env={k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    )
+
+    def python(*args, interpreter=sys.executable):
+        done = subprocess.run(
+            [interpreter, *map(str, args)], cwd=call.cwd, env=call.env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    python('-c', f'import setuptools.build_meta as b; b.build_sdist({str(folder)!r})')
+    archive = next(folder.glob('*.tar.gz'))
+    pip = ['-m', 'pip', '--disable-pip-version-check']
+    python(*pip, 'wheel', '-q', '--no-index', '--no-deps', '--no-build-isolation', '-w', folder, archive)
+    venv.create(folder / 'env', symlinks=True)
+    clean = folder / 'env/bin/python'
+    site = next((folder / 'env').glob('lib/python*/site-packages'))
+    # No .pth file of these folders is read, so that an editable install of hetkd stays out.
+    (site / 'shared.pth').write_text('\n'.join(x for x in sys.path if x.endswith('-packages')))
+    wheel = next(folder.glob('*.whl'))
+    python(*pip, '--python', clean, 'install', '-q', '--no-index', '--no-deps', '--force-reinstall', wheel)
+    call.cwd = folder / 'elsewhere'
+    call.cwd.mkdir()
+    return SimpleNamespace(
+        folder=call.cwd, mim=site / 'hetkd/.mim', run=lambda *args: python(*args, interpreter=clean)
+    )
+
+
+def test_the_wheel_carries_all_configs_and_tools(installed):
+    for folder in ('configs', 'tools', 'demo'):
+        mine, theirs = (
+            {x.relative_to(root) for x in root.rglob('*') if x.suffix in ('.py', '.sh', '.yml')}
+            for root in (installed.mim / folder, ROOT / folder)
+        )
+        assert mine == theirs and mine
+    assert os.access(installed.mim / 'tools/dist_train.sh', os.X_OK) == os.access(
+        ROOT / 'tools/dist_train.sh', os.X_OK
+    )
+    assert not load(str(installed.mim / 'model-index.yml')).check_errors
+
+
+def test_names_of_the_package_work_from_the_wheel(installed):
+    (installed.folder / 'mine.py').write_text(
+        "_base_ = ['hetkd::mldrkd/vit-micro_cnn-micro_digits.py']\nmodel = dict(ce_weight=2.0)\n"
+    )
+    script = """
+import hetkd.registry
+from mmengine.config import Config
+from mmengine.hub import get_config, get_model
+from hetkd.apis import init_model, load_config
+
+assert 'elsewhere' not in hetkd.__file__ and 'env/lib' in hetkd.__file__, hetkd.__file__
+cfg = get_config('hetkd::mldrkd/deit-t_res18_cifar100.py')
+assert cfg.model.type == 'MLDRKD' and 'env/lib' in cfg.filename
+assert type(get_model('hetkd::scratch/cnn-micro_digits.py')).__name__ == 'NetClassifier'
+assert Config.fromfile('mine.py').model.ce_weight == 2.0
+student = load_config('hetkd::kd/vit-micro_cnn-micro_digits').model.student
+assert load_config('mine.py').model.student == student
+assert init_model('mine.py').student.num_classes == 10
+"""
+    tool = f"""
+import runpy, sys
+sys.argv = ['print_config.py', 'hetkd::mldrkd/deit-t_res18_cifar100']
+runpy.run_path({str(installed.mim / 'tools/misc/print_config.py')!r}, run_name='__main__')
+"""
+    assert "type='MLDRKD'" in installed.run('-c', script + tool)
+
+
+def test_the_example_project_trains_with_its_own_loss(tmp_path, tiny_teacher):
+    project = ROOT / 'projects/example_project'
+    options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1']
+    options += ['default_hooks.logger.interval=1', 'train_dataloader.batch_size=50']
+    done = tool_runner(
+        'train.py', project / 'configs/cosine_vit-micro_cnn-micro_digits.py', '--no-validate', '--work-dir',
+        tmp_path, '--cfg-options', *options, 'default_hooks.checkpoint.save_best=None',
+        env={'PYTHONPATH': f'{ROOT}:{project}'},
+    )  # fmt: skip
+    assert re.search(r'Epoch\(train\) +\[1\]\[1/1\].*loss_cosine: [\d.]+', done.stdout + done.stderr)
+
+
+def test_the_tutorial_leads_from_images_to_a_student(tmp_path):
+    script = ROOT / 'demo/tutorial.py'
+    assert len(script.read_text().splitlines()) < 60
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'EPOCHS': '8'}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    teacher, student = re.findall(r'Epoch\(val\).*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
+    assert float(teacher) > 20 and float(student) > 60
+    assert re.search(r'digit_\d with probability [01]\.\d\d', done.stdout)
+    assert (tmp_path / 'student.py').exists()
+    meta = torch.load(tmp_path / 'student.pth', weights_only=True)['meta']
+    assert meta['dataset_meta']['classes'] == [f'digit_{i}' for i in range(10)]

@@ -1,0 +1,261 @@
+"""init_model, inference, deployment, publishing: everything that begins with a trained student."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmpretrain import ImageClassificationInferencer
+
+from hetkd.apis import find_config, inference_model, init_model, load_config, publish_student, student_config
+from hetkd.apis.deploy import (
+    Deployed,
+    build_deployed,
+    build_teacher,
+    check_images,
+    export_program,
+    load_onnx,
+    load_program,
+)  # fmt: skip
+from hetkd.registry import DATASETS, MODELS, TRANSFORMS
+from tests.conftest import ROOT, tool_runner
+from tests.test_docs import blocks
+
+
+@pytest.fixture(scope='module')
+def digit(tmp_path_factory):
+    """A test image of the digits as a file."""
+    dataset = DATASETS.build(dict(type='Digits', split='test', pipeline=[]))
+    path = tmp_path_factory.mktemp('image') / 'digit.png'
+    cv2.imwrite(str(path), dataset[0]['img'])
+    return path
+
+
+def untrained(cfg, tmp_path):
+    """A config's student with random weights, as a checkpoint."""
+    classifier = MODELS.build(student_config(cfg)).eval()
+    torch.save(dict(state_dict=classifier.state_dict()), tmp_path / 'epoch_1.pth')
+    return classifier, str(tmp_path / 'epoch_1.pth')
+
+
+def colours(size=40):
+    """A picture that is another one in another order of channels."""
+    picture = np.random.default_rng(0).integers(0, 80, (size, size, 3), dtype=np.uint8)
+    return picture + np.array([0, 60, 170], dtype=np.uint8)
+
+
+def main_of(path, *args):
+    """A script in this process."""
+    spec = importlib.util.spec_from_file_location('script', ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(x) for x in args])
+
+
+def test_a_checkpoint_its_export_and_mmpretrains_inferencer_agree(short_run, exported, digit):
+    dataset = DATASETS.build(load_config(short_run.config).test_dataloader.dataset)
+    model = init_model(short_run.config, str(short_run.checkpoint))
+    batch = model.data_preprocessor(dict(inputs=dataset[0]['inputs'][None]))
+    with torch.no_grad():
+        expected = model(batch['inputs']).softmax(1)[0].numpy()
+    plain = str(exported.with_suffix('.py'))
+    results = [
+        inference_model(model, str(digit)),
+        inference_model(init_model(short_run.config, str(exported)), str(digit)),
+        inference_model(init_model(plain, str(exported)), str(digit)),
+        inference_model(
+            init_model(Config.fromfile(plain), str(short_run.checkpoint)), cv2.imread(str(digit))
+        ),
+        ImageClassificationInferencer(plain, str(exported))(str(digit))[0],
+        ImageClassificationInferencer(model)(str(digit))[0],
+    ]
+    for result in results:
+        np.testing.assert_array_equal(result['pred_scores'], expected)
+        assert result['pred_label'] == expected.argmax() and result['pred_class'] == str(expected.argmax())
+        assert result['pred_score'] == expected.max()
+
+
+@pytest.mark.parametrize('name', ['cifar100_32px', 'cub'], ids=['in-memory', 'files'])
+def test_an_image_file_is_seen_in_the_colours_of_the_data_set(name, tmp_path):
+    cfg = load_config(f'hetkd::scratch/res18_{name}')
+    classifier, checkpoint = untrained(cfg, tmp_path)
+    cv2.imwrite(str(tmp_path / 'x.png'), colours(32)[..., ::-1])
+    loaded = dict(img_path=str(tmp_path / 'x.png')) if name == 'cub' else dict(img=colours(32))
+    pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
+    inputs = classifier.data_preprocessor(dict(inputs=pipeline(loaded)['inputs'][None]))['inputs']
+    with torch.no_grad():
+        expected = classifier(inputs).softmax(1)[0].numpy()
+    result = inference_model(init_model(cfg, checkpoint), str(tmp_path / 'x.png'))
+    np.testing.assert_allclose(result['pred_scores'], expected, atol=1e-6)
+    other = inference_model(init_model(cfg, checkpoint), colours(32))
+    assert np.abs(other['pred_scores'] - expected).max() > 1e-4, 'RGB where BGR is expected'
+
+
+def test_a_timm_student_predicts(tmp_path, digit):
+    cfg = load_config('hetkd::teachers/vit-micro_digits')
+    _, checkpoint = untrained(cfg, tmp_path)
+    result = inference_model(init_model(cfg, checkpoint, device='cpu'), str(digit))
+    assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_weights_of_another_net_are_refused(exported, tmp_path):
+    cfg = Config.fromfile(exported.with_suffix('.py'))
+    cfg.model.backbone.base_channels = 16
+    cfg.model.head.in_channels = 128
+    with pytest.raises(ValueError, match='expected the weights of ImageClassifier exactly as configured'):
+        init_model(cfg, str(exported))
+
+
+def test_a_config_of_the_package_is_found_by_name():
+    path = find_config('hetkd::hcd/vit-micro_cnn-micro_digits')
+    assert path == find_config('hetkd::hcd/vit-micro_cnn-micro_digits.py')
+    assert os.path.samefile(path, ROOT / 'configs/hcd/vit-micro_cnn-micro_digits.py')
+    assert find_config('some/path.py') == 'some/path.py'
+    with pytest.raises(FileNotFoundError, match="got 'hetkd::hcd/vit-micro_digits'; nearest: .*'hcd/vi"):
+        load_config('hetkd::hcd/vit-micro_digits')
+
+
+def test_the_image_demo_prints_the_class_and_draws_it(short_run, exported, digit, tmp_path, capsys):
+    main_of('demo/image_demo.py', digit, short_run.config, exported, '--show-dir', tmp_path)
+    printed = capsys.readouterr().out
+    expected = inference_model(init_model(short_run.config, str(exported)), str(digit))
+    expected.pop('pred_scores')
+    assert json.loads(printed[printed.index('{') :]) == expected
+    drawn = cv2.imread(str(tmp_path / 'digit.png'))
+    assert drawn is not None and (drawn != cv2.imread(str(digit))).any()
+
+
+@pytest.mark.parametrize(
+    'kind, suffix, load', [('onnx', 'onnx', load_onnx), ('torch-export', 'pt2', load_program)]
+)
+def test_an_exported_file_gives_the_logits_of_the_checkpoint(kind, suffix, load, short_run, tmp_path, capsys):
+    if kind == 'onnx':
+        pytest.importorskip('onnxscript', reason='the extra deploy')
+        pytest.importorskip('onnxruntime', reason='the extra deploy')
+    out = tmp_path / f'student.{suffix}'
+    flags = ['--format', kind, '--out', out, '--images', 40, '--repeats', 5]
+    if kind == 'onnx':
+        printed = tool_runner('deployment/export.py', short_run.config, short_run.checkpoint, *flags).stdout
+    else:
+        main_of('tools/deployment/export.py', short_run.config, short_run.checkpoint, *flags)
+        printed = capsys.readouterr().out
+    record = json.loads((tmp_path / f'student.{suffix}.json').read_text())
+    assert f'on 40 test images: {record["difference"]:.2e}' in printed and record['difference'] < 1e-5
+    assert record['input'] == [3, 16, 16] and record['classes'] == [str(i) for i in range(10)]
+    assert record['table']['student']['file_mib'] == out.stat().st_size / 2**20
+    assert record['table']['teacher']['parameters'] > record['table']['student']['parameters'] > 1e5
+    assert all(record['table'][x][f'batch_{n}_ms'] > 0 for x in ('teacher', 'student') for n in (1, 16))
+    assert re.search(r'\| teacher \|.*\n\| student \|', printed)
+    cfg = load_config(short_run.config)
+    _, classifier = build_deployed(cfg, str(short_run.checkpoint))
+    images, expected = check_images(cfg, classifier, 7)
+    assert images.dtype == torch.uint8 and len(images) == 7
+    run = load(str(out))
+    torch.testing.assert_close(run(images), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(run(images[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+    if kind == 'onnx':
+        with pytest.raises(Exception, match='Unexpected input data type'):
+            run(images.float() / 255)
+
+
+def test_a_file_that_differs_is_not_written(short_run, tmp_path):
+    out = tmp_path / 'student.pt2'
+    flags = ['--format', 'torch-export', '--out', out, '--tolerance', -1]
+    with pytest.raises(SystemExit, match='expected the logits of the checkpoint within -1, got a difference'):
+        main_of('tools/deployment/export.py', short_run.config, short_run.checkpoint, *flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_net_that_torch_cannot_follow_is_named(tmp_path):
+    cfg = load_config('hetkd::teachers/vim-micro_digits')
+    _, checkpoint = untrained(cfg, tmp_path)
+    with pytest.raises(ValueError, match='MambaNet: expected a net that torch.export follows.*init_model'):
+        export_program(
+            build_deployed(cfg, checkpoint)[0], torch.zeros(2, 3, 16, 16, dtype=torch.uint8), 'x.pt2'
+        )
+
+
+def test_the_name_says_the_format(short_run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main_of(
+            'tools/deployment/export.py',
+            short_run.config,
+            short_run.checkpoint,
+            '--out',
+            tmp_path / 'student.pt2',
+        )
+    assert 'expected a name that ends in .onnx' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('to_rgb', [True, False])
+def test_a_deployed_net_takes_rgb_whatever_the_files_order(to_rgb, tmp_path):
+    for label in 'ab':
+        (tmp_path / 'val' / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / 'val' / label / 'x.png'), colours()[..., ::-1])
+    cfg = load_config('hetkd::scratch/cnn-micro_digits')
+    cfg.data_preprocessor.update(to_rgb=to_rgb, mean=[10.0, 100.0, 200.0], std=[20.0, 30.0, 40.0])
+    pipeline = [dict(type='LoadImage'), *cfg.test_pipeline]
+    cfg.test_dataloader.dataset = dict(
+        type='CustomDataset', data_root=str(tmp_path), data_prefix='val', pipeline=pipeline
+    )
+    _, checkpoint = untrained(cfg, tmp_path)
+    deployed, classifier = build_deployed(cfg, checkpoint)
+    images, expected = check_images(cfg, classifier, 2)
+    means = images.float().mean((0, 2, 3))
+    assert means[0] < means[1] < means[2], 'RGB'
+    torch.testing.assert_close(deployed(images), expected)
+    assert not torch.allclose(
+        Deployed(deployed.net, classifier.data_preprocessor, not to_rgb)(images), expected
+    )
+    assert build_teacher(cfg, classifier) is None
+
+
+def test_a_published_file_is_the_student_alone_under_its_digest(short_run, exported, tmp_path, capsys):
+    path = publish_student(str(short_run.checkpoint), str(tmp_path / 'res18.pth'))
+    content = Path(path).read_bytes()
+    assert path == f'{tmp_path}/res18-{hashlib.sha256(content).hexdigest()[:8]}.pth'
+    assert os.listdir(tmp_path) == [os.path.basename(path)]
+    mine, theirs = (torch.load(x, weights_only=True) for x in (path, exported))
+    assert set(mine) == {'state_dict', 'meta'} and mine['meta'] == theirs['meta']
+    assert list(mine['state_dict']) == list(theirs['state_dict'])
+    assert all(torch.equal(x, theirs['state_dict'][key]) for key, x in mine['state_dict'].items())
+    assert os.path.getsize(path) < short_run.checkpoint.stat().st_size / 2
+    assert str(short_run.work_dir).encode() not in content
+    main_of('tools/model_converters/publish_model.py', exported, tmp_path / 'again.pth')
+    again = capsys.readouterr().out
+    assert path.split('-')[-1] == again.strip().split('-')[-1], 'the content alone'
+    with pytest.raises(FileNotFoundError, match='expected a folder that exists'):
+        publish_student(path, str(tmp_path / 'absent/x.pth'))
+
+
+def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
+    pytest.importorskip('onnxruntime', reason='the extra deploy')
+    for suffix in ('.py', '.pth'):
+        (tmp_path / f'student{suffix}').write_bytes(exported.with_suffix(suffix).read_bytes())
+    (tmp_path / 'image.png').write_bytes(digit.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    main_of('tools/deployment/export.py', config, 'student.pth', '--out', 'student.onnx', '--repeats', 1)
+    main_of(
+        'tools/deployment/export.py',
+        config,
+        'student.pth',
+        '--format',
+        'torch-export',
+        '--out',
+        'student.pt2',
+        '--repeats',
+        1,
+    )
+    python = blocks(ROOT / 'docs/en/use_the_student.md')
+    assert len(python) >= 3
+    for block in python:
+        exec(compile(block, 'docs', 'exec'), {})

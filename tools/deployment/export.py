@@ -1,0 +1,117 @@
+"""Export the student to ONNX or torch.export, check it on test images, compare its cost with the teacher's.
+
+The file takes images (N, 3, H, W), uint8, RGB, of the size of the test images, and gives logits (N, C); the
+normalisation is inside. Beside it comes OUT.json: class names, largest difference, and the table.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+
+import torch
+from mmengine.config import DictAction
+
+from hetkd.apis import load_config
+from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
+from hetkd.apis.student import read_student
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
+    parser.add_argument('--format', choices=FORMATS, default='onnx')
+    parser.add_argument('--out', required=True, help='file to write, *.onnx or *.pt2')
+    parser.add_argument('--opset', type=int, help="ONNX's; default: torch's")
+    parser.add_argument('--images', type=int, default=64, help='test images of the check')
+    parser.add_argument('--tolerance', type=float, default=1e-3, help='largest difference of a logit')
+    parser.add_argument('--repeats', type=int, default=50, help='runs behind each median latency')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    args = parser.parse_args(argv)
+    suffix = FORMATS[args.format][2]
+    if not args.out.endswith(suffix):
+        parser.error(f'--out: expected a name that ends in {suffix}, got {args.out}')
+    return args
+
+
+def cost(path, model):
+    """Size of a net and of its file."""
+    return {
+        'parameters': sum(x.numel() for x in model.parameters()),
+        'file_mib': os.path.getsize(path) / 2**20,
+    }
+
+
+def image_of(model, images):
+    """One image at the net's own size, if it has one."""
+    size = model.net.input_spec.size or images.shape[2:]
+    return torch.nn.functional.interpolate(images[:1].float(), size=tuple(size)).to(torch.uint8)
+
+
+def checked(run, images, expected, tolerance):
+    """The largest difference of a logit; more than the tolerance stops the tool."""
+    difference = (run(images) - expected).abs().max().item()
+    print(f'largest difference of a logit on {len(images)} test images: {difference:.2e}')
+    if not difference <= tolerance:
+        raise SystemExit(
+            f'expected the logits of the checkpoint within {tolerance:g}, got a difference of '
+            f'{difference:.2e}; nothing is written. Try another --format or --opset'
+        )
+    return difference
+
+
+def compare(models, paths, images, load, repeats):
+    """Parameters, file size and latency of each net, in the same format and runtime."""
+    inputs = {name: image_of(model, images) for name, model in models.items()}
+    medians = latencies({name: load(path) for name, path in paths.items()}, inputs, repeats=repeats)
+    return {
+        name: cost(paths[name], model) | {f'batch_{n}_ms': x for n, x in medians[name].items()}
+        for name, model in models.items()
+    }
+
+
+def text(table):
+    lines = ['| | parameters, M | file, MiB | batch 1, ms | batch 16, ms |', '|---|---|---|---|---|']
+    for name, row in table.items():
+        numbers = [row['parameters'] / 1e6, row['file_mib'], row['batch_1_ms'], row['batch_16_ms']]
+        lines.append(f'| {name} | {" | ".join(f"{x:.3g}" for x in numbers)} |')
+    return '\n'.join(lines)
+
+
+def export_all(args, cfg, folder):
+    """Write student and teacher into the folder; what is known of them."""
+    export, load, suffix = FORMATS[args.format]
+    paths = {name: f'{folder}/{name}{suffix}' for name in ('teacher', 'student')}
+    student, classifier = build_deployed(cfg, args.checkpoint)
+    images, expected = check_images(cfg, classifier, args.images)
+    export(student, images, paths['student'], args.opset)
+    difference = checked(load(paths['student']), images, expected, args.tolerance)
+    models = {'teacher': build_teacher(cfg, classifier), 'student': student}
+    try:
+        if models['teacher'] is not None:
+            teacher_images = image_of(models['teacher'], images).repeat(EXAMPLES, 1, 1, 1)
+            export(models['teacher'], teacher_images, paths['teacher'], args.opset)
+    except ValueError as error:  # the student's file is good all the same
+        print(f'teacher left out: {error}')
+    models = {name: model for name, model in models.items() if os.path.exists(paths[name])}
+    table = compare(models, {name: paths[name] for name in models}, images, load, args.repeats)
+    return paths['student'], dict(input=[3, *images.shape[2:]], difference=difference, table=table)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as folder:
+        path, record = export_all(args, cfg, folder)
+        os.replace(path, args.out)
+    threads = torch.get_num_threads()
+    print(f'{text(record["table"])}\nmedian of {args.repeats} runs, {threads} CPU threads')
+    record |= dict(format=args.format, threads=threads, classes=read_student(args.checkpoint).classes)
+    with open(args.out + '.json', 'w') as file:
+        json.dump(record, file, indent=2)
+
+
+if __name__ == '__main__':
+    main()

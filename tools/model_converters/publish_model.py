@@ -1,0 +1,17 @@
+"""Make a checkpoint ready to publish: the student alone, under a name with the digest of its content."""
+
+import argparse
+
+from hetkd.apis import publish_student
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('in_file', help='checkpoint of a run, or an exported student')
+    parser.add_argument('out_file', help='NAME.pth; NAME-DIGEST.pth is written')
+    args = parser.parse_args(argv)
+    print(f'Published: {publish_student(args.in_file, args.out_file)}')
+
+
+if __name__ == '__main__':
+    main()
