@@ -67,7 +67,7 @@ def cut(
         size: height and width of the result, at least those of the parts.
 
     Returns:
-        (N, C, *size).
+        (N, C, height, width).
     """
     channels, rows, columns = images.shape[1:]
     y, x = (torch.arange(side, device=images.device) for side in size)
