@@ -8,7 +8,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from hetkd.apis import load_config
-from hetkd.engine.hooks.run_record import _data
+from hetkd.datasets.digest import data_digest
 from hetkd.engine.hooks.training_data import labels_of
 from hetkd.registry import DATASETS
 
@@ -46,7 +46,7 @@ def test_a_sample_is_what_pack_inputs_gives():
 def test_infos_are_the_data_sets_own(folder):
     for config in (dict(type='Digits'), dict(type='CustomDataset', data_prefix=str(folder))):
         plain, held = DATASETS.build(dict(config, pipeline=[])), in_memory(**config)
-        assert _data(held)['digest'] == _data(plain)['digest']
+        assert data_digest(held)['digest'] == data_digest(plain)['digest']
         assert torch.equal(labels_of(held), labels_of(plain))
         for key, value in plain.get_data_info(3).items():
             assert np.array_equal(held.get_data_info(3)[key], value)
