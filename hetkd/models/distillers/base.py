@@ -81,14 +81,16 @@ class BaseDistiller(NetClassifier):
     def loss(self, inputs, data_samples) -> dict[str, torch.Tensor]:
         """``loss_ce`` and the distillation losses of one batch, summed over the teachers."""
         target = target_of(data_samples)
-        student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
-        losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
         replays = any(teacher.views for teacher in self.teachers)
         index = index_of(data_samples) if self.needs_index or replays else None
+        # Before the student, whose activations are kept: the memory of a teacher's forward serves again.
+        needs = dict.fromkeys(self.teacher_needs, True)
+        outputs = [teacher(inputs, index, **needs) for teacher in self.teachers]
+        student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
+        losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
         extra = dict(index=index) if self.needs_index else {}
         connected = self.connect(student)
-        for teacher in self.teachers:
-            output = teacher(inputs, index, **dict.fromkeys(self.teacher_needs, True))
+        for teacher, output in zip(self.teachers, outputs):
             for key, value in self.distill(connected, output, target, **extra).items():
                 is_loss = key.startswith('loss_')
                 losses[key] = losses.get(key, 0) + teacher.weight * value if is_loss else value
