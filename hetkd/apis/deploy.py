@@ -90,10 +90,10 @@ def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram
     try:
         return torch.export.export(model, (images[:EXAMPLES],), dynamic_shapes=shapes)
     except Exception as error:  # torch has many kinds
+        reason = ' '.join(str(error).split())[:300]
         raise ValueError(
             f'{type(model.net).__name__}: expected a net that torch.export follows for a batch of any size, '
-            f'got one that it does not (the scan of Vim and VMamba is such a case); use the checkpoint with '
-            f'hetkd.apis.init_model. Reason: {" ".join(str(error).split())[:300]}'
+            f'got one that it does not; use the checkpoint with hetkd.apis.init_model. Reason: {reason}'
         ) from error
 
 

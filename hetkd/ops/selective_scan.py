@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from .chunked_scan import ChunkedScan
 from .kernel import INSTALL, MAX_STATE, load_kernel, run_kernel
+from .parallel_scan import parallel_scan
 
 BACKENDS = ('auto', 'cuda', 'torch')
 _warned = False
@@ -79,7 +80,8 @@ def _torch_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
     def by_time(value):
         return value.reshape(batch, groups, -1, length).permute(3, 0, 1, 2).contiguous()
 
-    y, last = ChunkedScan.apply(by_time(x), by_time(dt), A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
+    scan = parallel_scan if torch.compiler.is_exporting() else ChunkedScan.apply
+    y, last = scan(by_time(x), by_time(dt), A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
     y = y.permute(1, 2, 3, 0).reshape(batch, channels, length)
     if D is not None:
         y = y + D.to(dtype)[:, None] * x

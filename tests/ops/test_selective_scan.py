@@ -39,6 +39,17 @@ def test_it_is_the_recurrence(groups, states, length):
     assert ((half - y).norm() / y.norm()).item() < 1e-6
 
 
+@pytest.mark.parametrize('length', [1, 2, 3, 8, 50])
+@pytest.mark.parametrize('groups, states', [(1, 1), (2, 3)])
+def test_the_exported_form_is_the_same_recurrence(groups, states, length, monkeypatch):
+    inputs = make(3, 4, states, length, groups)
+    expected = selective_scan(*inputs, delta_softplus=True, return_last_state=True)
+    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: True)
+    monkeypatch.setattr(scan_module.ChunkedScan, 'apply', None)
+    for ours, other in zip(selective_scan(*inputs, delta_softplus=True, return_last_state=True), expected):
+        torch.testing.assert_close(ours, other)
+
+
 @pytest.mark.parametrize('groups', [1, 2, 4])
 @pytest.mark.parametrize('states', [1, 2, 4])
 @pytest.mark.parametrize('length', [1, 4, 9])

@@ -17,6 +17,7 @@ from mmpretrain import ImageClassificationInferencer
 
 from hetkd.apis import find_config, inference_model, init_model, load_config, publish_student, student_config
 from hetkd.apis.deploy import (
+    FORMATS,
     Deployed,
     build_deployed,
     build_teacher,
@@ -26,6 +27,7 @@ from hetkd.apis.deploy import (
     load_program,
 )  # fmt: skip
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
+from hetkd.testing import micro_net
 from tests.conftest import ROOT, tool_runner
 from tests.test_docs import blocks
 
@@ -174,13 +176,33 @@ def test_a_file_that_differs_is_not_written(short_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_net_that_torch_cannot_follow_is_named(tmp_path):
-    cfg = load_config('hetkd::teachers/vim-micro_digits')
-    _, checkpoint = untrained(cfg, tmp_path)
-    with pytest.raises(ValueError, match='MambaNet: expected a net that torch.export follows.*init_model'):
-        export_program(
-            build_deployed(cfg, checkpoint)[0], torch.zeros(2, 3, 16, 16, dtype=torch.uint8), 'x.pt2'
-        )
+@pytest.mark.parametrize('kind', ['vim', 'vmamba'])
+@pytest.mark.parametrize('format', FORMATS)
+def test_a_mamba_student_is_exported_for_a_batch_of_any_size(kind, format, tmp_path):
+    export, load, suffix = FORMATS[format]
+    torch.manual_seed(0)
+    net = MODELS.build(micro_net(kind, checkpoint='random'))
+    model = Deployed(net, torch.nn.Module(), is_rgb=True).eval()
+    images = torch.randint(0, 256, (5, 3, *net.probe_size), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = model(images)
+    export(model, images, str(tmp_path / f'x{suffix}'))
+    run = load(str(tmp_path / f'x{suffix}'))
+    for count in (1, 2, 5):
+        torch.testing.assert_close(run(images[:count]), expected[:count], atol=1e-4, rtol=1e-4)
+
+
+class Undecided(torch.nn.Module):
+    """Goes another way where its input says so."""
+
+    def forward(self, x):
+        return x if x.mean() > 0 else -x
+
+
+def test_a_net_that_torch_cannot_follow_is_named():
+    model = Deployed(Undecided(), torch.nn.Module(), is_rgb=True)
+    with pytest.raises(ValueError, match='Undecided: expected a net that torch.export follows.*init_model'):
+        export_program(model, torch.zeros(2, 3, 16, 16, dtype=torch.uint8), 'x.pt2')
 
 
 def test_the_name_says_the_format(short_run, tmp_path, capsys):

@@ -184,7 +184,7 @@ class Vim(nn.Module):
         grid = self.grid_of(images.shape[2:])
         tokens = self.patch_embed['proj'](images).flatten(2).mT
         middle = tokens.shape[1] // 2
-        cls_token = self.cls_token.expand(len(tokens), -1, -1)
+        cls_token = self.cls_token.expand(tokens.shape[0], -1, -1)
         hidden = torch.cat([tokens[:, :middle], cls_token, tokens[:, middle:]], 1) + self._positions(grid)
         residual, streams = None, {}
         for index, block in enumerate(self.layers):
