@@ -1,12 +1,13 @@
 # make demo: train and compare on real digits, no download; MODEL=vim for a Vision Mamba as the teacher.
 # make test: lint, tests, docs.
+# make links: links of the docs to other sites; needs a network, so it is no part of make test.
 PYTHON ?= python3
 MODEL ?= vit
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: install demo test lint check docs
+.PHONY: install demo test lint check docs links
 
 install: $(READY)
 
@@ -28,7 +29,10 @@ lint: $(READY)
 	$(BIN)/hadolint docker/Dockerfile
 
 check: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs/en docs/_build/html
+
+links: $(READY)
+	$(BIN)/python -m sphinx -q -b linkcheck docs/en docs/_build/links
