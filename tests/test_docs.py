@@ -4,8 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.registry import Registry
 
+from hetkd import registry
 from hetkd.apis import load_config
+from hetkd.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -26,8 +30,8 @@ PYTHON = [
     pytest.param(block, id=f'{page.name}-{index}')
     for page in PAGES
     for index, block in enumerate(blocks(page))
-    # The one is trained below, the other run with a student in tests/tools/test_use_the_student.py.
-    if page.name not in ('add_a_loss.md', 'use_the_student.md')
+    # Trained below; the last is run with a student in tests/tools/test_use_the_student.py.
+    if page.name not in ('add_a_loss.md', 'add_a_net.md', 'add_an_algorithm.md', 'use_the_student.md')
 ]
 
 
@@ -59,6 +63,16 @@ def test_every_link_to_a_file_leads_there(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_everything_that_is_registered_is_in_the_api_reference():
+    page = (ROOT / 'docs/en/api.md').read_text()
+    register_all_modules()
+    registries = [x for x in vars(registry).values() if isinstance(x, Registry)]
+    ours = {
+        x.__name__ for y in registries for x in y.module_dict.values() if x.__module__.startswith('hetkd.')
+    }
+    assert len(ours) > 50 and [name for name in sorted(ours) if not re.search(rf'\b{name}\b', page)] == []
+
+
 def test_the_figures_are_what_the_script_draws():
     from docs.figures import figures
 
@@ -68,21 +82,60 @@ def test_the_figures_are_what_the_script_draws():
         assert (ROOT / f'docs/en/_static/{name}.svg').read_text() == text, 'run python docs/figures.py'
 
 
-def test_a_loss_of_ones_own_trains_as_the_page_says(tmp_path, run_tool, tiny_teacher):
-    losses, config = blocks(ROOT / 'docs/en/add_a_loss.md')
-    assert losses.startswith('# my_losses.py') and config.startswith('# my_config.py')
-    first = losses.split('@MODELS')[1]
-    assert len([x for x in first.splitlines() if x.strip()]) < 20
-    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
-    (tmp_path / 'my_losses.py').write_text(losses)
-    (tmp_path / 'my_config.py').write_text(config)
-    options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1']
-    options += ['default_hooks.logger.interval=1']
-    env = {'PYTHONPATH': f'{ROOT}:{tmp_path}'}
-    done = run_tool(
-        'train.py', tmp_path / 'my_config.py', '--no-validate', '--work-dir', tmp_path / 'run',
-        '--cfg-options', *options, 'default_hooks.checkpoint.save_best=None', env=env,
-    )  # fmt: skip
-    log = done.stdout + done.stderr
+@pytest.fixture
+def extended(tmp_path, run_tool, tiny_teacher):
+    """Train a page's code with its config for an epoch; a function that runs a tool on it, and the log."""
+
+    def train(page, file):
+        code, config = blocks(ROOT / f'docs/en/{page}.md')
+        assert code.startswith(f'# {file}') and config.startswith('# my_config.py')
+        (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+        (tmp_path / file).write_text(code)
+        (tmp_path / 'my_config.py').write_text(config)
+        env = {'PYTHONPATH': f'{ROOT}:{tmp_path}'}
+        done = run_tool(
+            'train.py', tmp_path / 'my_config.py', '--work-dir', tmp_path / 'run', '--cfg-options',
+            f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+            'default_hooks.logger.interval=1', env=env,
+        )  # fmt: skip
+        return done.stdout + done.stderr, lambda name, *args: run_tool(name, *args, env=env)
+
+    return train
+
+
+def test_a_loss_of_ones_own_trains_as_the_page_says(extended):
+    code, _ = blocks(ROOT / 'docs/en/add_a_loss.md')
+    assert len([x for x in code.split('@MODELS')[1].splitlines() if x.strip()]) < 20
+    log, _ = extended('add_a_loss', 'my_losses.py')
     assert re.search(r'loss_ce: \d', log)
     assert re.search(r'loss_cosinestage: \d', log) and re.search(r'loss_logitmse: \d', log)
+
+
+def test_an_algorithm_of_ones_own_trains_as_the_page_says(extended, tmp_path):
+    log, _ = extended('add_an_algorithm', 'my_algorithms.py')
+    assert re.search(r'loss_embedding: \d.* predicted_norm: \d', log)
+    total, label, term = (
+        float(re.search(rf' {x}: ([\d.]+)', log)[1]) for x in ('loss', 'loss_ce', 'loss_embedding')
+    )
+    assert total == pytest.approx(label + term, abs=2e-4), 'the norm is no part of the loss'
+    state = torch.load(tmp_path / 'run/epoch_1.pth', weights_only=False)['state_dict']
+    assert 'predictor.weight' in state and not any('teacher' in key for key in state)
+
+
+def test_a_net_of_ones_own_trains_is_tested_and_exported_as_the_page_says(extended, tmp_path):
+    log, run = extended('add_a_net', 'my_nets.py')
+    assert re.search(r'loss_dfra_stage: \d', log) and 'msdf_weight_3' in log and 'msdf_weight_4' not in log
+    config, checkpoint = tmp_path / 'my_config.py', tmp_path / 'run/epoch_1.pth'
+    run('model_converters/export_student.py', config, checkpoint, tmp_path / 'small.pth')
+    accuracies = [
+        re.findall(r'accuracy/top1: [\d.]+', done.stdout + done.stderr)[-1]
+        for done in (
+            run('test.py', config, file, '--work-dir', tmp_path)
+            for file in (checkpoint, tmp_path / 'small.pth')
+        )
+    ]
+    assert accuracies == [re.findall(r'accuracy/top1: [\d.]+', log)[-1]] * 2
+    scope = {}
+    exec(compile(blocks(ROOT / 'docs/en/add_a_net.md')[0].split('@MODELS')[0], 'docs', 'exec'), scope)
+    plain = scope['SmallCNN']((8, 16, 32), 10)
+    plain.load_state_dict(torch.load(tmp_path / 'small.pth', weights_only=True)['state_dict'])

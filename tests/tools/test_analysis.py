@@ -438,8 +438,15 @@ def test_tsne_of_both_embeddings(trained, tmp_path):
     expected = TSNE(**options).fit_transform(embedding)
     # Rounding grows in t-SNE; distances of its first steps do not.
     assert np.corrcoef(np.ravel(found['points']['teacher']), expected.ravel())[0, 1] > 0.9
+    flags = ['--checkpoint', trained.checkpoint, '--out', out, *flags]
+    run('vis_tsne', trained.config, *flags, '--vis-stage', 2)
+    stage = trained.teacher.stages[1][chosen].mean((2, 3)).numpy()
+    expected = TSNE(**options).fit_transform(stage)
+    assert np.corrcoef(np.ravel(numbers(out)['points']['teacher']), expected.ravel())[0, 1] > 0.9
+    with pytest.raises(ValueError, match='--vis-stage: expected 1 to 4, got 5'):
+        run('vis_tsne', trained.config, *flags, '--vis-stage', 5)
     with pytest.raises(ValueError, match='--perplexity: expected less than the number of images, 40'):
-        run('vis_tsne', trained.config, '--checkpoint', 'random', '--out', out, *flags, '--perplexity', 40)
+        run('vis_tsne', trained.config, *flags, '--perplexity', 40)
 
 
 def test_every_tool_has_a_picture_and_its_command_in_the_docs():

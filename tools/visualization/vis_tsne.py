@@ -1,4 +1,4 @@
-"""t-SNE of what student and teacher give to their last layers."""
+"""t-SNE of what student and teacher give to their last layers, or of a stage's means over the image."""
 
 import argparse
 
@@ -21,6 +21,9 @@ def parse_args(argv=None):
         '--checkpoint', required=True, help="checkpoint of the run, its exported student, or 'random'"
     )
     add_picture(parser)
+    parser.add_argument(
+        '--vis-stage', type=int, help='1 is the shallowest; default: what goes into the last layer'
+    )
     parser.add_argument('--class-idx', nargs='+', type=int, help='classes; default: the first ones')
     parser.add_argument('--max-num-class', type=int, default=20, help='how many; default 20')
     parser.add_argument('--max-num-samples', type=int, default=100, help='images of each; default 100')
@@ -41,8 +44,18 @@ def chosen(dataset, classes, samples):
     return sorted(i for label in classes for i in np.flatnonzero(labels == label)[:samples].tolist())
 
 
+def features(net, inputs, stage):
+    """(N, D) of a net's embedding, or of a stage (from 1)."""
+    if stage is None:
+        return net(inputs, embedding=True).embedding
+    stages = net(inputs, stages=True).stages
+    if not 1 <= stage <= len(stages):
+        raise ValueError(f'--vis-stage: expected 1 to {len(stages)}, got {stage}')
+    return stages[stage - 1].mean((2, 3))
+
+
 @torch.no_grad()
-def embeddings(model, images):
+def embeddings(model, images, stage):
     """By net, (N, D); and the true classes."""
     nets = {'student': model.student}
     for i, teacher in enumerate(getattr(model, 'teachers', ()), 1):
@@ -51,7 +64,7 @@ def embeddings(model, images):
     for batch in images.batches(model, 'embeddings'):
         target.append(batch.target.cpu())
         for name, net in nets.items():
-            found[name].append(net(batch.inputs, embedding=True).embedding.float().cpu())
+            found[name].append(features(net, batch.inputs, stage).float().cpu())
     return {name: torch.cat(x).numpy() for name, x in found.items()}, torch.cat(target).numpy()
 
 
@@ -67,7 +80,7 @@ def main(argv=None):
             f'{list(classes)}, got {args.perplexity}'
         )
     images = Images(cfg, indices=indices)
-    found, target = embeddings(model, images)
+    found, target = embeddings(model, images, args.vis_stage)
     points = {}
     for name, values in found.items():
         with Console().status(f't-SNE of {len(values)} embeddings, {name}'):

@@ -58,14 +58,14 @@ class Net(nn.Module, ABC):
         checkpoint: Optional[str] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
-        input_size: Optional[tuple[int, int]] = None,
+        input_size: Union[int, Sequence[int], None] = None,
     ):
         super().__init__()
         self.model = model
         self.num_classes = num_classes
         if (mean is None) != (std is None):
             raise ValueError(f'input: expected mean and std together, got mean={mean} and std={std}')
-        self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), input_size)
+        self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size))
         self.classes: Optional[Sequence[str]] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights
