@@ -1,15 +1,16 @@
 """What a teacher said of each image in each view, in a folder."""
 
-import hashlib
 import json
 import math
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 import torch
+
+from hetkd.utils.digest import file_digest
+from hetkd.utils.whole_file import write_whole
 
 FORMAT = 1
 
@@ -45,7 +46,6 @@ class TeacherCache:
             raise ValueError(
                 f'{path}: expected format {FORMAT}, got {self.header.get("format")!r}; write the cache anew'
             )
-        self._checked: set[str] = set()
         self._map = lru_cache(maxsize=None)(self._open)
 
     @classmethod
@@ -102,13 +102,13 @@ class TeacherCache:
         """Note that so many batches are on the disk."""
         for part in self._parts(view):
             self._map(view, part, True).flush()
-        _replace(self.folder / f'{view}.progress', str(batches))
+        write_whole(self.folder / f'{view}.progress', str(batches))
 
     def finish(self) -> None:
         """Add the checksums: all is written."""
         self._map.cache_clear()
         files = sorted(self.folder.glob('*.npy'))
-        self.header['files'] = {path.name: _sha256(path) for path in files}
+        self.header['files'] = {path.name: file_digest(path) for path in files}
         _write(self.folder / 'header.json', self.header)
         for path in self.folder.glob('*.progress'):
             path.unlink()
@@ -150,14 +150,14 @@ class TeacherCache:
         return file
 
     def _check(self, path: Path) -> None:
-        """Compare a file with its checksum, once a process."""
+        """Compare a file with its checksum."""
         if not self.is_whole:
             raise ValueError(
                 f'{self.folder}: expected a whole cache, got a part of one; run tools/cache_teacher.py '
                 f'again, it goes on where it was broken off'
             )
         expected = self.header['files'].get(path.name)
-        found = _sha256(path) if path.exists() else None
+        found = file_digest(path) if path.exists() else None
         if found != expected or expected is None:
             raise ValueError(
                 f'{path}: expected the file that was written (sha256 {expected}), got '
@@ -184,16 +184,5 @@ class TeacherCache:
         return others.repeat(1, classes).scatter(1, rows['indices'].long(), rows['values'].float())
 
 
-def _sha256(path: Path) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
 def _write(path: Path, content: dict) -> None:
-    _replace(path, json.dumps(content, indent=1))
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_suffix('.part')
-    part.write_text(text)
-    os.replace(part, path)
+    write_whole(path, json.dumps(content, indent=1))

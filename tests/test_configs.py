@@ -84,15 +84,19 @@ def rates(runner, epochs):
             scheduler.step()
 
 
+def check_warm_up_and_cosine(lr, first, high, low, warm_up, epochs):
+    """Linear from ``first`` to ``high`` over the warm-up, then a cosine to ``low``."""
+    for epoch in range(warm_up + 1):
+        assert lr[epoch] == pytest.approx(first + (high - first) * epoch / warm_up)
+    for epoch in (warm_up + 1, 10 + warm_up, epochs // 2, epochs - 1):
+        fall = (1 + math.cos(math.pi * (epoch - warm_up) / (epochs - warm_up))) / 2
+        assert lr[epoch] == pytest.approx(low + (high - low) * fall)
+
+
 @pytest.mark.parametrize('name', ['deit-t_res18_cifar100', 'deit-t_res18_cifar100_32px'])
 def test_the_cnn_recipe_is_the_papers(name, runner_of):
     runner = runner_of(ROOT / f'configs/mldrkd/{name}.py')
-    lr = list(rates(runner, 300))
-    for epoch in range(4):  # linear from 1e-4 to .05 over three epochs
-        assert lr[epoch] == pytest.approx(1e-4 + (0.05 - 1e-4) * epoch / 3)
-    for epoch in (4, 10, 150, 299):  # cosine to 1e-3
-        expected = 1e-3 + (0.05 - 1e-3) * (1 + math.cos(math.pi * (epoch - 3) / 297)) / 2
-        assert lr[epoch] == pytest.approx(expected)
+    check_warm_up_and_cosine(list(rates(runner, 300)), 1e-4, 0.05, 1e-3, warm_up=3, epochs=300)
     optimizer = runner.optim_wrapper.optimizer
     assert type(optimizer).__name__ == 'SGD'
     assert len(optimizer.param_groups) == 1, 'weight decay on everything'
@@ -105,12 +109,7 @@ def test_the_cnn_recipe_is_the_papers(name, runner_of):
 
 def test_the_vit_recipe_is_ofa_kds(runner_of):
     runner = runner_of(ROOT / 'configs/kd/convnext-t_swin-p_cifar100.py')
-    lr = list(rates(runner, 300))
-    for epoch in range(21):  # linear from 5e-7 to 5e-4 over twenty epochs
-        assert lr[epoch] == pytest.approx(5e-7 + (5e-4 - 5e-7) * epoch / 20)
-    for epoch in (21, 100, 299):  # cosine to 1e-5
-        expected = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * (epoch - 20) / 280)) / 2
-        assert lr[epoch] == pytest.approx(expected)
+    check_warm_up_and_cosine(list(rates(runner, 300)), 5e-7, 5e-4, 1e-5, warm_up=20, epochs=300)
     check_adamw(runner, {'relative_position_bias_table'})
     check_vit_views(runner)
 
@@ -150,10 +149,7 @@ def check_vit_views(runner):
 )
 def test_a_teacher_is_fine_tuned_as_ofa_kds(name, also_free, runner_of):
     runner = runner_of(ROOT / f'configs/teachers/{name}.py')
-    lr = list(rates(runner, 100))
-    for epoch in range(21):  # linear from 5e-7 to 5e-5 over twenty epochs
-        assert lr[epoch] == pytest.approx(5e-7 + (5e-5 - 5e-7) * epoch / 20)
-    assert lr[99] == pytest.approx(1e-6, abs=1e-7)
+    check_warm_up_and_cosine(list(rates(runner, 100)), 5e-7, 5e-5, 1e-6, warm_up=20, epochs=100)
     assert runner.cfg.train_cfg.max_epochs == 100 and runner.cfg.train_dataloader.batch_size == 128
     check_adamw(runner, also_free)
     check_vit_views(runner)
@@ -176,12 +172,7 @@ def test_imagenets_cnn_recipe_is_ofa_kds(runner_of):
 
 def test_imagenets_vit_recipe_is_ofa_kds_with_a_moving_average(runner_of):
     runner = runner_of(ROOT / 'configs/hcd/convnext-t_deit-t_imagenet.py')
-    lr = list(rates(runner, 300))
-    for epoch in range(21):  # linear from 5e-7 to 5e-4 over twenty epochs
-        assert lr[epoch] == pytest.approx(5e-7 + (5e-4 - 5e-7) * epoch / 20)
-    for epoch in (21, 100, 299):  # cosine to 1e-6
-        expected = 1e-6 + (5e-4 - 1e-6) * (1 + math.cos(math.pi * (epoch - 20) / 280)) / 2
-        assert lr[epoch] == pytest.approx(expected)
+    check_warm_up_and_cosine(list(rates(runner, 300)), 5e-7, 5e-4, 1e-6, warm_up=20, epochs=300)
     assert runner.cfg.train_cfg.max_epochs == 300
     check_adamw(runner, {'cls_token', 'pos_embed'})
     check_vit_views(runner)

@@ -13,7 +13,7 @@ ALLOWED = {
     'functional': (),
     'registry.py': (),
     'seeding.py': (),
-    'teacher_cache.py': (),
+    'teacher_cache.py': ('utils',),
     'ops': (),
     'models/backbones': ('registry', 'ops'),
     'models/nets': ('registry',),
@@ -24,6 +24,7 @@ ALLOWED = {
         'registry',
         'functional',
         'teacher_cache',
+        'utils',
         'models.nets.contract',
         'models.nets.base',
         'models.nets.running',
@@ -32,10 +33,10 @@ ALLOWED = {
     'testing': (),
     'datasets': ('registry', 'seeding'),
     'evaluation': ('registry', 'functional'),
-    'engine': ('registry', 'datasets', 'functional'),
+    'engine': ('registry', 'datasets', 'functional', 'utils'),
     'visualization': ('functional',),
     'utils': (),  # imports by name what registers itself
-    'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache'),
+    'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache', 'utils'),
 }
 
 

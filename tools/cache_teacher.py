@@ -6,7 +6,7 @@ import os.path as osp
 from mmengine.config import DictAction
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, OPTIONS_HELP, merge_common
+from hetkd.apis.cli import LOADERS, OPTIONS_HELP, complete_loaders
 from hetkd.apis.teacher_cache import write_cache
 
 
@@ -28,8 +28,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    args.work_dir, args.launcher, args.local_rank, args.no_pin_memory = None, 'none', 0, False
-    merge_common(cfg, args, LOADERS)
+    complete_loaders(cfg, LOADERS)
     out = args.out or osp.join('caches', osp.splitext(osp.basename(args.config))[0])
     cache = write_cache(cfg, out, args.views, args.seed, args.top_k, args.embedding, args.processes)
     size = sum(x.stat().st_size for x in cache.folder.glob('*.npy'))

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hetkd.apis.cell import Cell
-from hetkd.apis.results import draw, to_csv, to_markdown
+from hetkd.apis.results import by_config, to_csv, to_markdown
+from hetkd.utils.whole_file import write_whole
+from hetkd.visualization import Runs, comparison
 
 TOOLS = Path(__file__).resolve().parent
 
@@ -74,8 +76,7 @@ def write_tables(cells, args):
     results = [cell.result(args.metric) for cell in cells]
     texts = {'compare.md': to_markdown(results, args.metric), 'compare.csv': to_csv(results)}
     for name, text in texts.items():
-        (folder / f'{name}.part').write_text(text)
-        os.replace(folder / f'{name}.part', folder / name)
+        write_whole(folder / name, text)
     return results
 
 
@@ -148,7 +149,11 @@ def main(argv=None):
     cells = make_cells(args)
     whole = Comparison(cells, args).run()
     results = write_tables(cells, args)
-    draw(results, Path(args.work_dir) / 'compare.png', args.metric)
+    groups = {
+        name: Runs([x.last for x in runs if x.last is not None], [x.curve for x in runs])
+        for name, runs in by_config(results).items()
+    }
+    comparison(Path(args.work_dir) / 'compare.png', groups, args.metric)
     print('\n' + to_markdown(results, args.metric))
     print(f'written: {", ".join(str(Path(args.work_dir) / f"compare.{x}") for x in ("md", "csv", "png"))}')
     crashed = sum(run.status == 'crashed' for run in results)

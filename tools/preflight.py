@@ -7,7 +7,7 @@ import tempfile
 from mmengine.config import DictAction
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, OPTIONS_HELP, build_runner, merge_common
+from hetkd.apis.cli import LOADERS, OPTIONS_HELP, build_runner, complete_loaders
 
 
 def parse_args(argv=None):
@@ -27,8 +27,7 @@ def run(args) -> dict:
     cfg = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir = work_dir
-        args.work_dir, args.launcher, args.local_rank, args.no_pin_memory = work_dir, 'none', 0, False
-        merge_common(cfg, args, LOADERS)
+        complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
         preflight = cfg.default_hooks.get('preflight') or {}

@@ -7,10 +7,10 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
-from mmengine.model import is_model_wrapper
 
 from hetkd.apis import load_config, load_student, student_config
 from hetkd.apis.cli import add_arguments, build_runner, merge_common
+from hetkd.engine import plain_model
 
 
 def parse_args(argv=None):
@@ -79,7 +79,7 @@ def main(argv=None):
     cfg = merge_args(load_config(args.config, args.cfg_options), args)
     # Without the file's name: the runner would write this config over the one that training has left.
     runner = build_runner(Config(cfg.to_dict()))
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = plain_model(runner)
     load_student(model.module if args.tta else model, args.checkpoint)
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

@@ -20,6 +20,7 @@ from hetkd.models.distillers import FrozenTeacher, NetClassifier
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import read_file
 from hetkd.registry import MODELS
+from hetkd.utils.spread import evenly_spread
 
 from .student import load_student, student_config
 
@@ -39,9 +40,7 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
     # Initialising a net logs each of its tensors.
     MMLogger.get_instance('analysis').setLevel('WARNING')
     torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
-    config, plain = Config(dict(model=cfg.model)).model, student_config(cfg)
-    config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
-    model = MODELS.build(config)
+    model = MODELS.build(_unloaded(cfg))
     if checkpoint == RANDOM:
         model.student.init_weights()
     else:
@@ -51,13 +50,18 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
 
 def random_config(cfg: Config) -> ConfigDict:
     """The model's config with random nets: no weight file is read."""
-    config = Config(dict(model=cfg.model)).model
-    plain = student_config(cfg)
-    config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
+    config = _unloaded(cfg)
     teachers = config.get('teacher', [])
     for teacher in teachers if isinstance(teachers, list) else [teachers]:
         teacher.pop('pretrained', None)
         teacher.checkpoint = RANDOM
+    return config
+
+
+def _unloaded(cfg: Config) -> ConfigDict:
+    """The model's config, whose student is not to be loaded."""
+    config, plain = Config(dict(model=cfg.model)).model, student_config(cfg)
+    config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
     return config
 
 
@@ -147,8 +151,7 @@ class Images:
         full = Runner.build_dataloader(loader)
         self.dataset = full.dataset
         if indices is None:
-            count = min(max_images or len(self.dataset), len(self.dataset))
-            indices = np.linspace(0, len(self.dataset) - 1, count).round().astype(int).tolist()
+            indices = evenly_spread(max_images or len(self.dataset), len(self.dataset))
         elif max(indices) >= len(self.dataset):
             raise ValueError(f'images: expected indices below {len(self.dataset)}, got {max(indices)}')
         self._loader = DataLoader(

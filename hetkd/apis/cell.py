@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from threading import Event
 
+from hetkd.utils.whole_file import write_whole
+
 from .config import load_config
 from .results import RunResult, read_curve, read_epoch, read_record
 
@@ -168,9 +170,7 @@ class Cell:
 
     def _save(self, **state) -> None:
         self.state |= state
-        part = self.folder / 'cell.json.part'
-        part.write_text(json.dumps(self.state))
-        os.replace(part, self.folder / 'cell.json')
+        write_whole(self.folder / 'cell.json', json.dumps(self.state))
 
     def result(self, metric: str = 'accuracy/top1') -> RunResult:
         """What the tables show of it."""

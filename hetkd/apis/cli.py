@@ -83,6 +83,11 @@ def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[st
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+    complete_loaders(cfg, loader_defaults, pin_memory=not args.no_pin_memory)
+
+
+def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: bool = True) -> None:
+    """Put mmpretrain's defaults into those data loaders of a config that are there."""
     for name, defaults in loader_defaults.items():
         loader = cfg.get(name)
         if loader is None:
@@ -90,9 +95,7 @@ def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[st
         for key, value in {**defaults, 'collate_fn': dict(type='default_collate')}.items():
             loader.setdefault(key, value)
         # Nothing to pin for without a GPU; persistent workers need workers.
-        loader.pin_memory = loader.get('pin_memory', True) and torch.cuda.is_available()
-        if args.no_pin_memory:
-            loader.pin_memory = False
+        loader.pin_memory = pin_memory and loader.get('pin_memory', True) and torch.cuda.is_available()
         if loader.get('num_workers', 0) == 0:
             loader.persistent_workers = False
 

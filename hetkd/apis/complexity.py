@@ -33,13 +33,7 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     model = MODELS.build(random_config(cfg)).train()
     shape = tuple(shape or model.student.probe_size)
-    inputs = torch.randn(batch_size, 3, *shape)
-    classes = model.student.num_classes
-    labels = torch.arange(batch_size) % classes
-    samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label) for i, label in enumerate(labels)]
-    for part in model.modules():
-        if hasattr(part, 'prepare_data'):  # CRD's memory banks, whose size costs nothing
-            part.prepare_data(torch.arange(2 * batch_size) % classes)
+    inputs, samples = random_batch(model, batch_size, shape)
     teachers, student = getattr(model, 'teachers', ()), model.student
     needs = [dict.fromkeys(getattr(model, f'{x}_needs', ()), True) for x in ('teacher', 'student')]
     model.loss(inputs, samples)  # what nets find out of themselves at the first call is not counted
@@ -68,6 +62,16 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
         train_only=sum(x.numel() for x in model.parameters()) - own,
     )
     return dict(parameters=parameters, forward=forward, step=step)
+
+
+def random_batch(model, batch_size: int, shape: tuple[int, int]) -> tuple[torch.Tensor, list[DataSample]]:
+    """Noise (N, 3, *shape) and labels for a distiller, told of a training set that holds them."""
+    labels = torch.arange(batch_size) % model.student.num_classes
+    for part in model.modules():
+        if hasattr(part, 'prepare_data'):  # CRD's memory banks, whose size costs nothing; it needs negatives
+            part.prepare_data(torch.arange(2 * batch_size) % model.student.num_classes)
+    samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label) for i, label in enumerate(labels)]
+    return torch.randn(batch_size, 3, *shape), samples
 
 
 def _convolution_backward(grad, x, w, bias, stride, padding, dilation, transposed, *rest, **_) -> int:

@@ -98,8 +98,8 @@ def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> 
         memory = [run.memory for run in done if run.memory is not None]
         cells = [
             config,
-            _spread([run.last for run in done]),
-            _spread([run.best for run in done]),
+            mean_and_spread([run.last for run in done]),
+            mean_and_spread([run.best for run in done]),
             f'{statistics.mean(run.seconds for run in done):.0f} s' if done else '',
             f'{max(memory):.0f} MiB' if memory else '',
             f'{len(done)} of {len(runs)}',
@@ -120,44 +120,8 @@ def to_csv(results: Sequence[RunResult]) -> str:
     return out.getvalue()
 
 
-def draw(results: Sequence[RunResult], path, metric: str = 'accuracy/top1') -> None:
-    """Left the last values with their deviation and each seed as a dot, right the curves."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    groups = by_config(results)
-    height = max(3.5, 0.4 * len(groups) + 1.2)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, height), layout='constrained')
-    for row, (config, runs) in enumerate(groups.items()):
-        color = f'C{row % 10}'
-        last = [run.last for run in runs if run.last is not None]
-        if last:
-            spread = statistics.stdev(last) if len(last) > 1 else 0
-            left.errorbar(statistics.mean(last), row, xerr=spread, fmt='o', color=color, capsize=4)
-            left.scatter(last, [row] * len(last), color=color, alpha=0.4, s=15)
-        else:
-            left.text(
-                0.5, row, 'no finished run', transform=left.get_yaxis_transform(), ha='center', va='center'
-            )
-        for run in runs:
-            label = config if run is runs[0] else None
-            epochs = sorted(run.curve)
-            right.plot(epochs, [run.curve[epoch] for epoch in epochs], color=color, label=label, linewidth=1)
-    left.set_yticks(range(len(groups)), list(groups))
-    left.set_ylim(len(groups) - 0.5, -0.5)
-    left.set(xlabel=f'{metric}, last epoch')
-    left.grid(axis='x', alpha=0.3)
-    right.set(xlabel='epoch', ylabel=metric)
-    right.grid(alpha=0.3)
-    if len(groups) <= 12:
-        right.legend(fontsize='small')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def _spread(values: Sequence[float]) -> str:
+def mean_and_spread(values: Sequence[float]) -> str:
+    """``mean ± standard deviation``; the mean alone of a single value, empty for none."""
     if not values:
         return ''
     deviation = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''

@@ -14,8 +14,9 @@ from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import Weights, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
 from hetkd.registry import MODELS
+from hetkd.utils.whole_file import written_whole
 
-LOADERS = ('LoadImage', 'LoadImageFromFile')
+FILE_LOADERS = ('LoadImage', 'LoadImageFromFile')
 STUDENT_OPTIONS = ('student', 'label_loss', 'data_preprocessor', 'train_cfg')
 
 
@@ -43,7 +44,7 @@ def student_config(cfg: Config) -> ConfigDict:
 
 def reads_files(cfg: Config) -> bool:
     """Whether the test data are read from files, as BGR; data sets in memory give RGB."""
-    return cfg.test_dataloader.dataset.pipeline[0].type in LOADERS
+    return cfg.test_dataloader.dataset.pipeline[0].type in FILE_LOADERS
 
 
 def file_config(cfg: Config) -> Config:
@@ -104,7 +105,8 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     weights = load_student(classifier, checkpoint)
     student = classifier.student
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    _save(_content(student.model.state_dict(), weights), out)
+    with written_whole(out) as part:
+        torch.save(_content(student.model.state_dict(), weights), part)
     if not isinstance(student, MMPretrainNet):
         return ''
     plain = dict(model=student.config, **file_config(cfg))
@@ -138,9 +140,8 @@ def publish_student(checkpoint: str, out: str) -> str:
     torch.save(_content(weights.state_dict, weights), buffer)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
     path = f'{out.removesuffix(".pth")}-{digest}.pth'
-    with open(path + '.part', 'wb') as file:
-        file.write(buffer.getvalue())
-    os.replace(path + '.part', path)
+    with written_whole(path) as part:
+        part.write_bytes(buffer.getvalue())
     return path
 
 
@@ -150,8 +151,3 @@ def _content(state: dict, weights: Weights) -> dict[str, Any]:
     if weights.classes is not None:
         meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
     return dict(state_dict={key: value.clone() for key, value in state.items()}, meta=meta)
-
-
-def _save(content: Any, out: str) -> None:
-    torch.save(content, out + '.part')
-    os.replace(out + '.part', out)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hetkd.datasets.digest import data_digest
 from hetkd.engine.hooks.replay import mixes, run_facts, show_view
 from hetkd.engine.loop import starting_at
-from hetkd.models.distillers.cached_teacher import CachedTeacher, file_digest, teacher_config
+from hetkd.models.distillers.cached_teacher import CachedTeacher, teacher_config, weights_digest
 from hetkd.registry import MODELS, RUNNERS
 from hetkd.teacher_cache import TeacherCache
 
@@ -32,7 +32,7 @@ def write_cache(
     A run that was broken off goes on where it was; a finished one does nothing.
 
     Args:
-        cfg: config of a distillation run, with loaders as :func:`~hetkd.apis.cli.merge_common` leaves them.
+        cfg: config of a distillation run, its loaders completed (:func:`~hetkd.apis.cli.complete_loaders`).
         out: folder of the cache.
         views: V >= 1.
         seed: of the views.
@@ -65,7 +65,7 @@ def write_cache(
         validation=0 if validation is None else len(validation.dataset),
         teacher=dict(
             config=teacher_config(cfg.model.teacher),
-            file_sha256=file_digest(cfg.model.teacher),
+            file_sha256=weights_digest(cfg.model.teacher),
             weights_sha256=teacher.digest(),
             description=teacher.describe(),
             classes=None if teacher.classes is None else list(map(str, teacher.classes)),

@@ -13,7 +13,7 @@ from typing import Optional
 
 import yaml
 
-from .results import read_record
+from .results import mean_and_spread, read_record
 
 METRIC = 'accuracy/top1'
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
@@ -66,6 +66,11 @@ class Cell:
     def values(self, which: str) -> list[float]:
         """Top-1 of each run, of the ``'last'`` or ``'best'`` epoch."""
         return [record[which]['value'] for record in self.records]
+
+    @property
+    def mean(self) -> float:
+        """Mean top-1 of the runs' last epochs."""
+        return statistics.mean(self.values('last'))
 
     def metric(self, name: str) -> Optional[float]:
         """Mean over the runs of another metric at the last epoch, or None."""
@@ -147,7 +152,7 @@ def _model(cell: Cell, collection: str) -> dict:
             {
                 'Task': 'Image Classification',
                 'Dataset': DATA.get(cell.data, cell.data),
-                'Metrics': {'Top 1 Accuracy': round(statistics.mean(cell.values('last')), 2)},
+                'Metrics': {'Top 1 Accuracy': round(cell.mean, 2)},
             }
         ],
         'Training Log': f'docs/zoo/{cell.method}/{cell.config}/seed0/scalars.json',
@@ -180,16 +185,11 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
     lines = [f'\n### {DATA.get(data, data)}\n']
     if note.exists():
         lines += ['', note.read_text().rstrip(), '']
-    lines += [
-        _header(MEASURED),
-    ]
+    lines.append(_header(MEASURED))
     scratch = {x.student: x for x in cells if x.method == 'scratch'}
-    order = sorted(
-        cells, key=lambda x: (x.student, x.teacher != '', x.teacher, statistics.mean(x.values('last')))
-    )
-    for cell in order:
-        base, last = scratch.get(cell.student), statistics.mean(cell.values('last'))
-        against = None if base is None or base is cell else statistics.mean(base.values('last'))
+    for cell in sorted(cells, key=lambda x: (x.student, x.teacher != '', x.teacher, x.mean)):
+        base = scratch.get(cell.student)
+        against = None if base is None or base is cell else base.mean
         config = f'configs/{cell.method}/{cell.config}.py'
         row = [
             f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
@@ -197,11 +197,11 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
             cell.image_size,
             cell.records[0]['epochs'],
             len(cell.records),
-            _spread(cell.values('last')),
-            _spread(cell.values('best')),
+            mean_and_spread(cell.values('last')),
+            mean_and_spread(cell.values('best')),
             _number(cell.metric('teacher/top1')),
             _number(against),
-            '' if against is None else f'{last - against:+.2f}',
+            '' if against is None else f'{cell.mean - against:+.2f}',
             _number(cell.metric('calibration/ece'), 1),
             f'[config](../../{config})',
             f'[log](../zoo/{cell.method}/{cell.config}/seed0/scalars.json)',
@@ -224,8 +224,8 @@ def _reported(reported: dict, cells: list[Cell]) -> str:
         row = [
             f'{teacher} → {student}',
             NAMES[value['method']],
-            '' if cell is None else _spread(cell.values('last')),
-            '' if cell is None else _spread(cell.values('best')),
+            '' if cell is None else mean_and_spread(cell.values('last')),
+            '' if cell is None else mean_and_spread(cell.values('best')),
             f'{value["top1"]:.2f}',
             _number(value.get('teacher')),
             _number(value.get('scratch')),
@@ -241,11 +241,6 @@ def _reported(reported: dict, cells: list[Cell]) -> str:
 
 def _header(columns) -> str:
     return f'| {" | ".join(columns)} |\n' + '|---' * len(columns) + '|'
-
-
-def _spread(values: list[float]) -> str:
-    mean = f'{statistics.mean(values):.2f}'
-    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.2f}'
 
 
 def _number(value: Optional[float], digits: int = 2) -> str:

@@ -17,6 +17,7 @@ from .hooks import (
     TrainingDataHook,
 )
 from .loop import DistillTrainLoop
+from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
 from .strategy_runner import StrategyRunner
@@ -40,4 +41,5 @@ __all__ = [
     'TeacherAgreementHook',
     'TrainingDataHook',
     'own_checkpoint',
+    'plain_model',
 ]

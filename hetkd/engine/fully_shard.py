@@ -14,9 +14,9 @@ from torch.utils._pytree import tree_map_only
 
 from hetkd.registry import STRATEGIES
 
+from .checkpoint_file import checkpoint_file
 from .checkpoint_globals import own_checkpoint
 from .gloo import start_gloo
-from .whole_file import written_whole
 
 
 @STRATEGIES.register_module()
@@ -114,7 +114,7 @@ class FullyShardStrategy(FSDPStrategy):
 
     def save_checkpoint(self, filename: str, **kwargs) -> None:
         """Gather in all processes, write in the first."""
-        with written_whole(str(filename)) as part:
+        with checkpoint_file(str(filename)) as part:
             super().save_checkpoint(part, **kwargs)
 
 

@@ -1,6 +1,5 @@
 """What both runners share: a run that is broken off is not lost."""
 
-import os
 import os.path as osp
 import re
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Optional
 
 from mmengine.dist import master_only
 from mmengine.runner import Runner
+
+from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
 from .loop import DistillTrainLoop
@@ -85,9 +86,7 @@ class LastingRun:
     @master_only
     def mark_latest(self, filename: str) -> None:
         """Name the checkpoint that ``--resume`` takes."""
-        path = osp.join(self.work_dir, 'last_checkpoint')
-        Path(path + '.part').write_text(osp.join(self.work_dir, filename))
-        os.replace(path + '.part', path)
+        write_whole(osp.join(self.work_dir, 'last_checkpoint'), osp.join(self.work_dir, filename))
 
 
 class _Noted:

@@ -1,15 +1,13 @@
 """A loop that looks instead of training."""
 
-import resource
-import sys
 import time
 
 import torch
-import torch.nn.functional as F
 from mmengine.runner import EpochBasedTrainLoop
 
-from hetkd.functional import term_gradients
+from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.registry import LOOPS
+from hetkd.utils.memory import peak_memory_mib
 
 
 @LOOPS.register_module()
@@ -52,7 +50,7 @@ class PreflightLoop(EpochBasedTrainLoop):
         terms = {key: value for key, value in losses.items() if 'loss' in key}
         student = [x for x in model.student.parameters() if x.requires_grad]
         gradients = term_gradients(terms, student)
-        labels = gradients.get('loss_ce')
+        cosines = {key: float(value) for key, value in cosines_with_labels(gradients).items()}
         named = {name: x for name, x in model.named_parameters() if x.requires_grad}
         reached = torch.autograd.grad(sum(terms.values()), list(named.values()), allow_unused=True)
         return dict(
@@ -60,9 +58,7 @@ class PreflightLoop(EpochBasedTrainLoop):
                 key: dict(
                     value=float(value.detach()),
                     gradient_norm=float(gradients[key].norm()),
-                    cosine=None
-                    if labels is None or key == 'loss_ce'
-                    else float(F.cosine_similarity(labels, gradients[key], dim=0)),
+                    cosine=cosines.get(key),
                 )
                 for key, value in terms.items()
             },
@@ -91,7 +87,7 @@ class PreflightLoop(EpochBasedTrainLoop):
             images=len(self.dataloader.dataset),
             step_seconds=seconds,
             data_seconds=waited / self.steps,
-            peak_memory_mib=_peak_memory_mib(),
+            peak_memory_mib=peak_memory_mib(),
             run_hours=seconds * self._max_iters / 3600,
             epochs=self._max_epochs,
         )
@@ -99,10 +95,3 @@ class PreflightLoop(EpochBasedTrainLoop):
     def _endless(self):
         while True:
             yield from self.dataloader
-
-
-def _peak_memory_mib() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == 'darwin' else peak / 2**10

@@ -9,10 +9,10 @@ from mmengine.runner import Runner
 
 from hetkd.registry import RUNNERS
 
+from .checkpoint_file import checkpoint_file
 from .checkpoint_globals import own_checkpoint
 from .gloo import start_gloo
 from .lasting import LastingRun
-from .whole_file import written_whole
 
 
 @RUNNERS.register_module()
@@ -52,5 +52,5 @@ class DistillRunner(LastingRun, Runner):
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         """Write beside the final name, then rename."""
-        with written_whole(osp.join(str(out_dir), filename)) as part:
+        with checkpoint_file(osp.join(str(out_dir), filename)) as part:
             super().save_checkpoint(out_dir, osp.basename(part), *args, **kwargs)

@@ -10,10 +10,10 @@ from .dfra import DFRA, dfra_loss
 from .dist import dist_loss
 from .dkd import dkd_loss
 from .grad_cam import grad_cam
-from .gradients import term_gradients
+from .gradients import cosines_with_labels, term_gradients
 from .hint import hint_loss
 from .kd import kd_loss
-from .kl import kl_divergence
+from .kl import kl_divergence, kl_of_each
 from .msdf import msdf_fuse
 from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss, sublogit_cosines
@@ -31,6 +31,7 @@ __all__ = [
     'calibration_bins',
     'calibration_error',
     'cc_loss',
+    'cosines_with_labels',
     'crd_log_normalisers',
     'crd_loss',
     'cut',
@@ -41,6 +42,7 @@ __all__ = [
     'hint_loss',
     'kd_loss',
     'kl_divergence',
+    'kl_of_each',
     'linear_cka',
     'mean_relation',
     'msdf_fuse',

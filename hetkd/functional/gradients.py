@@ -1,4 +1,4 @@
-"""The gradient of each loss term, for looking at."""
+"""The gradient of each loss term on the student, for looking at."""
 
 from typing import Mapping, Sequence
 
@@ -28,3 +28,17 @@ def term_gradients(
             ]
         )
     return found
+
+
+def cosines_with_labels(gradients: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Cosine between the gradient of the label loss and that of each other term.
+
+    Args:
+        gradients: flat gradients (P,), by name of the term; the label loss is ``'loss_ce'``.
+
+    Returns:
+        Scalars in [-1, 1] by the name of the other term; empty without a label loss.
+    """
+    labels = gradients.get('loss_ce')
+    others = {} if labels is None else {key: x for key, x in gradients.items() if key != 'loss_ce'}
+    return {key: torch.cosine_similarity(labels, value, dim=0) for key, value in others.items()}

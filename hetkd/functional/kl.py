@@ -32,13 +32,21 @@ def kl_divergence(
 
 
 def mean_kl(logits: torch.Tensor, target_logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """KL(softmax(target / T) || softmax(logits / T)), mean over the batch; gradients reach both sides.
+    """Mean of :func:`kl_of_each` over the batch."""
+    return kl_of_each(logits, target_logits, temperature).mean(-1)
+
+
+def kl_of_each(logits: torch.Tensor, target_logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """KL(softmax(target / T) || softmax(logits / T)) of each sample; gradients reach both sides.
 
     Args:
         logits: (..., N, C).
         target_logits: (..., N, C); leading dimensions broadcast.
         temperature: T > 0, checked by the caller.
+
+    Returns:
+        (..., N), >= 0, in float32 for half inputs.
     """
     log_q = F.log_softmax(full_precision(logits) / temperature, dim=-1)
     log_p = F.log_softmax(full_precision(target_logits) / temperature, dim=-1)
-    return (log_p.exp() * (log_p - log_q)).sum(-1).mean(-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)

@@ -1,17 +1,21 @@
 """Drawings: numbers in, a PNG file out."""
 
 from .bars import shares
+from .comparison import Runs, comparison
 from .curves import curves
 from .fusion import fusion_weights
 from .heat_map import Panel, heat_maps
-from .image_grid import Tile, image_grid
+from .image_grid import Tile, contact_sheet, image_grid
 from .reliability import reliability
 from .scatter import scatter
 from .sub_logits import sub_logits
 
 __all__ = [
     'Panel',
+    'Runs',
     'Tile',
+    'comparison',
+    'contact_sheet',
     'curves',
     'fusion_weights',
     'heat_maps',

@@ -37,3 +37,8 @@ def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) 
     for axes, name in zip(grid[:, 0], names):
         axes.set_ylabel(name, fontsize=8)
     save(figure, path)
+
+
+def contact_sheet(path, tiles: Sequence[Tile], columns: int = 10) -> None:
+    """Write many in rows of ``columns``."""
+    image_grid(path, [tiles[i : i + columns] for i in range(0, len(tiles), columns)])

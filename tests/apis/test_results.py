@@ -3,9 +3,7 @@
 import csv
 import json
 
-import pytest
-
-from hetkd.apis.results import RunResult, draw, read_curve, read_epoch, to_csv, to_markdown
+from hetkd.apis.results import RunResult, read_curve, read_epoch, to_csv, to_markdown
 
 RUNS = [
     RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
@@ -35,12 +33,6 @@ def test_the_csv_has_a_line_a_run():
     assert [row['status'] for row in rows] == ['done', 'done', 'crashed', 'missing']
     assert rows[0]['last'] == '20.0' and rows[0]['best_epoch'] == '2' and rows[0]['epochs'] == '3'
     assert rows[2]['last'] == '' and rows[2]['reason'] == 'ValueError: a | b'
-
-
-@pytest.mark.parametrize('runs', [RUNS, RUNS[2:], [RunResult('x/y', 0)], RUNS * 5])
-def test_the_picture_is_drawn_also_of_runs_that_failed(runs, tmp_path):
-    draw(runs, tmp_path / 'x.png')
-    assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_the_curve_is_read_from_the_record(tmp_path):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, merge_common
+from hetkd.apis.cli import LOADERS, complete_loaders
 from hetkd.registry import RUNNERS
 from tests.conftest import ROOT
 
@@ -17,18 +17,14 @@ def runner_of(tmp_path, tiny_teacher):
     """``runner_of(method='mldrkd', work_dir=..., **options)``: a runner of the micro pair on the digits."""
 
     def build(method='mldrkd', work_dir=tmp_path, resume=False, **options):
-        from types import SimpleNamespace
-
         path = ROOT / f'configs/{method}/vit-micro_cnn-micro_digits.py'
         options = {key.replace('__', '.'): value for key, value in options.items()}
         if method != 'scratch':
             options.setdefault('model.teacher.checkpoint', str(tiny_teacher))
         cfg = load_config(str(path), {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, **options})
         cfg.resume, cfg.experiment_name = resume, f'run{next(COUNT)}'
-        args = SimpleNamespace(
-            work_dir=str(work_dir), config=str(path), launcher='none', local_rank=0, no_pin_memory=True
-        )
-        merge_common(cfg, args, LOADERS)
+        cfg.work_dir = str(work_dir)
+        complete_loaders(cfg, LOADERS)
         return RUNNERS.build(cfg)
 
     return build

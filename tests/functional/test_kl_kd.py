@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hetkd.functional import kd_loss, kl_divergence
+from hetkd.functional import kd_loss, kl_divergence, kl_of_each
 from tests.reference.dfra import STUDENT, TEACHER, VALUES
 from tests.reference.kd import kd_loops, kd_plain, kl_loops, kl_plain
 
@@ -197,3 +197,11 @@ def test_impossible_temperature_is_refused(name, temperature):
 def test_logits_that_do_not_fit_are_refused(name, student, teacher):
     with pytest.raises(ValueError, match='logits: expected'):
         LOSSES[name][0](logits(*student), logits(*teacher))
+
+
+def test_the_divergence_of_each_sample_is_what_the_mean_is_of():
+    student, teacher = pair()
+    each = kl_of_each(student, teacher, 2.0)
+    for row, s, t in zip(each, student, teacher):
+        assert row.item() == pytest.approx(kl_divergence(s[None], t[None], 2.0).item())
+    assert each.mean().item() == pytest.approx(kl_divergence(student, teacher, 2.0).item())

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, merge_common
+from hetkd.apis.cli import LOADERS, complete_loaders
 from hetkd.apis.teacher_cache import write_cache
 from hetkd.registry import RUNNERS
 from hetkd.teacher_cache import TeacherCache
@@ -23,7 +23,6 @@ MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.
 @pytest.fixture
 def config(tiny_teacher, tmp_path):
     """``config(method, cached=folder, **options)`` as a tool would have it."""
-    from types import SimpleNamespace
 
     def make(method='mldrkd', cached=None, work_dir=tmp_path / 'run', **options):
         path = str(ROOT / f'configs/{method}/vit-micro_cnn-micro_digits.py')
@@ -40,10 +39,8 @@ def config(tiny_teacher, tmp_path):
         if cached is not None:
             cfg.model.teacher = dict(type='CachedTeacher', cache=str(cached), net=cfg.model.teacher)
         cfg.experiment_name = f'{method}{cached is None}{time.time_ns()}'
-        args = SimpleNamespace(
-            work_dir=str(work_dir), config=path, launcher='none', local_rank=0, no_pin_memory=True
-        )
-        merge_common(cfg, args, LOADERS)
+        cfg.work_dir = str(work_dir)
+        complete_loaders(cfg, LOADERS)
         return cfg
 
     return make

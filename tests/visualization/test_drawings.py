@@ -48,6 +48,21 @@ def test_curves_have_a_panel_a_quantity_and_a_line_a_run(tmp_path, figures):
     assert {'first', 'second', 'loss', 'lr', 'both runs'} <= set(texts(figures[0]))
 
 
+def test_a_comparison_has_a_row_a_config_and_a_curve_a_run(tmp_path, figures):
+    groups = {
+        'kd/a': visualization.Runs([20.0, 30.0], [{2: 20.0, 1: 10.0}, {1: 30.0}]),
+        'ofa/b': visualization.Runs([], [{}]),
+    }
+    visualization.comparison(tmp_path / 'x.png', groups, 'top-1')
+    visualization.comparison(tmp_path / 'y.png', {str(i): groups['kd/a'] for i in range(13)}, 'top-1')
+    assert is_picture(tmp_path / 'x.png')
+    left, right = figures[0].axes
+    (mean, *_), _ = left.containers[0].get_children()[0].get_data()
+    assert mean == 25 and 'no finished run' in texts(left)
+    assert [list(x.get_xdata()) for x in right.lines] == [[1, 2], [1], []]
+    assert right.get_legend() and not figures[1].axes[1].get_legend(), 'too many for a legend'
+
+
 def test_reliability_bars_are_accuracies(tmp_path, figures):
     net = dict(count=[0, 4, 0, 10], right=[0, 1, 0, 9], confidence=[0, 1.5, 0, 8.5], accuracy=71.4, ece=7.1)
     groups = dict(both_right=5, teacher_only=3, student_only=0, both_wrong=2)

@@ -7,8 +7,8 @@ import torch
 from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
 from hetkd.apis.cli import add_picture, add_run, finish
-from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_divergence, who_is_right
-from hetkd.visualization import Tile, image_grid, reliability
+from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_of_each, who_is_right
+from hetkd.visualization import Tile, contact_sheet, reliability
 
 
 def parse_args(argv=None):
@@ -32,15 +32,9 @@ def numbers_of(logits, target, num_bins):
     )
 
 
-def divergence(outputs):
-    """KL(teacher || student) of each image."""
-    log_student, log_teacher = outputs.student.log_softmax(1), outputs.teacher.log_softmax(1)
-    return (log_teacher.exp() * (log_teacher - log_student)).sum(1)
-
-
 def draw_most_different(args, cfg, model, outputs, names):
     """A sheet of the images with the largest divergence."""
-    kl = divergence(outputs)
+    kl = kl_of_each(outputs.student, outputs.teacher)
     places = kl.argsort(descending=True)[: args.topk].tolist()
     index = [outputs.index[i] for i in places]
     images = Images(cfg, indices=index)
@@ -54,7 +48,7 @@ def draw_most_different(args, cfg, model, outputs, names):
         for view, i in zip(views, places)
     ]
     path = f'{args.show_dir}/most_different.png'
-    image_grid(path, [tiles[i : i + 10] for i in range(0, len(tiles), 10)])
+    contact_sheet(path, tiles)
     finish(path, dict(sample_idx=index, kl=kl[places]))
 
 
@@ -74,7 +68,7 @@ def main(argv=None):
     numbers = dict(
         images=len(same),
         agreement=100 * float(same.float().mean()),
-        kl=float(kl_divergence(outputs.student, outputs.teacher)),
+        kl=float(kl_of_each(outputs.student, outputs.teacher).mean()),
         groups=groups,
         **nets,
     )

@@ -9,7 +9,7 @@ from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, open_student
 from hetkd.apis.cli import OPTIONS_HELP, finish
 from hetkd.models.nets.base import RANDOM
-from hetkd.visualization import Tile, image_grid
+from hetkd.visualization import Tile, contact_sheet
 
 
 def parse_args(argv=None):
@@ -34,7 +34,7 @@ def sheet(path, cfg, model, results):
         )
         for view, x in zip(views, results)
     ]
-    image_grid(path, [tiles[i : i + 10] for i in range(0, len(tiles), 10)])
+    contact_sheet(path, tiles)
     keys = ('sample_idx', 'gt_label', 'pred_label', 'pred_score')
     finish(path, dict(images=[{key: x[key] for key in keys} for x in results]))
 

@@ -13,9 +13,10 @@ from statistics import median
 
 import torch
 from forms import OTHERS
-from measure import DEVICE, machine, peak, peak_of, timed
+from measure import DEVICE, machine, peak_of, timed
 
 from hetkd.functional import dfra_loss, kl_divergence
+from hetkd.utils.memory import peak_memory_mib
 
 STUDENTS = 6
 BIG = 2**26  # entries of the (N, C, C) relation from which the plain form takes gigabytes
@@ -114,9 +115,9 @@ def main(argv=None):
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:
-        inputs, before = LOSSES[args.losses[0]][0](args.shapes[0]), peak()
+        inputs, before = LOSSES[args.losses[0]][0](args.shapes[0]), peak_memory_mib()
         evaluate(args.losses[0], args.peak, inputs)
-        return print(peak() - before)
+        return print(peak_memory_mib() - before)
 
     rows = [benchmark(loss, x, args.rounds) for loss in args.losses for x in args.shapes]
     print('| loss | N x C | plain s | hetkd s | speed-up | plain MiB | hetkd MiB | loss diff. | grad diff. |')

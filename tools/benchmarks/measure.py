@@ -1,6 +1,5 @@
 """Time and memory, for the benchmarks beside this file."""
 
-import resource
 import subprocess
 import sys
 import time
@@ -18,13 +17,6 @@ def timed(run):
     result = run()
     wait()
     return time.perf_counter() - start, result
-
-
-def peak():
-    """Peak of this process so far, in MiB: of its resident set, or of its CUDA tensors."""
-    if DEVICE == 'cuda':
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def peak_of(script, *args):

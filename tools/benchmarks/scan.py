@@ -11,9 +11,10 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from measure import DEVICE, machine, peak, peak_of, timed
+from measure import DEVICE, machine, peak_of, timed
 
 from hetkd.ops import selective_scan
+from hetkd.utils.memory import peak_memory_mib
 
 NAMES = ('batch', 'channels', 'states', 'length')
 
@@ -94,9 +95,9 @@ def main(argv=None):
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:
-        inputs, before = make(args.shapes[0]), peak()
+        inputs, before = make(args.shapes[0]), peak_memory_mib()
         evaluate(args.peak, inputs)
-        return print(peak() - before)
+        return print(peak_memory_mib() - before)
 
     rows = [benchmark(x, args.rounds) for x in args.shapes]
     print(f'| {" x ".join(NAMES)} | loop s | hetkd s | speed-up | loop MiB | hetkd MiB | difference |')

@@ -13,15 +13,16 @@ from copy import deepcopy
 from statistics import median
 
 import torch
-from measure import DEVICE, machine, peak, peak_of, timed
+from measure import DEVICE, machine, peak_of, timed
 from mmengine.registry import init_default_scope
-from mmpretrain.structures import DataSample
 
 from hetkd.apis import load_config
+from hetkd.apis.complexity import random_batch
 from hetkd.models import CachedTeacher
 from hetkd.models.distillers.cached_teacher import teacher_config
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import TeacherCache
+from hetkd.utils.memory import peak_memory_mib
 
 VARIANTS = ('student', 'floor', 'method', 'cached')
 LABELS = dict(student='student alone', floor='+ teacher = floor', method='method', cached='method, cached')
@@ -37,16 +38,8 @@ def build(args, config):
     torch.manual_seed(0)
     model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
     model = model.to(DEVICE).train()
-    labels = torch.arange(args.batch_size) % model.student.num_classes
-    for part in model.modules():
-        if hasattr(part, 'prepare_data'):
-            part.prepare_data(labels)
-    samples = [
-        DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label).to(DEVICE)
-        for i, label in enumerate(labels)
-    ]
-    images = torch.randn(args.batch_size, 3, args.image_size, args.image_size, device=DEVICE)
-    return model, nets['teacher'], images, samples
+    images, samples = random_batch(model, args.batch_size, (args.image_size, args.image_size))
+    return model, nets['teacher'], images.to(DEVICE), [x.to(DEVICE) for x in samples]
 
 
 def cache_of(model, net, images, folder):
@@ -153,9 +146,9 @@ def main(argv=None):
     if args.peak:
         with tempfile.TemporaryDirectory() as folder:
             step = steps_of(args, args.configs[0], folder)[args.peak]
-            before = peak()
+            before = peak_memory_mib()
             step()
-            return print(peak() - before)
+            return print(peak_memory_mib() - before)
     rows = [benchmark(args, config) for config in args.configs]
     show(rows)
     if args.out:

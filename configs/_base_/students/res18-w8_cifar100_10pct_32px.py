@@ -1,12 +1,6 @@
 # ResNet-18 for 32 px images with an eighth of the channels: 182 thousand parameters.
+_base_ = ['./res18_cifar100_32px.py']
+
 student = dict(
-    type='MMPretrainNet',
-    num_classes=100,
-    input_size=32,
-    model=dict(
-        type='ImageClassifier',
-        backbone=dict(type='ResNet_CIFAR', depth=18, stem_channels=8, base_channels=8),
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', in_channels=64, num_classes=100),
-    ),
+    model=dict(backbone=dict(stem_channels=8, base_channels=8), head=dict(in_channels=64)),
 )

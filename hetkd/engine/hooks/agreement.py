@@ -3,8 +3,9 @@
 import torch
 from mmengine.dist import collect_results_cpu, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hetkd.engine.plain_model import plain_model
+from hetkd.functional import kl_of_each
 from hetkd.registry import HOOKS
 
 
@@ -35,7 +36,7 @@ class TeacherAgreementHook(Hook):
     @torch.no_grad()
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Compare one batch."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         if not getattr(model, 'teachers', ()):
             return
         log_student = torch.stack([x.pred_score for x in outputs]).float().clamp_min(1e-38).log()
@@ -45,11 +46,11 @@ class TeacherAgreementHook(Hook):
             if logits is None:  # a cache without validation images
                 columns += 3 * [torch.full(target.shape, float('nan'), device=target.device)]
                 continue
-            log_teacher = logits.to(log_student.device).float().log_softmax(1)
-            label = log_teacher.argmax(1)
+            logits = logits.to(log_student.device)
+            label = logits.argmax(1)
             columns += [
                 100.0 * (label == log_student.argmax(1)),
-                (log_teacher.exp() * (log_teacher - log_student)).sum(1),
+                kl_of_each(log_student, logits),
                 100.0 * (label == target),
             ]
         self._rows.append(torch.stack(columns, 1))

@@ -1,8 +1,8 @@
 """Find a data set that does not fit the nets before the first step."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 
@@ -16,7 +16,7 @@ class ClassCheckHook(Hook):
 
     def before_train(self, runner) -> None:
         """Check once."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
         student = getattr(model, 'student', None)
         if classes is None or student is None:

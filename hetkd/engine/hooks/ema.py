@@ -1,9 +1,9 @@
 """The moving average of the student."""
 
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 PREFIX = 'student.'
@@ -24,7 +24,7 @@ class StudentEMAHook(EMAHook):
 
     def before_run(self, runner) -> None:
         """Copy the student."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         self.src_model = model.student
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 

@@ -1,8 +1,8 @@
 """Whether the terms pull the student the same way."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 
@@ -22,6 +22,6 @@ class GradientCosineHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Have this iteration watched, or not."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         if hasattr(model, 'watches_gradients'):
             model.watches_gradients = self.every_n_train_iters(runner, self.interval)

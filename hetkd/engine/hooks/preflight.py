@@ -3,10 +3,11 @@
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch.utils.data import DataLoader, Subset
 
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
+from hetkd.utils.spread import evenly_spread
 
 
 @HOOKS.register_module()
@@ -38,7 +39,7 @@ class PreflightHook(Hook):
     @master_only
     def before_train(self, runner) -> None:
         """Look, log, and stop if need be."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         if not hasattr(model, 'student'):
             return
         self.report = dict(parameters=_count(model), teachers=[])
@@ -58,10 +59,9 @@ class PreflightHook(Hook):
 
     def _batches(self, runner):
         loader = runner.val_dataloader
-        count = min(self.images, len(loader.dataset))
-        spread = torch.linspace(0, len(loader.dataset) - 1, count).round().long().tolist()
-        size = min(loader.batch_size or 128, count)
-        return DataLoader(Subset(loader.dataset, spread), size, collate_fn=loader.collate_fn)
+        some = Subset(loader.dataset, evenly_spread(self.images, len(loader.dataset)))
+        size = min(loader.batch_size or 128, len(some))
+        return DataLoader(some, size, collate_fn=loader.collate_fn)
 
     def _at_chance(self, runner, teacher, found: dict) -> None:
         if teacher.is_random:

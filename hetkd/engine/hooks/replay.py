@@ -4,9 +4,9 @@ import json
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from hetkd.datasets.digest import data_digest
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 from .seed import seeded_parts
@@ -48,7 +48,7 @@ class ReplayHook(Hook):
         """Set the view of this epoch."""
         for teacher in _cached(runner):
             teacher.view = runner.epoch % teacher.views
-            loader, model = runner.train_loop.dataloader, _plain(runner)
+            loader, model = runner.train_loop.dataloader, plain_model(runner)
             show_view(loader, model.data_preprocessor, teacher.cache.header, teacher.view)
 
 
@@ -94,9 +94,5 @@ def _without_places(config: dict) -> dict:
     return kept
 
 
-def _plain(runner):
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
 def _cached(runner) -> list:
-    return [x for x in getattr(_plain(runner), 'teachers', ()) if x.views]
+    return [x for x in getattr(plain_model(runner), 'teachers', ()) if x.views]

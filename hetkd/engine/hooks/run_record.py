@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import os.path as osp
 import platform
 import subprocess
@@ -12,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from hetkd.datasets.digest import data_digest
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
+from hetkd.utils.whole_file import write_whole
 
 PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
 
@@ -57,7 +57,7 @@ class RunRecordHook(Hook):
             metrics=before,
             settings=_settings(runner),
             data=data_digest(runner.train_dataloader.dataset),
-            teachers=_teachers(runner.model),
+            teachers=_teachers(plain_model(runner)),
             versions=_versions(),
             commit=_commit(),
             machine=dict(
@@ -91,10 +91,7 @@ class RunRecordHook(Hook):
             record['best'] = dict(epoch=best, metric=self.monitor, value=curve[best])
         if torch.cuda.is_available():
             record['peak_memory_mib'] = round(torch.cuda.max_memory_allocated() / 2**20)
-        path = osp.join(runner.work_dir, 'results.json')
-        with open(path + '.part', 'w') as file:
-            json.dump(record, file, indent=1)
-        os.replace(path + '.part', path)
+        write_whole(osp.join(runner.work_dir, 'results.json'), json.dumps(record, indent=1))
 
 
 def _settings(runner) -> dict:
@@ -109,7 +106,6 @@ def _settings(runner) -> dict:
 
 
 def _teachers(model) -> list[dict]:
-    model = model.module if is_model_wrapper(model) else model
     return [
         dict(net=x.describe()['net'], weight=x.weight, digest=x.digest(), views=x.views)
         for x in getattr(model, 'teachers', ())

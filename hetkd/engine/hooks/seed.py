@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.datasets.transforms import RandomSeeded
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 
@@ -68,7 +68,7 @@ def seeded_parts(dataset, preprocessor) -> list:
 
 def _preprocessor(runner):
     """The model's data preprocessor, or None."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = plain_model(runner)
     return getattr(model, 'data_preprocessor', None)
 
 

@@ -5,7 +5,7 @@ from typing import Optional
 
 import torch
 
-from hetkd.functional import term_gradients
+from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
@@ -107,11 +107,8 @@ class BaseDistiller(NetClassifier):
         """Cosine between the gradients of the label loss and of each other term on the student."""
         terms = {key: value for key, value in losses.items() if key.startswith('loss_')}
         gradients = term_gradients(terms, [x for x in self.student.parameters() if x.requires_grad])
-        labels = gradients.pop('loss_ce')
-        return {
-            'grad_cos_' + key.removeprefix('loss_'): torch.cosine_similarity(labels, value, dim=0)
-            for key, value in gradients.items()
-        }
+        cosines = cosines_with_labels(gradients)
+        return {'grad_cos_' + key.removeprefix('loss_'): value for key, value in cosines.items()}
 
     def connect(self, student: NetOutput):
         """What the losses see of the student, computed once a step whatever the number of teachers."""

@@ -1,6 +1,5 @@
 """A teacher that was written down beforehand."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Optional
@@ -10,6 +9,7 @@ import torch
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import TeacherCache
+from hetkd.utils.digest import file_digest
 
 from .teacher import FrozenTeacher
 
@@ -139,7 +139,7 @@ class CachedTeacher:
                 f'{self.cache.folder}: expected a cache of the teacher in the config, got one of another: '
                 f'{_difference(known["config"], config)}; write a new one with tools/cache_teacher.py'
             )
-        digest = file_digest(net)
+        digest = weights_digest(net)
         if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
             raise ValueError(
                 f'{self.cache.folder}: expected a cache of {net["checkpoint"]} as it is now, got one of '
@@ -167,13 +167,10 @@ def teacher_config(net: dict) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def file_digest(net: dict) -> Optional[str]:
+def weights_digest(net: dict) -> Optional[str]:
     """SHA-256 of a teacher's weight file, or None where it is not here."""
     path = Path(str(net.get('checkpoint')))
-    if not path.is_file():
-        return None
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    return file_digest(path) if path.is_file() else None
 
 
 def _difference(before, now) -> str:

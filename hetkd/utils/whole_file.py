@@ -1,0 +1,30 @@
+"""A file that is there whole or not at all."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+
+@contextmanager
+def written_whole(path) -> Iterator[Path]:
+    """The name to write to in place of ``path``, beside it; renamed at the end, if nothing has failed.
+
+    Whoever is killed in between, or finds the disk full, leaves the previous file as it was.
+    """
+    path = Path(path)
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        yield part
+        with open(part) as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path, text: str) -> None:
+    """Replace a file's text."""
+    with written_whole(path) as part:
+        part.write_text(text)
