@@ -60,6 +60,35 @@ def test_every_method_trains_every_pair(algorithm, teacher, student, batch):
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.parametrize(
+    'algorithm, part, default, change',
+    [
+        ('mldrkd', 'dfra', dict(type='DFRALoss'), dict(temperature=2.0)),
+        ('mldrkd', 'fusion', dict(type='MSDF'), dict(hidden_ratio=2)),
+        ('mldrkd', 'projector', dict(type='StageProjector'), dict(out_channels=24)),
+        ('hcd', 'kd', dict(type='KDLoss', temperature=1.0), dict(loss_weight=2.0)),
+        ('hcd', 'mapper', dict(type='CFM'), dict(num_sub_logits=2)),
+        ('hcd', 'sub_logit', dict(type='SubLogitLoss'), dict(kl_weight=2.0)),
+        ('hcd', 'orthogonality', dict(type='OrthogonalityLoss'), dict(loss_weight=2.0)),
+        ('hcd', 'projector', dict(type='StageProjector', final_bias=True), dict(out_channels=24)),
+        ('ofa', 'ofa', dict(type='OFALoss'), dict(eps=1.5)),
+        ('ofa', 'projector', dict(type='StageProjector'), dict(out_channels=24)),
+        ('kd', 'label_loss', dict(type='LabelLoss', label_smoothing=0.1), dict(label_smoothing=0.3)),
+    ],
+)
+def test_a_part_without_a_type_changes_keys_of_the_default(algorithm, part, default, change, batch):
+    def losses(config):
+        torch.manual_seed(0)
+        model = build(algorithm, **{part: config}).eval()
+        return {key: value.item() for key, value in model.loss(*batch).items()}, str(model)
+
+    assert losses(change) == losses({**default, **change}) != losses(None) == losses(default)
+
+
+def test_a_part_with_a_type_is_complete():
+    assert build('hcd').kd.temperature == 1 and build('hcd', kd=dict(type='KDLoss')).kd.temperature == 4
+
+
 def test_mldrkd_is_the_sum_of_its_equation(batch):
     model = build('mldrkd').eval()
     for parameter in model.fusion.parameters():

@@ -11,6 +11,7 @@ from hetkd.registry import MODELS
 
 from .cached_teacher import build_teacher
 from .classifier import NetClassifier, index_of, target_of
+from .part import build_part
 from .teacher import FrozenTeacher
 
 
@@ -122,16 +123,15 @@ class BaseDistiller(NetClassifier):
         A subclass with ``needs_index`` takes a further ``index`` (N,).
         """
 
-    def build_projector(self, config: dict) -> torch.nn.Module:
+    def build_projector(self, config: Optional[dict], **default) -> torch.nn.Module:
         """A projector for the student; P is the largest of its last stage and the teachers' embeddings."""
         stages = self.student.stage_specs
-        return MODELS.build(
+        return build_part(
             config,
-            default_args=dict(
-                channels=[x.channels for x in stages],
-                strides=[x.stride for x in stages],
-                out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
-            ),
+            dict(type='StageProjector', **default),
+            channels=[x.channels for x in stages],
+            strides=[x.stride for x in stages],
+            out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
         )
 
     def _apply(self, fn, recurse: bool = True):

@@ -9,6 +9,8 @@ from mmpretrain.structures import DataSample
 from hetkd.models.nets.running import compile_net
 from hetkd.registry import MODELS
 
+from .part import build_part
+
 LABEL_LOSS = dict(type='LabelLoss', label_smoothing=0.1)
 
 
@@ -53,7 +55,7 @@ class NetClassifier(BaseModel):
         self.student = MODELS.build(student)
         if channels_last:
             self.student.to(memory_format=torch.channels_last)
-        self.label_loss = MODELS.build(label_loss or LABEL_LOSS)
+        self.label_loss = build_part(label_loss, LABEL_LOSS)
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
         """Logits (``tensor``), a dict of losses (``loss``) or data samples (``predict``)."""

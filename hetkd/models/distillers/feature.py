@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller, build_losses
+from .part import build_part
 
 
 @MODELS.register_module()
@@ -47,12 +48,11 @@ class FeatureDistiller(BaseDistiller):
         if 'stages' in needs:
             self._indices = stages
             mine, theirs = self._pair(self.student.stage_specs, self.teacher.stage_specs)
-            self.matcher = MODELS.build(
-                matcher or dict(type='StageMatcher'),
-                default_args=dict(
-                    student_channels=[x.channels for x in mine],
-                    teacher_channels=[x.channels for x in theirs],
-                ),
+            self.matcher = build_part(
+                matcher,
+                dict(type='StageMatcher'),
+                student_channels=[x.channels for x in mine],
+                teacher_channels=[x.channels for x in theirs],
             )
         if embedding_matcher is not None:
             if 'embedding' not in needs:

@@ -9,6 +9,7 @@ from hetkd.functional.orthogonality import mean_off_diagonal
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
+from .part import build_part
 
 
 @MODELS.register_module()
@@ -59,20 +60,19 @@ class HCD(BaseDistiller):
         super().__init__(teacher, student, **kwargs)
         if orthogonality_on not in ('fused', 'raw'):
             raise ValueError(f"orthogonality_on: expected 'fused' or 'raw', got {orthogonality_on!r}")
-        self.kd = MODELS.build(kd or dict(type='KDLoss', temperature=1.0))
-        self.sub_logit = MODELS.build(sub_logit or dict(type='SubLogitLoss'))
-        self.orthogonality = MODELS.build(orthogonality or dict(type='OrthogonalityLoss'))
+        self.kd = build_part(kd, dict(type='KDLoss', temperature=1.0))
+        self.sub_logit = build_part(sub_logit, dict(type='SubLogitLoss'))
+        self.orthogonality = build_part(orthogonality, dict(type='OrthogonalityLoss'))
         self.lambdas = (student_lambda, teacher_lambda)
         self.orthogonality_on = orthogonality_on
-        self.projector = self.build_projector(projector or dict(type='StageProjector', final_bias=True))
-        self.mapper = MODELS.build(
-            mapper or dict(type='CFM'),
-            default_args=dict(
-                num_stages=len(self.projector.projections),
-                in_channels=self.projector.out_channels,
-                teacher_channels=self.teacher.embedding_channels,
-                num_classes=self.student.num_classes,
-            ),
+        self.projector = self.build_projector(projector, final_bias=True)
+        self.mapper = build_part(
+            mapper,
+            dict(type='CFM'),
+            num_stages=len(self.projector.projections),
+            in_channels=self.projector.out_channels,
+            teacher_channels=self.teacher.embedding_channels,
+            num_classes=self.student.num_classes,
         )
 
     def sub_logits(self, student, teacher) -> tuple[torch.Tensor, torch.Tensor]:

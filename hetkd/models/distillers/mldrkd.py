@@ -7,6 +7,7 @@ import torch
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
+from .part import build_part
 
 
 @MODELS.register_module()
@@ -51,16 +52,15 @@ class MLDRKD(BaseDistiller):
         **kwargs,
     ):
         super().__init__(teacher, student, **kwargs)
-        self.dfra = MODELS.build(dfra or dict(type='DFRALoss'))
+        self.dfra = build_part(dfra, dict(type='DFRALoss'))
         self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
-        self.projector = self.build_projector(projector or dict(type='StageProjector'))
-        self.fusion = MODELS.build(
-            fusion or dict(type='MSDF'),
-            default_args=dict(
-                num_stages=len(self.projector.projections),
-                in_channels=self.projector.out_channels,
-                num_classes=self.student.num_classes,
-            ),
+        self.projector = self.build_projector(projector)
+        self.fusion = build_part(
+            fusion,
+            dict(type='MSDF'),
+            num_stages=len(self.projector.projections),
+            in_channels=self.projector.out_channels,
+            num_classes=self.student.num_classes,
         )
 
     def connect(self, student):

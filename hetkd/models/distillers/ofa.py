@@ -7,6 +7,7 @@ import torch
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
+from .part import build_part
 
 
 @MODELS.register_module()
@@ -46,16 +47,15 @@ class OFA(BaseDistiller):
         **kwargs,
     ):
         super().__init__(teacher, student, **kwargs)
-        self.ofa = MODELS.build(ofa or dict(type='OFALoss'))
+        self.ofa = build_part(ofa, dict(type='OFALoss'))
         self.weights = dict(logit=logit_weight, stage=stage_weight)
-        self.projector = self.build_projector(projector or dict(type='StageProjector'))
-        self.heads = MODELS.build(
-            heads or dict(type='StageHeads'),
-            default_args=dict(
-                num_stages=len(self.projector.projections),
-                in_channels=self.projector.out_channels,
-                num_classes=self.student.num_classes,
-            ),
+        self.projector = self.build_projector(projector)
+        self.heads = build_part(
+            heads,
+            dict(type='StageHeads'),
+            num_stages=len(self.projector.projections),
+            in_channels=self.projector.out_channels,
+            num_classes=self.student.num_classes,
         )
 
     def connect(self, student):
