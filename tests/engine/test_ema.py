@@ -1,10 +1,16 @@
 """The moving average of the student."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.hooks import Hook
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from hetkd.apis.student import read_student
+from hetkd.engine import GradientCosineHook, StudentEMAHook
 
 EMA = dict(type='StudentEMAHook', momentum=0.1)
 
@@ -100,3 +106,24 @@ def test_a_run_that_loads_weights_begins_its_average_there(runner_of, tmp_path):
     average = next(x for x in runner.hooks if type(x).__name__ == 'StudentEMAHook').ema_model.module
     state = saved(tmp_path / 'first')['state_dict']
     assert all(torch.equal(value, state['student.' + name]) for name, value in average.state_dict().items())
+
+
+@pytest.fixture
+def split():
+    """A model that FSDP splits, over one process."""
+    torch.distributed.init_process_group('gloo', rank=0, world_size=1, store=torch.distributed.HashStore())
+    try:
+        yield fully_shard(nn.Linear(2, 2), mesh=init_device_mesh('cpu', (1,)))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    'hook, point', [(StudentEMAHook(), 'before_run'), (GradientCosineHook(1), 'before_train')]
+)
+def test_a_split_student_is_refused_before_the_first_step(hook, point, split):
+    with pytest.raises(
+        ValueError, match=f'{type(hook).__name__}: expected a student that is whole.*leave out'
+    ):
+        getattr(hook, point)(SimpleNamespace(model=split))
+    GradientCosineHook(0).before_train(SimpleNamespace(model=split))

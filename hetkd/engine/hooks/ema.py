@@ -3,7 +3,7 @@
 from mmengine.hooks import EMAHook
 from mmengine.registry import MODELS
 
-from hetkd.engine.plain_model import plain_model
+from hetkd.engine.plain_model import whole_model
 from hetkd.registry import HOOKS
 
 PREFIX = 'student.'
@@ -20,11 +20,14 @@ class StudentEMAHook(EMAHook):
         ema_type: kind of average; default ``'ExponentialMovingAverage'``.
         momentum: weight of the new value at each step; 4e-5 is a decay of .99996.
         **kwargs: see ``EMAHook``; ``update_buffers=True`` averages batch-norm statistics as well.
+
+    Raises:
+        ValueError: FSDP splits the student.
     """
 
     def before_run(self, runner) -> None:
         """Copy the student."""
-        model = plain_model(runner)
+        model = whole_model(runner, 'StudentEMAHook')
         self.src_model = model.student
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 
