@@ -182,7 +182,7 @@ def _page(root: Path, cells: list[Cell]) -> str:
 
 def _measured(root: Path, data: str, cells: list[Cell]) -> str:
     note = root / f'docs/zoo/{data}.md'
-    lines = [f'\n### {DATA.get(data, data)}\n']
+    lines = [f'\n### {DATA.get(data, data)}']
     if note.exists():
         lines += ['', note.read_text().rstrip(), '']
     lines.append(_header(MEASURED))

@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from torch import nn
 
 from hetkd.models.nets import select_stages
 from hetkd.registry import MODELS
@@ -331,3 +334,28 @@ def test_a_student_without_stages_is_refused_with_the_way_out():
     lenet = classifier(dict(type='AlexNet'), 4096, neck=None)
     with pytest.raises(ValueError, match='expected a backbone with stages.*logits only'):
         MODELS.build(dict(type='MLDRKD', teacher=micro_net('vit', 100, checkpoint='random'), student=lenet))
+
+
+def test_a_backbone_of_ones_own_has_stages():
+    """As docs/en/add_a_net.md says: out_indices, and the blocks in a list."""
+
+    class Own(BaseBackbone):
+        def __init__(self, out_indices=(1,)):
+            super().__init__()
+            self.stages = nn.ModuleList([nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 16, 3, 2, 1)])
+            self.out_indices = out_indices
+
+        def forward(self, x):
+            outputs = []
+            for index, stage in enumerate(self.stages):
+                x = stage(x)
+                outputs += [x] * (index in self.out_indices)
+            return tuple(outputs)
+
+    MMPRETRAIN_MODELS.register_module(module=Own, force=True)
+    try:
+        net = MODELS.build(classifier(dict(type='Own'), 16, input_size=32))
+    finally:
+        MMPRETRAIN_MODELS.module_dict.pop('Own')
+    assert [(x.channels, x.stride) for x in net.stage_specs] == [(8, 2), (16, 4)]
+    assert net.embedding_channels == 16

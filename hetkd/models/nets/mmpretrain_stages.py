@@ -114,8 +114,9 @@ def stage_reader(backbone: nn.Module) -> IndexReader:
         return ConvNeXtReader(backbone)
     if not getattr(backbone, 'out_indices', None) or not _depth(backbone):
         raise ValueError(
-            f'{name}: expected a backbone with stages (out_indices), got one without; use a method that '
-            f'needs logits only, or take the net from timm (type="TimmNet")'
+            f'{name}: expected a backbone with stages (out_indices, and a list of its blocks called stages '
+            f'or layers), got one without; use a method that needs logits only, or take the net from timm '
+            f'(type="TimmNet")'
         )
     if hasattr(backbone, 'out_type') and hasattr(backbone, '_format_output'):
         return TokenReader(backbone)
