@@ -36,10 +36,12 @@ def merge_args(cfg, args):
         if not torch.cuda.is_available():
             raise SystemExit('--amp: expected a GPU, found none; leave --amp out to train in float32')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        # bfloat16 has float32's range: a scaler would only wait for the device to look for overflows.
+        needs_scale = cfg.optim_wrapper.get('dtype') not in ('bfloat16', 'torch.bfloat16')
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic' if needs_scale else dict(enabled=False))
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        cfg.load_from = cfg.get('load_from') if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit(

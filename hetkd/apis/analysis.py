@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from hetkd.engine import own_checkpoint
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
+from hetkd.models.distillers.cached_teacher import random_net
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import read_file
 from hetkd.registry import MODELS
@@ -51,10 +52,11 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
 def random_config(cfg: Config) -> ConfigDict:
     """The model's config with random nets: no weight file is read."""
     config = _unloaded(cfg)
-    teachers = config.get('teacher', [])
-    for teacher in teachers if isinstance(teachers, list) else [teachers]:
-        teacher.pop('pretrained', None)
-        teacher.checkpoint = RANDOM
+    teachers = config.get('teacher')
+    if isinstance(teachers, list):
+        config.teacher = [random_net(x) for x in teachers]
+    elif teachers is not None:
+        config.teacher = random_net(teachers)
     return config
 
 

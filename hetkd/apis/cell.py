@@ -126,7 +126,7 @@ class Cell:
     def _watch(self, log, stop: Event) -> tuple[int, int]:
         """Exit status and peak memory (KiB) of the training process."""
         begin = saved = time.time()
-        before = self.state['seconds']
+        before, asked = self.state['seconds'], False
         process = subprocess.Popen(
             self._command(), stdout=log, stderr=subprocess.STDOUT, env=self._env(), start_new_session=True
         )
@@ -136,8 +136,9 @@ class Cell:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 self._save(seconds=before + time.time() - begin)
                 return process.returncode, usage.ru_maxrss
-            if stop.is_set():
+            if stop.is_set() and not asked:  # once: torchrun takes a second one for an error of its own
                 os.killpg(process.pid, signal.SIGTERM)
+                asked = True
             if time.time() - saved > SAVE_EVERY:  # a killed comparison still knows its time
                 saved = time.time()
                 self._save(seconds=before + saved - begin)
@@ -152,11 +153,11 @@ class Cell:
         return [sys.executable, str(self.tools / 'train.py'), self.config, *rest]
 
     def _env(self) -> dict[str, str]:
-        own = {'OMP_NUM_THREADS': str(self.threads), 'PYTHON': sys.executable}
-        if self.gpus > 1:
-            own['PORT'] = str(_free_port())
         paths = [str(self.tools.parent), os.environ.get('PYTHONPATH', '')]
-        return {**own, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+        own = {'PYTHON': sys.executable, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+        if self.gpus > 1:
+            own['PORT'] = str(_free_port())  # each run its own, also where the environment names one
+        return {'OMP_NUM_THREADS': str(self.threads), **os.environ, **own}
 
     def _reason(self, code: int, begin: int) -> str:
         """The line of this attempt's output that names the error."""

@@ -3,6 +3,7 @@
 import argparse
 import os
 import os.path as osp
+from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
@@ -12,6 +13,7 @@ from PIL import Image
 from hetkd.registry import RUNNERS
 
 from .analysis import save_numbers
+from .config import find_config
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
@@ -82,8 +84,14 @@ def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[st
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(args.config))[0])
+        cfg.work_dir = osp.join('work_dirs', _name_of(args.config))
     complete_loaders(cfg, loader_defaults, pin_memory=not args.no_pin_memory)
+
+
+def _name_of(config: str) -> str:
+    """``METHOD/NAME`` of a config under ``configs``, since methods share names; else the file's name."""
+    path = Path(find_config(config)).resolve().with_suffix('')
+    return f'{path.parent.name}/{path.name}' if path.parent.parent.name == 'configs' else path.name
 
 
 def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: bool = True) -> None:

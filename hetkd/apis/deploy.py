@@ -5,11 +5,11 @@ import time
 from typing import Callable
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from hetkd.models.nets.base import RANDOM
+from hetkd.models.distillers.cached_teacher import random_net
 from hetkd.registry import DATASETS, MODELS, SCOPE
 
 from .student import file_config, load_student, reads_files, student_config
@@ -57,10 +57,8 @@ def build_teacher(cfg: Config, classifier: nn.Module) -> Deployed | None:
     teacher = cfg.model.get('teacher')
     if teacher is None:
         return None
-    config = ConfigDict(teacher if isinstance(teacher, dict) else teacher[0])
-    config = {key: value for key, value in config.items() if key not in ('pretrained', 'weight')}
     with DefaultScope.overwrite_default_scope(SCOPE):
-        net = MODELS.build(dict(config, checkpoint=RANDOM))
+        net = MODELS.build(random_net(teacher if isinstance(teacher, dict) else teacher[0]))
     return _deployed(cfg, net, classifier)
 
 

@@ -14,7 +14,7 @@ from hetkd.models.nets.checkpoint import load_strict
 from hetkd.registry import DATASETS, MODELS, SCOPE
 
 from .config import load_config
-from .student import file_config, load_student, read_student, student_config
+from .student import file_config, image_by_image, load_student, read_student, student_config
 
 
 def init_model(
@@ -79,4 +79,5 @@ def _classes(cfg: Config, weights):
         return weights.classes
     if cfg.get('test_dataloader') is None:
         return None
-    return (getattr(DATASETS.get(cfg.test_dataloader.dataset.type), 'METAINFO', None) or {}).get('classes')
+    dataset = image_by_image(cfg).test_dataloader.dataset
+    return (getattr(DATASETS.get(dataset.type), 'METAINFO', None) or {}).get('classes')

@@ -13,7 +13,7 @@ from hetkd.engine import own_checkpoint
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import Weights, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
-from hetkd.registry import MODELS
+from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.utils.whole_file import written_whole
 
 FILE_LOADERS = ('LoadImage', 'LoadImageFromFile')
@@ -42,6 +42,25 @@ def student_config(cfg: Config) -> ConfigDict:
     return classifier
 
 
+def image_by_image(cfg: Config) -> Config:
+    """The config with its test images prepared one by one, by a pipeline.
+
+    What ``BatchViewPreprocessor`` does to whole batches of ``InMemory`` becomes the transforms that it stands
+    for; any other config is given back as it is.
+    """
+    loader = cfg.get('test_dataloader')
+    if loader is None or loader.dataset.type != 'InMemory':
+        return cfg
+    cfg = deepcopy(cfg)
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
+    view = {x: preprocessor.pop(x, None) for x in ('type', 'train_view', 'test_view')}['test_view']
+    steps = [] if view is None else BATCH_AUGMENTS.build(view).as_pipeline()
+    dataset = dict(cfg.test_dataloader.dataset.dataset, pipeline=[*steps, dict(type='PackInputs')])
+    # Through Config, whose values are read by attribute.
+    cfg.test_dataloader.dataset = Config(dict(dataset=dataset)).dataset
+    return cfg
+
+
 def reads_files(cfg: Config) -> bool:
     """Whether the test data are read from files, as BGR; data sets in memory give RGB."""
     return cfg.test_dataloader.dataset.pipeline[0].type in FILE_LOADERS
@@ -53,7 +72,7 @@ def file_config(cfg: Config) -> Config:
     As mmpretrain's inferencers want it: they read an image as BGR and skip ``LoadImageFromFile``, and know
     no transform of ours.
     """
-    cfg = deepcopy(cfg)
+    cfg = deepcopy(image_by_image(cfg))
     parts = {}
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     if preprocessor is not None:
@@ -104,14 +123,15 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     classifier = MODELS.build(model)
     weights = load_student(classifier, checkpoint)
     student = classifier.student
+    is_mmpretrains = isinstance(student, MMPretrainNet)
+    plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     with written_whole(out) as part:
         torch.save(_content(student.model.state_dict(), weights), part)
-    if not isinstance(student, MMPretrainNet):
+    if plain is None:
         return ''
-    plain = dict(model=student.config, **file_config(cfg))
     path = os.path.splitext(out)[0] + '.py'
-    Config(plain).dump(path)
+    plain.dump(path)
     return path
 
 

@@ -4,12 +4,12 @@ from copy import deepcopy
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import DefaultSampler
+from mmengine.dataset import ClassBalancedDataset, DefaultSampler, RepeatDataset
 from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hetkd.datasets.digest import data_digest
-from hetkd.engine.hooks.replay import mixes, run_facts, show_view
+from hetkd.engine.hooks.replay import mixes, run_facts, show_view, validation_facts
+from hetkd.engine.hooks.training_data import check_places
 from hetkd.engine.loop import starting_at
 from hetkd.models.distillers.cached_teacher import CachedTeacher, teacher_config, weights_digest
 from hetkd.registry import MODELS, RUNNERS
@@ -53,6 +53,7 @@ def write_cache(
         images.update(drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
+    _check_places(loader, cfg)
     facts = run_facts(cfg, loader.dataset, loader.batch_size, processes)
     header = dict(
         images=len(loader.dataset),
@@ -70,7 +71,7 @@ def write_cache(
             description=teacher.describe(),
             classes=None if teacher.classes is None else list(map(str, teacher.classes)),
         ),
-        validation_data=None if validation is None else data_digest(validation.dataset),
+        validation_data=None if validation is None else validation_facts(cfg, validation.dataset),
         **facts,
     )
     _check(header)
@@ -99,6 +100,19 @@ def _model(cfg: Config):
             f"which reads the teacher's stages; they are too large to keep"
         )
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
+
+
+def _check_places(loader, cfg: Config) -> None:
+    """Each image must have one row, and where images are mixed one partner in a view."""
+    dataset = loader.dataset
+    repeats = isinstance(dataset, (RepeatDataset, ClassBalancedDataset))
+    check_places(dataset.dataset if repeats else dataset, 'use the teacher itself')
+    if mixes(cfg) and (repeats or type(loader.sampler) is not DefaultSampler):
+        raise ValueError(
+            f'teacher cache: expected each image once in an epoch where images are mixed, got '
+            f'{type(dataset).__name__} with {type(loader.sampler).__name__}; take the data set itself with '
+            f'DefaultSampler, no mixing, or the teacher itself'
+        )
 
 
 def _check(header: dict) -> None:

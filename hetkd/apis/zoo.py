@@ -17,7 +17,7 @@ from .results import mean_and_spread, read_record
 
 METRIC = 'accuracy/top1'
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
-NAMES |= dict(rsd='RSD', mldrkd='MLDR-KD', hcd='HCD', scratch='labels only', at='AT')
+NAMES |= dict(rsd='RSD', mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teachers='labels only')
 DATA = {
     'cifar100': 'CIFAR-100',
     'cifar100_32px': 'CIFAR-100',
@@ -43,19 +43,24 @@ class Cell:
     records: tuple[dict, ...]
 
     @property
+    def is_alone(self) -> bool:
+        """Whether the net was trained without a teacher, as scratch baselines and teachers are."""
+        return self.method in ('scratch', 'teachers')
+
+    @property
     def data(self) -> str:
         """Name of the data part of the config's name."""
-        return '_'.join(self.config.split('_')[1 if self.method == 'scratch' else 2 :])
+        return '_'.join(self.config.split('_')[1 if self.is_alone else 2 :])
 
     @property
     def student(self) -> str:
         """Name of the student."""
-        return self.config.split('_')[0 if self.method == 'scratch' else 1]
+        return self.config.split('_')[0 if self.is_alone else 1]
 
     @property
     def teacher(self) -> str:
-        """Name of the teacher; empty for the scratch baseline."""
-        return '' if self.method == 'scratch' else self.config.split('_')[0]
+        """Name of the teacher; empty where there is none."""
+        return '' if self.is_alone else self.config.split('_')[0]
 
     @property
     def image_size(self) -> int:
@@ -193,7 +198,7 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
         config = f'configs/{cell.method}/{cell.config}.py'
         row = [
             f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
-            NAMES[cell.method],
+            NAMES.get(cell.method, cell.method),
             cell.image_size,
             cell.records[0]['epochs'],
             len(cell.records),

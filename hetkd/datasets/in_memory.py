@@ -46,7 +46,7 @@ class InMemory(Dataset):
         self.images = torch.empty(0, dtype=torch.uint8)
         read = LoadImage()
         for i, info in enumerate(infos):
-            image = info['img'] if 'img' in info else read.transform(info)['img'][..., ::-1]
+            image = info['img'] if 'img' in info else read.transform(dict(info))['img'][..., ::-1]
             if i == 0:
                 self.images = torch.empty((len(infos), 3, *image.shape[:2]), dtype=torch.uint8)
             if image.shape != (*self.images.shape[2:], 3):

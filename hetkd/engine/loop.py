@@ -88,6 +88,8 @@ class DistillTrainLoop(EpochBasedTrainLoop):
         meta = dict(epoch=self._epoch, iter=self._iter)
         self.runner.save_checkpoint(self.runner.work_dir, FILE, meta=meta)
         self.runner.mark_latest(FILE)
+        if self._group is not None:  # a launcher ends all processes as soon as one has left
+            torch.distributed.barrier(self._group)
         self.runner.logger.info(
             f'SIGTERM: saved {self.runner.work_dir}/{FILE} after iteration {self._iter}; go on with --resume'
         )

@@ -1,7 +1,9 @@
 """One run of a comparison, without training."""
 
 import json
-from threading import Event
+import sys
+import time
+from threading import Event, Thread
 
 import pytest
 
@@ -85,3 +87,35 @@ def test_a_killed_comparison_still_knows_the_time(tmp_path, tools, monkeypatch):
     one.run(Event())
     assert sum(x is not None and 0.1 < x < 1.5 for x in seen) >= 2
     assert json.loads((one.folder / 'cell.json').read_text())['seconds'] > 1.5
+
+
+def test_the_end_is_asked_for_once(tmp_path, tools):
+    """A second SIGTERM would break torchrun's own end, and leave its processes behind."""
+    script = """
+import signal, time
+count = [0]
+def note(*_): count[0] += 1
+signal.signal(signal.SIGTERM, note)
+print('ready', flush=True)
+while not count[0]: time.sleep(0.05)
+time.sleep(1.5)
+print('asked', count[0], flush=True)
+"""
+    one, stop = cell(tmp_path, tools, script), Event()
+    thread = Thread(target=one.run, args=(stop,))
+    thread.start()
+    log = one.folder / 'output.log'
+    while not log.exists() or 'ready' not in log.read_text():
+        assert thread.is_alive()
+        time.sleep(0.05)
+    stop.set()
+    thread.join()
+    assert log.read_text() == 'ready\nasked 1\n' and one.state['reason'] == 'broken off'
+
+
+def test_each_run_of_several_processes_has_a_port_of_its_own(tmp_path, tools, monkeypatch):
+    monkeypatch.setenv('PORT', '1')
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    first, second = (cell(tmp_path / x, tools, gpus=2)._env() for x in 'ab')
+    assert len({first['PORT'], second['PORT'], '1'}) == 3
+    assert first['OMP_NUM_THREADS'] == '3' and first['PYTHON'] == sys.executable

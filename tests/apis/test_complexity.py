@@ -6,6 +6,8 @@ from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
 from hetkd.apis.complexity import complexity
+from hetkd.apis.deploy import Deployed, build_teacher
+from hetkd.models import NetClassifier
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
 
@@ -52,3 +54,16 @@ def test_a_student_without_a_teacher_and_a_shape():
     init_default_scope('hetkd')
     student = MODELS.build(cfg.model.student)
     assert small['parameters']['student'] == sum(x.numel() for x in student.parameters())
+
+
+def test_a_teachers_own_keys_and_a_cache_count_as_its_net(tmp_path):
+    plain = load_config('configs/kd/vit-micro_cnn-micro_digits.py')
+    expected = complexity(plain)
+    for option in (dict(dtype='bfloat16'), dict(channels_last=True), dict(compile=True), dict(weight=0.5)):
+        cfg = load_config('configs/kd/vit-micro_cnn-micro_digits.py')
+        cfg.model.teacher.update(option)
+        assert complexity(cfg) == expected
+        assert isinstance(build_teacher(cfg, NetClassifier(dict(cfg.model.student))), Deployed)
+    cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path), net=cfg.model.teacher)
+    assert complexity(cfg) == expected
+    assert isinstance(build_teacher(cfg, NetClassifier(dict(cfg.model.student))), Deployed)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate
+from mmpretrain.datasets import CustomDataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from hetkd.apis import load_config
 from hetkd.datasets.digest import data_digest
+from hetkd.datasets.transforms import LoadImage
 from hetkd.engine.hooks.training_data import labels_of
 from hetkd.registry import DATASETS
 
@@ -116,3 +118,14 @@ def test_the_fast_configs_differ_only_in_how_views_are_made(name):
         padding = plain.train_pipeline[0]['transforms'][0]['padding']
         assert fast.data_preprocessor.train_view == dict(type='BatchRandomCrop', padding=padding)
         assert 'test_view' not in fast.data_preprocessor
+
+
+def test_images_of_files_are_held_once(folder, monkeypatch):
+    infos = []
+    read = LoadImage.transform
+    monkeypatch.setattr(LoadImage, 'transform', lambda self, info: infos.append(info) or read(self, info))
+    get = CustomDataset.get_data_info
+    kept = []
+    monkeypatch.setattr(CustomDataset, 'get_data_info', lambda self, i: kept.append(get(self, i)) or kept[-1])
+    in_memory(type='CustomDataset', data_root=str(folder))
+    assert len(kept) == len(infos) == 6 and not any('img' in x for x in kept)

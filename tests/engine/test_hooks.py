@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmpretrain.evaluation import Accuracy
 
 from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
@@ -55,6 +56,25 @@ def test_another_number_of_classes_in_the_data_is_refused():
     model = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn')))
     with pytest.raises(ValueError, match='data: expected 10 classes as the nets have, got 3'):
         ClassCheckHook().before_train(SimpleNamespace(model=model, train_dataloader=data('abc')))
+
+
+def test_a_preprocessor_or_a_metric_that_counts_other_classes_is_refused():
+    def run(mixed, top):
+        preprocessor = dict(num_classes=mixed)
+        model = MODELS.build(
+            dict(type='NetClassifier', student=micro_net('cnn', 3), data_preprocessor=preprocessor)
+        )
+        evaluator = SimpleNamespace(metrics=[Accuracy(topk=top), object()])
+        ClassCheckHook().before_train(
+            SimpleNamespace(model=model, train_dataloader=data('abc'), val_loop=1, val_evaluator=evaluator)
+        )
+
+    run(3, (1, 3))
+    run(None, (1,))
+    with pytest.raises(ValueError, match='data_preprocessor: expected 3 classes .* got 10; set'):
+        run(10, (1,))
+    with pytest.raises(ValueError, match='val_evaluator: expected a top-k of at most the 3 .* top-5'):
+        run(3, (1, 5))
 
 
 def test_a_teacher_of_another_class_order_is_refused(tmp_path):

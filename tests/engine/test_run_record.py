@@ -3,9 +3,11 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.datasets import Digits
 from hetkd.engine import RunRecordHook
@@ -13,9 +15,9 @@ from hetkd.registry import MODELS
 from hetkd.testing import micro_net
 
 
-def runner(folder, epoch=0, dataset=None, model=None, seed=7):
+def runner(folder, epoch=0, dataset=None, model=None, seed=7, mapper=None):
     loader = SimpleNamespace(dataset=dataset or Digits(per_class=2), batch_size=4)
-    cfg = Config(dict(lr=0.1))
+    cfg = Config(dict(lr=0.1, model=dict(type='HCD', teacher=dict(checkpoint='a.pth'), mapper=mapper)))
     return SimpleNamespace(
         work_dir=str(folder), epoch=epoch, max_epochs=4, seed=seed, cfg=cfg, train_dataloader=loader,
         model=model or MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'))),
@@ -98,3 +100,37 @@ def test_another_metric_may_be_named(monitor, tmp_path):
     run.epoch = 1
     hook.after_val_epoch(run, {'accuracy/top1': 1.0, 'accuracy/top5': 2.0})
     assert read(tmp_path)['last'] == dict(epoch=1, metric=monitor, value=2.0)
+
+
+def test_a_run_of_another_model_is_not_gone_on_with(tmp_path):
+    first = runner(tmp_path)
+    RunRecordHook().before_train(first)
+    moved = runner(tmp_path, epoch=1)
+    moved.cfg.model.teacher.checkpoint = 'moved/a.pth'
+    RunRecordHook().before_train(moved)
+    with pytest.raises(ValueError, match='work_dir: expected .* run of this model, got one of .*--work-dir'):
+        RunRecordHook().before_train(runner(tmp_path, epoch=1, mapper=dict(num_layers=1)))
+    RunRecordHook().before_train(runner(tmp_path, epoch=0, mapper=dict(num_layers=1)))
+
+
+def test_metrics_that_are_no_numbers_are_left_out(tmp_path):
+    hook, run = RunRecordHook(), runner(tmp_path)
+    hook.before_train(run)
+    run.epoch = 1
+    values = dict(list=[1.0, 2.0], matrix=torch.ones(2, 2), text='x', none=None, array=np.float32(3), count=4)
+    hook.after_val_epoch(run, {'accuracy/top1': torch.tensor([50.0]), **values})
+    assert read(tmp_path)['metrics'] == {'1': {'accuracy/top1': 50.0, 'array': 3.0, 'count': 4.0}}
+
+
+def test_a_run_of_iterations_is_recorded_by_iteration(tmp_path):
+    run = runner(tmp_path)
+    run.train_loop, run.iter, run.max_iters = object.__new__(IterBasedTrainLoop), 0, 30
+    hook = RunRecordHook()
+    hook.before_train(run)
+    for run.iter, value in ((10, 50.0), (20, 40.0)):
+        hook.after_val_epoch(run, {'accuracy/top1': value})
+    again = RunRecordHook()
+    again.before_train(run)
+    record = read(tmp_path)
+    assert list(record['metrics']) == ['10', '20'] and record['epochs'] == 30
+    assert (record['last']['epoch'], record['best']['epoch']) == (20, 10)

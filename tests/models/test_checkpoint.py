@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from hetkd.models.nets.checkpoint import read_weights
+from hetkd.models.nets.checkpoint import load_but_head, read_weights
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
 
@@ -187,3 +188,12 @@ def test_safetensors_are_read_also_from_an_address_and_a_broken_one_is_named(sav
     (tmp_path / 'broken.safetensors').write_bytes(b'nothing')
     with pytest.raises(ValueError, match=r'broken.safetensors: expected a weight file'):
         read_weights(str(tmp_path / 'broken.safetensors'))
+
+
+def test_a_head_with_a_batch_norm_is_begun_from(saved):
+    """Its count of batches has no dimensions."""
+    net = nn.ModuleDict(dict(head=nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3)), body=nn.Linear(2, 4)))
+    other = nn.ModuleDict(dict(head=nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 5)), body=nn.Linear(2, 4)))
+    kept = net['head'][1].weight.clone()
+    load_but_head(net, other.state_dict(), 'x', 3)
+    assert torch.equal(net['body'].weight, other['body'].weight) and torch.equal(net['head'][1].weight, kept)

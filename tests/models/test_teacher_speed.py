@@ -91,11 +91,14 @@ def test_compiled_nets_agree_and_keep_their_names(who, batch):
     compiled.load_state_dict(plain.state_dict(), strict=True)
     net = compiled.student if who == 'student' else compiled.teacher.net
     assert net._compiled_call_impl is None, 'not before it is needed'
+    plain.watches_gradients = compiled.watches_gradients = True  # goes backward more than once
     one, other = plain.loss(*batch), compiled.loss(*batch)
     assert net._compiled_call_impl is not None
     for key, value in one.items():
         torch.testing.assert_close(other[key], value, atol=1e-3, rtol=1e-3)
-    compiled.parse_losses(other)[0].backward()
+    total, logged = compiled.parse_losses(other)
+    total.backward()
+    assert {'grad_cos_dfra_logit', 'grad_cos_dfra_stage'} <= set(logged)
     assert all(p.grad is not None for p in compiled.parameters())
 
 

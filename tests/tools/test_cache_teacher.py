@@ -1,6 +1,7 @@
 """Teacher caches: the online teacher's losses without a teacher."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, complete_loaders
@@ -281,3 +283,37 @@ model = dict(
     np.testing.assert_allclose(losses['cached'], losses['online'], rtol=5e-3, atol=5e-3)
     model = json.loads((tmp_path / 'cache/header.json').read_text())
     assert model['mixing'] == dict(batch_size=10, processes=2)
+
+
+def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
+    def build(**options):
+        cfg = config('kd', **options)
+        inner = dict(cfg.train_dataloader.dataset)
+        return cfg, inner
+
+    cfg, inner = build()
+    cfg.train_dataloader.dataset = Config(dict(x=dict(type='ConcatDataset', datasets=[inner, inner]))).x
+    with pytest.raises(ValueError, match='expected one data set whose images have places .* ConcatDataset'):
+        write_cache(cfg, str(tmp_path / 'x'), views=1)
+    cfg, inner = build(data_preprocessor__batch_augments=MIX)
+    cfg.train_dataloader.dataset = Config(dict(x=dict(type='RepeatDataset', dataset=inner, times=2))).x
+    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed, got RepeatDat'):
+        write_cache(cfg, str(tmp_path / 'x'), views=1)
+
+
+def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(config, tmp_path):
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+    options = dict(val_dataloader__dataset__indices=100, train_cfg__max_epochs=1, train_cfg__val_interval=1)
+    runner = RUNNERS.build(config('kd', cached=tmp_path / 'cache', **options))
+    runner.train()
+    metrics = json.loads((tmp_path / 'run/results.json').read_text())['metrics']['1']
+    assert metrics['accuracy/top1'] > 0 and math.isnan(metrics['teacher/top1'])
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    assert 'its validation images are not those of this run' in log.read_text()
+
+
+def test_probabilities_of_augmentations_are_those_of_the_config(config, tmp_path):
+    """mmpretrain completes their list in place."""
+    options = dict(data_preprocessor__batch_augments=dict(MIX, augments=MIX['augments'][:1], probs=[0.5]))
+    write_cache(config('kd', **options), str(tmp_path / 'cache'), views=1)
+    losses_of(config('kd', cached=tmp_path / 'cache', train_cfg__max_epochs=1, **options))

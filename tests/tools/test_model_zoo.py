@@ -75,6 +75,14 @@ def test_rows_hold_what_the_runs_hold(checkout):
     assert {x['In Collection'] for x in models} == {'KD'}
 
 
+def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
+    for name in ('teachers/vit-micro_digits', 'mine/vit-micro_cnn-micro_digits'):
+        shutil.copytree(checkout / 'work/kd/vit-micro_cnn-micro_digits', checkout / 'work' / name)
+    collect(checkout / 'work', checkout)
+    page = derive(checkout)['docs/en/model_zoo.md']
+    assert '| vit-micro | labels only | 16 |' in page and '| vit-micro → cnn-micro | mine | 16 |' in page
+
+
 def test_a_changed_row_is_found(checkout, monkeypatch, capsys):
     write, check = load('model_zoo'), load('check_zoo')
     monkeypatch.setattr(write, 'ROOT', checkout)

@@ -68,8 +68,8 @@ def test_both_spellings_of_local_rank_are_taken(spelling):
     'flags, resume, load_from',
     [
         ([], False, None),
-        (['--resume'], True, None),
-        (['--resume', 'auto'], True, None),
+        (['--resume'], 'auto', None),
+        (['--resume', 'auto'], 'auto', None),
         (['--resume', 'a.pth'], True, 'a.pth'),
     ],
 )
@@ -78,7 +78,32 @@ def test_resume_takes_auto_or_a_path(flags, resume, load_from):
     cfg = train.load_config(str(ROOT / CONFIG))
     cfg = train.merge_args(cfg, train.parse_args([CONFIG, *flags]))
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
-    assert cfg.work_dir == 'work_dirs/vit-micro_cnn-micro_digits'
+    assert cfg.work_dir == 'work_dirs/mldrkd/vit-micro_cnn-micro_digits'
+
+
+@pytest.mark.parametrize(
+    'config, name',
+    [
+        ('configs/kd/vit-micro_cnn-micro_digits.py', 'kd/vit-micro_cnn-micro_digits'),
+        ('hetkd::teachers/vit-micro_digits', 'teachers/vit-micro_digits'),
+        ('my_config.py', 'my_config'),
+    ],
+)
+def test_each_method_has_a_work_dir_of_its_own(config, name):
+    train = load_train_py()
+    cfg = train.merge_args(train.load_config(str(ROOT / CONFIG)), train.parse_args([config]))
+    assert cfg.work_dir == f'work_dirs/{name}'
+
+
+@pytest.mark.parametrize(
+    'dtype, scale', [(None, 'dynamic'), ('float16', 'dynamic'), ('bfloat16', {'enabled': False})]
+)
+def test_bfloat16_needs_no_loss_scale(dtype, scale, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    train = load_train_py()
+    cfg = train.load_config(str(ROOT / CONFIG), dtype and {'optim_wrapper.dtype': dtype})
+    cfg = train.merge_args(cfg, train.parse_args([CONFIG, '--amp']))
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.loss_scale == scale
 
 
 def test_flags_change_the_config():

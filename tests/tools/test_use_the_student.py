@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,10 +13,19 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, default_collate
 from mmpretrain import ImageClassificationInferencer
 
-from hetkd.apis import find_config, inference_model, init_model, load_config, publish_student, student_config
+from hetkd.apis import (
+    export_student,
+    find_config,
+    inference_model,
+    init_model,
+    load_config,
+    load_student,
+    publish_student,
+    student_config,
+)
 from hetkd.apis.deploy import (
     FORMATS,
     Deployed,
@@ -281,3 +291,54 @@ def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
     assert len(python) >= 3
     for block in python:
         exec(compile(block, 'docs', 'exec'), {})
+
+
+@pytest.fixture
+def batched(short_run):
+    """The short run's config with test views of whole batches, as in the files *_fast.py."""
+    cfg = load_config(str(short_run.config))
+    view = dict(type='BatchResizeCentreCrop', resize=20, crop=16)
+    cfg.data_preprocessor.update(type='BatchViewPreprocessor', to_rgb=False, test_view=view)
+    for name in ('val_dataloader', 'test_dataloader'):
+        dataset = dict(type='InMemory', dataset=dict(type='Digits', split='test'))
+        cfg[name].dataset = Config(dict(dataset=dataset)).dataset
+    return cfg
+
+
+def test_a_run_with_views_of_batches_is_predicted_exported_and_deployed(
+    batched, short_run, digit, tmp_path, capsys, monkeypatch
+):
+    batched.dump(str(tmp_path / 'config.py'))
+    classifier = MODELS.build(student_config(batched)).eval()
+    load_student(classifier, str(short_run.checkpoint))
+    dataset = DATASETS.build(batched.test_dataloader.dataset)
+    data = classifier.data_preprocessor(default_collate([dataset[0]]))
+    with torch.no_grad():
+        expected = classifier(data['inputs']).softmax(1)[0].numpy()
+    model = init_model(str(tmp_path / 'config.py'), str(short_run.checkpoint))
+    result = inference_model(model, str(digit))
+    np.testing.assert_allclose(result['pred_scores'], expected, atol=0.01)  # pixels are equal within a level
+    assert result['pred_class'] == str(expected.argmax())
+
+    export_student(batched, str(short_run.checkpoint), str(tmp_path / 'student.pth'))
+    plain = ImageClassificationInferencer(str(tmp_path / 'student.py'), str(tmp_path / 'student.pth'))
+    np.testing.assert_allclose(plain(str(digit))[0]['pred_scores'], result['pred_scores'], atol=1e-5)
+
+    flags = ['--out', tmp_path / 'student.onnx', '--images', 8, '--repeats', 1]
+    main_of('tools/deployment/export.py', tmp_path / 'config.py', short_run.checkpoint, *flags)
+    record = json.loads((tmp_path / 'student.onnx.json').read_text())
+    assert record['resize_short'] == 20 and record['input'] == [3, 16, 16]
+    shutil.copy(digit, tmp_path / 'image.png')
+    monkeypatch.chdir(tmp_path)
+    (block,) = (x for x in blocks(ROOT / 'docs/en/use_the_student.md') if 'onnxruntime' in x)
+    capsys.readouterr()
+    exec(compile(block, 'docs', 'exec'), {})
+    assert capsys.readouterr().out.split()[-1] == result['pred_class']
+
+
+def test_an_export_that_cannot_be_finished_leaves_nothing(short_run, tmp_path):
+    cfg = load_config(str(short_run.config))
+    cfg.test_dataloader.dataset.pop('pipeline')
+    with pytest.raises(AttributeError):
+        export_student(cfg, str(short_run.checkpoint), str(tmp_path / 'student.pth'))
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,8 @@
 """Export the student to ONNX or torch.export, check it on test images, compare its cost with the teacher's.
 
 The file takes images (N, 3, H, W), uint8, RGB, of the size of the test images, and gives logits (N, C); the
-normalisation is inside. Beside it comes OUT.json: class names, largest difference, and the table.
+normalisation is inside. Beside it comes OUT.json: class names, the short side to resize to before the middle
+is cut out (null: scale to the size at once), largest difference, and the table.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from mmengine.config import DictAction
 from hetkd.apis import load_config
 from hetkd.apis.cli import OPTIONS_HELP
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
-from hetkd.apis.student import read_student
+from hetkd.apis.student import image_by_image, read_student
 
 
 def parse_args(argv=None):
@@ -102,13 +103,15 @@ def export_all(args, cfg, folder):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = image_by_image(load_config(args.config, args.cfg_options))
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as folder:
         path, record = export_all(args, cfg, folder)
         os.replace(path, args.out)
     threads = torch.get_num_threads()
     print(f'{text(record["table"])}\nmedian of {args.repeats} runs, {threads} CPU threads')
     record |= dict(format=args.format, threads=threads, classes=read_student(args.checkpoint).classes)
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
     with open(args.out + '.json', 'w') as file:
         json.dump(record, file, indent=2)
 

@@ -11,7 +11,9 @@ from mmengine.dataset import default_collate
 from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
 from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.student import image_by_image, reads_files
 from hetkd.functional import grad_cam
+from hetkd.models.nets.base import RANDOM
 from hetkd.registry import TRANSFORMS
 from hetkd.visualization import Tile, image_grid
 
@@ -40,10 +42,13 @@ def load(args, cfg, model):
         return batch.inputs, images.names(model.student.num_classes)
     if not Path(args.img).is_file():
         raise FileNotFoundError(f'img: expected an image file or an index of the test set, got {args.img!r}')
-    pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
+    single = image_by_image(cfg)
+    preprocessor = (model if single is cfg else open_student(single, RANDOM, args.device)).data_preprocessor
+    pipeline = Compose([TRANSFORMS.build(x) for x in single.test_dataloader.dataset.pipeline])
     # An image that is there already, for a pipeline that does not begin with loading it.
-    batch = default_collate([pipeline(dict(img_path=args.img, img=mmcv.imread(args.img)))])
-    inputs = model.data_preprocessor(batch, False)['inputs']
+    image = mmcv.imread(args.img, channel_order='bgr' if reads_files(single) else 'rgb')
+    batch = default_collate([pipeline(dict(img_path=args.img, img=image))])
+    inputs = preprocessor(batch, False)['inputs']
     return inputs, [str(i) for i in range(model.student.num_classes)]
 
 

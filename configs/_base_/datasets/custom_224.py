@@ -9,3 +9,5 @@ data_preprocessor = dict(num_classes=10)
 train_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, data_prefix='train'))
 val_dataloader = dict(dataset=dict(type=dataset_type, data_root=data_root, data_prefix='val'))
 test_dataloader = val_dataloader
+val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='CalibrationError')]  # of any number of classes
+test_evaluator = val_evaluator

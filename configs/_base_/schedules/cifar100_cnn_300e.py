@@ -8,5 +8,6 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
-# The recipe's rate is for 128 images a step; used with --auto-scale-lr only.
+# 128 images a process is what the authors' code says, of how many processes it does not; we take one. Used
+# with --auto-scale-lr only.
 auto_scale_lr = dict(base_batch_size=128)

@@ -8,10 +8,11 @@ from hetkd.registry import HOOKS
 
 @HOOKS.register_module()
 class ClassCheckHook(Hook):
-    """Compare the data's classes with the student's number of logits and the teacher's recorded classes.
+    """Compare the data's classes with what the nets, the preprocessor and the metrics count.
 
     Raises:
-        ValueError: another number of classes, or the teacher was trained on another order.
+        ValueError: another number of classes, fewer than a metric's top k, or the teacher was trained on
+            another order.
     """
 
     def before_train(self, runner) -> None:
@@ -27,6 +28,20 @@ class ClassCheckHook(Hook):
                 f'{type(runner.train_dataloader.dataset).__name__}; set num_classes={len(classes)} in '
                 f'teacher and student, or choose another data set'
             )
+        mixed = getattr(model.data_preprocessor, 'num_classes', None)
+        if mixed not in (None, len(classes)):
+            raise ValueError(
+                f'data_preprocessor: expected {len(classes)} classes as the data have, got {mixed}; set '
+                f'data_preprocessor.num_classes={len(classes)}'
+            )
+        metrics = runner.val_evaluator.metrics if getattr(runner, 'val_loop', None) else []
+        for metric in metrics:
+            top = max(getattr(metric, 'topk', None) or (0,))
+            if top > len(classes):
+                raise ValueError(
+                    f'val_evaluator: expected a top-k of at most the {len(classes)} classes of the data, got '
+                    f"top-{top}; set val_evaluator=[dict(type='Accuracy', topk=(1,))] and test_evaluator"
+                )
         for teacher in getattr(model, 'teachers', ()):
             if teacher.classes is not None:
                 _check_order(teacher.classes, classes)

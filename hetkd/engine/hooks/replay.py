@@ -43,6 +43,14 @@ class ReplayHook(Hook):
             )
         for teacher in teachers:
             teacher.check_run(facts)
+        if runner.val_loop is not None:
+            known = validation_facts(runner.cfg, runner.val_loop.dataloader.dataset)
+            for teacher in teachers:
+                if not teacher.knows_validation(known):
+                    runner.logger.warning(
+                        'teacher cache: its validation images are not those of this run, so it is not '
+                        'measured; write it anew with tools/cache_teacher.py to have it measured'
+                    )
 
     def before_train_epoch(self, runner) -> None:
         """Set the view of this epoch."""
@@ -72,6 +80,13 @@ def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:
     text = json.dumps([data, _preprocessor(cfg), _mixing(cfg)], sort_keys=True, default=str)
     batches = dict(batch_size=batch_size, processes=processes) if mixes(cfg) else None
     return dict(data=data_digest(dataset), pipeline=text, mixing=batches)
+
+
+def validation_facts(cfg, dataset) -> dict:
+    """The same of the validation images."""
+    data = _without_places(cfg.val_dataloader.dataset.to_dict())
+    text = json.dumps([data, _preprocessor(cfg)], sort_keys=True, default=str)
+    return dict(data_digest(dataset), pipeline=text)
 
 
 def mixes(cfg) -> bool:

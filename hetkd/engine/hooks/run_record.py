@@ -8,9 +8,11 @@ import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
 import torch
 from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.datasets.digest import data_digest
 from hetkd.engine.plain_model import plain_model
@@ -19,14 +21,21 @@ from hetkd.utils.whole_file import write_whole
 
 PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
 
+# Keys of a model that do not change what it learns.
+PLACES = ('checkpoint', 'compile', 'channels_last')
+
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
     """Write ``results.json`` into the work dir, after each validation and at the end; whole or not at all.
 
-    It holds all validation metrics by epoch, the last and the best of ``monitor``, the settings (seed,
-    processes, config file and its digest), the versions and the commit, and what identifies data and teacher.
-    Tables are made from it. A resumed run goes on with the epochs before.
+    It holds all validation metrics that are numbers by epoch (by iteration where the run counts those), the
+    last and the best of ``monitor``, the settings (seed, processes, config file and its digest), the versions
+    and the commit, and what identifies data and teacher. Tables are made from it. A resumed run goes on with
+    the epochs before.
+
+    Raises:
+        ValueError: the run that is resumed in this work dir is of another model.
 
     Args:
         monitor: the metric whose last and best values are named; larger is better.
@@ -43,17 +52,18 @@ class RunRecordHook(Hook):
         """Begin the record, or go on with the one of the run that is resumed."""
         path = osp.join(runner.work_dir, 'results.json')
         before = {}
-        if runner.epoch > 0 and osp.exists(path):
+        if _done(runner) > 0 and osp.exists(path):
             with open(path) as file:
                 earlier = json.load(file)
-            before = {k: v for k, v in earlier['metrics'].items() if int(k) <= runner.epoch}
+            self._check_model(runner, earlier['settings'])
+            before = {k: v for k, v in earlier['metrics'].items() if int(k) <= _done(runner)}
             self._seconds = earlier['seconds']
         else:
             self._seconds = 0.0
         self._begin = time.time()
         self._record = dict(
             finished=False,
-            epochs=runner.max_epochs,
+            epochs=runner.max_iters if _counts_steps(runner) else runner.max_epochs,
             metrics=before,
             settings=_settings(runner),
             data=data_digest(runner.train_dataloader.dataset),
@@ -68,11 +78,20 @@ class RunRecordHook(Hook):
         )
         self._write(runner)
 
+    @staticmethod
+    def _check_model(runner, earlier: dict) -> None:
+        if earlier.get('model', _model(runner.cfg)) != _model(runner.cfg):
+            raise ValueError(
+                f'work_dir: expected {runner.work_dir} to hold a run of this model, got one of '
+                f'{earlier["config"]} with another method, net or option; give this run a --work-dir of its '
+                f"own. To begin with the other run's weights: --cfg-options load_from=CHECKPOINT, no --resume"
+            )
+
     @master_only
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Keep the metrics of this epoch."""
         if self._record:
-            self._record['metrics'][str(runner.epoch)] = {k: float(v) for k, v in (metrics or {}).items()}
+            self._record['metrics'][str(_done(runner))] = _scalars(metrics or {})
             self._write(runner)
 
     @master_only
@@ -94,15 +113,47 @@ class RunRecordHook(Hook):
         write_whole(osp.join(runner.work_dir, 'results.json'), json.dumps(record, indent=1))
 
 
+def _counts_steps(runner) -> bool:
+    """Whether the run counts iterations, not epochs; the record then does so too."""
+    return isinstance(getattr(runner, 'train_loop', None), IterBasedTrainLoop)
+
+
+def _done(runner) -> int:
+    return runner.iter if _counts_steps(runner) else runner.epoch
+
+
+def _scalars(metrics: dict) -> dict[str, float]:
+    """Numbers only: a confusion matrix or a value for each class has no place in a table."""
+    kept = {}
+    for key, value in metrics.items():
+        value = np.asarray(value.cpu() if torch.is_tensor(value) else value)
+        if value.size == 1 and value.dtype.kind in 'biuf':
+            kept[key] = float(value.item())
+    return kept
+
+
 def _settings(runner) -> dict:
     text = json.dumps(runner.cfg.to_dict(), sort_keys=True, default=str)
     return dict(
         config=runner.cfg.filename and osp.relpath(runner.cfg.filename),
         digest=hashlib.sha256(text.encode()).hexdigest(),
+        model=_model(runner.cfg),
         seed=runner.seed,
         processes=get_world_size(),
         batch_size=runner.train_dataloader.batch_size,
     )
+
+
+def _model(cfg) -> str:
+    """Digest of the model's config, but for where files lie and how nets are run."""
+
+    def kept(value):
+        if isinstance(value, dict):
+            return {k: kept(v) for k, v in value.items() if k not in PLACES}
+        return [kept(x) for x in value] if isinstance(value, (list, tuple)) else value
+
+    text = json.dumps(kept(cfg.to_dict().get('model')), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _teachers(model) -> list[dict]:

@@ -37,12 +37,7 @@ def labels_of(dataset) -> torch.Tensor:
     """Class indices (M,) of a data set's images, in the order of their ``sample_idx``."""
     while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
         dataset = dataset.dataset
-    if isinstance(dataset, ConcatDataset) or not hasattr(dataset, 'get_data_info'):
-        raise ValueError(
-            f'data: expected one data set whose images have places of their own (sample_idx), got '
-            f'{type(dataset).__name__}; put the images into one data set, or use a method without a memory '
-            f'bank'
-        )
+    check_places(dataset, 'use a method without a memory bank')
     labels = [np.asarray(dataset.get_data_info(i).get('gt_label')) for i in range(len(dataset))]
     for label in labels:
         if label.ndim or label.dtype.kind not in 'iu':
@@ -51,3 +46,16 @@ def labels_of(dataset) -> torch.Tensor:
                 f'data set with a single label, or a method without a memory bank'
             )
     return torch.tensor([int(label) for label in labels])
+
+
+def check_places(dataset, way_out: str) -> None:
+    """Refuse a data set in which ``sample_idx`` does not name one image.
+
+    Raises:
+        ValueError: several data sets in one, or something that tells nothing of its images.
+    """
+    if isinstance(dataset, ConcatDataset) or not hasattr(dataset, 'get_data_info'):
+        raise ValueError(
+            f'data: expected one data set whose images have places of their own (sample_idx), got '
+            f'{type(dataset).__name__}; put the images into one data set, or {way_out}'
+        )

@@ -6,12 +6,13 @@ from typing import Optional
 
 import torch
 
+from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import TeacherCache
 from hetkd.utils.digest import file_digest
 
-from .teacher import FrozenTeacher
+from .teacher import OWN_KEYS, FrozenTeacher
 
 # How a net is run, not what it says.
 RUNNING = ('compile', 'channels_last', 'weight')
@@ -39,6 +40,7 @@ class CachedTeacher:
     def __init__(self, cache: str, net: dict, weight: float = 1.0):
         self.cache, self.weight = TeacherCache(cache), weight
         self.view: Optional[int] = None
+        self._validates = True
         self._check_teacher(net)
 
     @property
@@ -109,8 +111,8 @@ class CachedTeacher:
         return NetOutput(logits, (), kept.to(inputs.device, non_blocking=True) if embedding else None)
 
     def validate(self, inputs, index) -> Optional[torch.Tensor]:
-        """Logits of validation images, or None where the cache has none."""
-        if not self.cache.header['validation']:
+        """Logits of validation images, or None where the cache has none or others."""
+        if not (self.cache.header['validation'] and self._validates):
             return None
         return self.cache.read('validation', index)[0].to(inputs.device)
 
@@ -130,6 +132,16 @@ class CachedTeacher:
                     f'{self.cache.folder}: expected a cache of this run, got one of another {key}: '
                     f'{_difference(header[key], value)}; write a new one with tools/cache_teacher.py'
                 )
+
+    def knows_validation(self, facts: dict) -> bool:
+        """Whether the cache's validation images, if it has any, are those of the run.
+
+        Args:
+            facts: of the run, as ``validation_data`` in the header.
+        """
+        header = self.cache.header
+        self._validates = header['validation_data'] == json.loads(json.dumps(facts))
+        return self._validates or not header['validation']
 
     def _check_teacher(self, net: dict) -> None:
         known = self.cache.header['teacher']
@@ -159,6 +171,14 @@ def build_teacher(config: dict, data_mean=None, data_std=None):
     if MODELS.get(config['type']) is CachedTeacher:
         return MODELS.build(config)
     return FrozenTeacher(config, data_mean, data_std)
+
+
+def random_net(config: dict) -> dict:
+    """Config of a teacher's net, or of the one that its cache is of, with random weights and no more keys."""
+    if MODELS.get(config['type']) is CachedTeacher:
+        config = config['net']
+    kept = {key: value for key, value in config.items() if key not in (*OWN_KEYS, 'pretrained')}
+    return dict(kept, checkpoint=RANDOM)
 
 
 def teacher_config(net: dict) -> str:

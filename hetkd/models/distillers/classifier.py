@@ -1,5 +1,6 @@
 """A net trained on labels alone: the scratch baseline, the teacher's own training, and the tested student."""
 
+from copy import deepcopy
 from typing import Optional
 
 import torch
@@ -39,7 +40,8 @@ class NetClassifier(BaseModel):
         data_preprocessor: Optional[dict] = None,
         train_cfg: Optional[dict] = None,
     ):
-        preprocessor = dict(data_preprocessor or {})
+        # Copies: mmpretrain completes the list of probabilities of its augmentations in place.
+        preprocessor, train_cfg = deepcopy(dict(data_preprocessor or {})), deepcopy(train_cfg)
         preprocessor.setdefault('type', 'SeededPreprocessor')
         if train_cfg and preprocessor.get('batch_augments'):
             raise ValueError(
@@ -94,7 +96,7 @@ class NetClassifier(BaseModel):
 def target_of(data_samples: list[DataSample]) -> torch.Tensor:
     """Class indices (N,), or probabilities (N, C) where the samples hold mixed labels."""
     if 'gt_score' in data_samples[0]:
-        return torch.stack([sample.gt_score for sample in data_samples])
+        return torch.stack([sample.gt_score for sample in data_samples]).float()  # one-hot ones are integers
     return torch.cat([sample.gt_label for sample in data_samples])
 
 

@@ -13,6 +13,9 @@ from hetkd.models.nets.contract import NetOutput
 from hetkd.models.nets.running import compile_net, to_dtype
 from hetkd.registry import MODELS
 
+# Keys of a teacher's config that are not the net's.
+OWN_KEYS = ('weight', 'dtype', 'compile', 'channels_last')
+
 
 class FrozenTeacher:
     """A net that only teaches.
@@ -46,10 +49,9 @@ class FrozenTeacher:
         data_mean: Optional[Sequence[float]] = None,
         data_std: Optional[Sequence[float]] = None,
     ):
-        config = dict(config)
-        self.weight = config.pop('weight', 1.0)
-        dtype, self._compiles = config.pop('dtype', None), config.pop('compile', False)
-        self._channels_last = config.pop('channels_last', False)
+        self.weight, self._compiles = config.get('weight', 1.0), config.get('compile', False)
+        dtype, self._channels_last = config.get('dtype'), config.get('channels_last', False)
+        config = {key: value for key, value in config.items() if key not in OWN_KEYS}
         self.net = MODELS.build(config)
         if not self.net.has_weights:
             raise ValueError(

@@ -159,7 +159,7 @@ def load_but_head(model: nn.Module, state_dict: dict, source: str, num_classes: 
 
     def is_other_head(key, value):
         fits = key in own and own[key].shape == value.shape
-        return 'head' in key.split('.') and value.shape[0] != num_classes and not fits
+        return 'head' in key.split('.') and not fits and value.shape[:1] != (num_classes,)
 
     rest = {key: value for key, value in state_dict.items() if not is_other_head(key, value)}
     try:

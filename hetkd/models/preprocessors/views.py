@@ -129,6 +129,14 @@ class BatchResizeCentreCrop:
             )
         self.resize, self.crop, self.interpolation = resize, crop, interpolation
 
+    def as_pipeline(self) -> list[dict]:
+        """The transforms of single images that it stands for."""
+        options = dict(edge='short', backend='pillow', interpolation=self.interpolation)
+        return [
+            dict(type='ResizeEdge', scale=self.resize, **options),
+            dict(type='CenterCrop', crop_size=self.crop),
+        ]
+
     def __call__(self, images: torch.Tensor, numbers: torch.Tensor):
         """The images, and one matrix each for all rows and columns; see ``resample``."""
         size = images.shape[2:]
