@@ -12,7 +12,7 @@ import torch
 from hetkd.utils.digest import file_digest
 from hetkd.utils.whole_file import write_whole
 
-FORMAT = 1
+FORMAT = 2  # since validation images are named with their pipeline
 
 
 class TeacherCache:

@@ -26,7 +26,7 @@ def parse_args(argv=None):
 def run(args) -> dict:
     cfg = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as work_dir:
-        cfg.work_dir = work_dir
+        cfg.work_dir, cfg.launcher = work_dir, 'none'
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)

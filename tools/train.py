@@ -6,6 +6,7 @@ import torch
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, add_arguments, build_runner, merge_common
+from hetkd.engine.lasting import latest_checkpoint
 
 
 def parse_args(argv=None):
@@ -39,9 +40,8 @@ def merge_args(cfg, args):
         # bfloat16 has float32's range: a scaler would only wait for the device to look for overflows.
         needs_scale = cfg.optim_wrapper.get('dtype') not in ('bfloat16', 'torch.bfloat16')
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic' if needs_scale else dict(enabled=False))
-    if args.resume is not None:
-        cfg.resume = 'auto' if args.resume == 'auto' else True
-        cfg.load_from = cfg.get('load_from') if args.resume == 'auto' else args.resume
+    if args.resume not in (None, 'auto'):
+        cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise SystemExit(
@@ -49,6 +49,11 @@ def merge_args(cfg, args):
             )
         cfg.auto_scale_lr.enable = True
     merge_common(cfg, args, LOADERS)
+    if args.resume == 'auto':
+        latest = latest_checkpoint(cfg.work_dir)
+        # Without one the run begins, with load_from if the config has it.
+        cfg.resume = latest is not None or cfg.get('load_from') is None
+        cfg.load_from = latest or cfg.get('load_from')
     if args.no_persistent_workers:
         for name in LOADERS:
             if cfg.get(name) is not None:

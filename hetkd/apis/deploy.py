@@ -6,13 +6,14 @@ from typing import Callable
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import nn
 
 from hetkd.models.distillers.cached_teacher import random_net
-from hetkd.registry import DATASETS, MODELS, SCOPE
+from hetkd.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 
-from .student import file_config, load_student, reads_files, student_config
+from .student import file_config, image_by_image, load_student, reads_files, student_config
 
 INPUT, OUTPUT = 'images', 'logits'
 # torch.export takes a batch of one or none for a constant.
@@ -47,7 +48,7 @@ class Deployed(nn.Module):
 def build_deployed(cfg: Config, checkpoint: str) -> tuple[Deployed, nn.Module]:
     """The student of a checkpoint as :class:`Deployed`, and the same classifier as the run tests it."""
     with DefaultScope.overwrite_default_scope(SCOPE):
-        classifier = MODELS.build(student_config(cfg)).eval()
+        classifier = MODELS.build(student_config(image_by_image(cfg))).eval()
     load_student(classifier, checkpoint)
     return _deployed(cfg, classifier.student, classifier), classifier
 
@@ -72,10 +73,19 @@ def check_images(cfg: Config, classifier: nn.Module, count: int) -> tuple[torch.
     """Images of the test set, (N, 3, H, W) uint8 RGB, and their logits on the path of ``tools/test.py``."""
     with DefaultScope.overwrite_default_scope(SCOPE):
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        one_by_one = image_by_image(cfg)
+        pipeline = Compose([TRANSFORMS.build(x) for x in one_by_one.test_dataloader.dataset.pipeline])
+
+    def prepared(i: int) -> torch.Tensor:
+        image = dataset[i]['inputs']
+        if one_by_one is cfg:
+            return image
+        return pipeline(dict(img=image.permute(1, 2, 0).numpy()))['inputs']  # InMemory's, RGB
+
     step = max(1, len(dataset) // count)
-    images = torch.stack([dataset[i]['inputs'] for i in range(0, len(dataset), step)][:count])
+    images = torch.stack([prepared(i) for i in range(0, len(dataset), step)][:count])
     logits = classifier(classifier.data_preprocessor(dict(inputs=images))['inputs'])
-    return images.flip(1) if reads_files(cfg) else images, logits
+    return images.flip(1) if reads_files(one_by_one) else images, logits
 
 
 def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram:

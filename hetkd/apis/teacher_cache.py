@@ -54,6 +54,9 @@ def write_cache(
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
     _check_places(loader, cfg)
+    if validation is not None:
+        way_out = 'set val_dataloader, val_cfg and val_evaluator to None to leave the validation images out'
+        check_places(validation.dataset, way_out)
     facts = run_facts(cfg, loader.dataset, loader.batch_size, processes)
     header = dict(
         images=len(loader.dataset),

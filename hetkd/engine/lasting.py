@@ -76,12 +76,11 @@ class LastingRun:
         return wrapper
 
     def load_or_resume(self) -> None:
-        """mmengine's; ``resume='auto'`` finds the latest whole checkpoint, else begins with ``load_from``."""
-        if self._resume == 'auto' or (self._resume and self._load_from is None):
-            found = None if self._has_loaded else latest_checkpoint(self.work_dir)
-            self._resume, self._load_from = found is not None, found or self._load_from
-            begin = f'from {self._load_from}' if self._load_from else 'from the beginning'
-            self.logger.info(f'resume: {found or f"no checkpoint yet, {begin}"}')
+        """mmengine's; ``resume=True`` without a name finds the latest whole checkpoint."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from = latest_checkpoint(self.work_dir)
+            self._resume = self._load_from is not None
+            self.logger.info(f'resume: {self._load_from or "no checkpoint yet, from the beginning"}')
         super().load_or_resume()
 
     @master_only

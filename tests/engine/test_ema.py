@@ -127,3 +127,9 @@ def test_a_split_student_is_refused_before_the_first_step(hook, point, split):
     ):
         getattr(hook, point)(SimpleNamespace(model=split))
     GradientCosineHook(0).before_train(SimpleNamespace(model=split))
+
+
+def test_two_averages_are_refused(runner_of):
+    runner = runner_of(custom_hooks=[EMA], default_hooks__student_ema=EMA)
+    with pytest.raises(ValueError, match='StudentEMAHook: expected one moving average, got several'):
+        runner.train()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmpretrain.evaluation import Accuracy
+from mmpretrain.evaluation import Accuracy, MultiLabelMetric
 
 from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
@@ -64,7 +64,7 @@ def test_a_preprocessor_or_a_metric_that_counts_other_classes_is_refused():
         model = MODELS.build(
             dict(type='NetClassifier', student=micro_net('cnn', 3), data_preprocessor=preprocessor)
         )
-        evaluator = SimpleNamespace(metrics=[Accuracy(topk=top), object()])
+        evaluator = SimpleNamespace(metrics=[Accuracy(topk=top), MultiLabelMetric(topk=5)])
         ClassCheckHook().before_train(
             SimpleNamespace(model=model, train_dataloader=data('abc'), val_loop=1, val_evaluator=evaluator)
         )

@@ -19,7 +19,8 @@ def runner(folder, epoch=0, dataset=None, model=None, seed=7, mapper=None):
     loader = SimpleNamespace(dataset=dataset or Digits(per_class=2), batch_size=4)
     cfg = Config(dict(lr=0.1, model=dict(type='HCD', teacher=dict(checkpoint='a.pth'), mapper=mapper)))
     return SimpleNamespace(
-        work_dir=str(folder), epoch=epoch, max_epochs=4, seed=seed, cfg=cfg, train_dataloader=loader,
+        work_dir=str(folder), epoch=epoch, iter=10 * epoch, max_epochs=4, seed=seed, cfg=cfg,
+        train_dataloader=loader,
         model=model or MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'))),
     )  # fmt: skip
 
@@ -106,10 +107,14 @@ def test_a_run_of_another_model_is_not_gone_on_with(tmp_path):
     first = runner(tmp_path)
     RunRecordHook().before_train(first)
     moved = runner(tmp_path, epoch=1)
-    moved.cfg.model.teacher.checkpoint = 'moved/a.pth'
+    moved.cfg.model.teacher = dict(checkpoint='moved/a.pth', cache='moved')
     RunRecordHook().before_train(moved)
     with pytest.raises(ValueError, match='work_dir: expected .* run of this model, got one of .*--work-dir'):
         RunRecordHook().before_train(runner(tmp_path, epoch=1, mapper=dict(num_layers=1)))
+    stopped = runner(tmp_path, mapper=dict(num_layers=1))
+    stopped.iter = 3  # within the first epoch
+    with pytest.raises(ValueError, match='work_dir: expected'):
+        RunRecordHook().before_train(stopped)
     RunRecordHook().before_train(runner(tmp_path, epoch=0, mapper=dict(num_layers=1)))
 
 
@@ -117,8 +122,16 @@ def test_metrics_that_are_no_numbers_are_left_out(tmp_path):
     hook, run = RunRecordHook(), runner(tmp_path)
     hook.before_train(run)
     run.epoch = 1
-    values = dict(list=[1.0, 2.0], matrix=torch.ones(2, 2), text='x', none=None, array=np.float32(3), count=4)
-    hook.after_val_epoch(run, {'accuracy/top1': torch.tensor([50.0]), **values})
+    values = dict(
+        list=[1.0, 2.0],
+        matrix=torch.ones(2, 2),
+        text='x',
+        none=None,
+        array=np.float32(3),
+        count=4,
+        ragged=[[1], [1, 2]],
+    )
+    hook.after_val_epoch(run, {'accuracy/top1': torch.tensor([50.0], dtype=torch.bfloat16), **values})
     assert read(tmp_path)['metrics'] == {'1': {'accuracy/top1': 50.0, 'array': 3.0, 'count': 4.0}}
 
 

@@ -208,7 +208,7 @@ def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
     with pytest.raises(ValueError, match='expected a whole cache, got a part'):
         TeacherCache(folder).read('view000', [0])
     (folder / 'header.json').write_text(json.dumps({**header, 'format': 9}))
-    with pytest.raises(ValueError, match='expected format 1, got 9'):
+    with pytest.raises(ValueError, match='expected format 2, got 9'):
         TeacherCache(folder)
     with pytest.raises(ValueError, match=r"got one with another \['format'.*choose another --out"):
         write_cache(config('kd'), str(folder), views=1)
@@ -294,6 +294,10 @@ def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
     cfg, inner = build()
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='ConcatDataset', datasets=[inner, inner]))).x
     with pytest.raises(ValueError, match='expected one data set whose images have places .* ConcatDataset'):
+        write_cache(cfg, str(tmp_path / 'x'), views=1)
+    cfg, inner = build()
+    cfg.val_dataloader.dataset = Config(dict(x=dict(type='ConcatDataset', datasets=[inner, inner]))).x
+    with pytest.raises(ValueError, match='ConcatDataset.*val_dataloader, val_cfg and val_evaluator to None'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     cfg, inner = build(data_preprocessor__batch_augments=MIX)
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='RepeatDataset', dataset=inner, times=2))).x

@@ -1,7 +1,6 @@
 """Runs that are killed, told to stop, starved of disk or memory: nothing is lost, and the end says why."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import time
 import pytest
 import torch
 
-from hetkd.engine.lasting import LastingRun, latest_checkpoint
+from hetkd.engine.lasting import latest_checkpoint
 from tests.conftest import ROOT, free_port, tool_command, tool_runner
 from tests.tools.conftest import CONFIG
 
@@ -220,31 +219,3 @@ def test_the_note_of_the_latest_checkpoint_may_be_empty_or_stale(tmp_path):
         assert latest_checkpoint(str(tmp_path)) == newest
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_9.pth'))
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_9.pth')
-
-
-class Loader:
-    """mmengine's part, which reads what it is told to."""
-
-    def load_or_resume(self):
-        self.told = self._resume, self._load_from
-
-
-@pytest.mark.parametrize(
-    'resume, load_from, has_checkpoint, told',
-    [
-        ('auto', None, False, (False, None)),
-        ('auto', 'start.pth', False, (False, 'start.pth')),
-        ('auto', 'start.pth', True, (True, 'epoch_3.pth')),
-        (True, None, True, (True, 'epoch_3.pth')),
-        (True, 'other.pth', True, (True, 'other.pth')),
-        (False, 'start.pth', True, (False, 'start.pth')),
-    ],
-)
-def test_what_a_run_begins_with(resume, load_from, has_checkpoint, told, tmp_path):
-    run = type('Run', (LastingRun, Loader), {})()
-    run._resume, run._load_from, run._has_loaded = resume, load_from, False
-    run.work_dir, run.logger = str(tmp_path), logging.getLogger('test')
-    if has_checkpoint:
-        (tmp_path / 'epoch_3.pth').touch()
-    run.load_or_resume()
-    assert run.told == (told[0], str(tmp_path / told[1]) if told[1] == 'epoch_3.pth' else told[1])

@@ -13,7 +13,8 @@ def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
 ):
     out = tmp_path / 'report.json'
     args = [CONFIG.replace('mldrkd', method), '--steps', 3, '--images', 100, '--out', out]
-    options = [f'model.teacher.checkpoint={tiny_teacher}', f'work_dir={tmp_path}/work']
+    # As in the config that a distributed run leaves in its work dir.
+    options = [f'model.teacher.checkpoint={tiny_teacher}', f'work_dir={tmp_path}/work', 'launcher=pytorch']
     printed = run_tool('preflight.py', *args, '--cfg-options', *options).stdout
     report = json.loads(out.read_text())
     assert list(tmp_path.iterdir()) == [out]

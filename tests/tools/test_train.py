@@ -68,8 +68,8 @@ def test_both_spellings_of_local_rank_are_taken(spelling):
     'flags, resume, load_from',
     [
         ([], False, None),
-        (['--resume'], 'auto', None),
-        (['--resume', 'auto'], 'auto', None),
+        (['--resume'], True, None),
+        (['--resume', 'auto'], True, None),
         (['--resume', 'a.pth'], True, 'a.pth'),
     ],
 )
@@ -79,6 +79,21 @@ def test_resume_takes_auto_or_a_path(flags, resume, load_from):
     cfg = train.merge_args(cfg, train.parse_args([CONFIG, *flags]))
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
     assert cfg.work_dir == 'work_dirs/mldrkd/vit-micro_cnn-micro_digits'
+
+
+@pytest.mark.parametrize('runner', ['DistillRunner', 'Runner'])
+def test_resuming_automatically_goes_on_or_begins_with_load_from(runner, tmp_path):
+    def start(**options):
+        train = load_train_py()
+        cfg = train.load_config(str(ROOT / CONFIG), {'runner_type': runner, **options})
+        cfg = train.merge_args(cfg, train.parse_args([CONFIG, '--work-dir', str(tmp_path), '--resume']))
+        return cfg.resume, cfg.load_from
+
+    assert start() == (True, None), 'the runner says that there is none yet'
+    assert start(load_from='start.pth') == (False, 'start.pth')
+    (tmp_path / 'epoch_3.pth').touch()
+    latest = str(tmp_path / 'epoch_3.pth')
+    assert start() == start(load_from='start.pth') == (True, latest)
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,19 @@ def test_a_run_with_views_of_batches_is_predicted_exported_and_deployed(
     assert capsys.readouterr().out.split()[-1] == result['pred_class']
 
 
+def test_files_that_are_held_in_memory_are_deployed_in_their_colours(batched, short_run, tmp_path):
+    (tmp_path / 'images/a').mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / 'images/a/x.png'), colours(16)[..., ::-1])
+    batched.data_preprocessor.test_view = None
+    inner = dict(type='CustomDataset', data_root=str(tmp_path / 'images'))
+    batched.test_dataloader.dataset.dataset = inner
+    deployed, classifier = build_deployed(batched, str(short_run.checkpoint))
+    images, logits = check_images(batched, classifier, 1)
+    np.testing.assert_array_equal(images[0].permute(1, 2, 0).numpy(), colours(16))
+    with torch.no_grad():
+        torch.testing.assert_close(deployed(images), logits)
+
+
 def test_an_export_that_cannot_be_finished_leaves_nothing(short_run, tmp_path):
     cfg = load_config(str(short_run.config))
     cfg.test_dataloader.dataset.pop('pipeline')

@@ -103,14 +103,14 @@ def export_all(args, cfg, folder):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = image_by_image(load_config(args.config, args.cfg_options))
+    cfg = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as folder:
         path, record = export_all(args, cfg, folder)
         os.replace(path, args.out)
     threads = torch.get_num_threads()
     print(f'{text(record["table"])}\nmedian of {args.repeats} runs, {threads} CPU threads')
     record |= dict(format=args.format, threads=threads, classes=read_student(args.checkpoint).classes)
-    pipeline = cfg.test_dataloader.dataset.pipeline
+    pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
     with open(args.out + '.json', 'w') as file:
         json.dump(record, file, indent=2)

@@ -4,3 +4,5 @@ _base_ = [
     '../schedules/imagenet_adamw_300e.py',
     '../default_runtime.py',
 ]
+
+default_hooks = dict(student_ema=dict(type='StudentEMAHook', momentum=4e-5))  # decay .99996

@@ -1,6 +1,7 @@
 """Find a data set that does not fit the nets before the first step."""
 
 from mmengine.hooks import Hook
+from mmpretrain.evaluation import Accuracy
 
 from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
@@ -36,7 +37,7 @@ class ClassCheckHook(Hook):
             )
         metrics = runner.val_evaluator.metrics if getattr(runner, 'val_loop', None) else []
         for metric in metrics:
-            top = max(getattr(metric, 'topk', None) or (0,))
+            top = max(metric.topk) if isinstance(metric, Accuracy) else 0
             if top > len(classes):
                 raise ValueError(
                     f'val_evaluator: expected a top-k of at most the {len(classes)} classes of the data, got '

@@ -22,12 +22,17 @@ class StudentEMAHook(EMAHook):
         **kwargs: see ``EMAHook``; ``update_buffers=True`` averages batch-norm statistics as well.
 
     Raises:
-        ValueError: FSDP splits the student.
+        ValueError: FSDP splits the student, or there is another moving average.
     """
 
     def before_run(self, runner) -> None:
         """Copy the student."""
         model = whole_model(runner, 'StudentEMAHook')
+        if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
+            raise ValueError(
+                'StudentEMAHook: expected one moving average, got several, which would take each other for '
+                'the student; change default_hooks.student_ema, or drop it by None'
+            )
         self.src_model = model.student
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 

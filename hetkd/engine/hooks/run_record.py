@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import math
 import os.path as osp
 import platform
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Number
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from hetkd.utils.whole_file import write_whole
 PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
 
 # Keys of a model that do not change what it learns.
-PLACES = ('checkpoint', 'compile', 'channels_last')
+PLACES = ('checkpoint', 'cache', 'compile', 'channels_last')
 
 
 @HOOKS.register_module()
@@ -52,7 +54,7 @@ class RunRecordHook(Hook):
         """Begin the record, or go on with the one of the run that is resumed."""
         path = osp.join(runner.work_dir, 'results.json')
         before = {}
-        if _done(runner) > 0 and osp.exists(path):
+        if runner.iter > 0 and osp.exists(path):
             with open(path) as file:
                 earlier = json.load(file)
             self._check_model(runner, earlier['settings'])
@@ -126,9 +128,10 @@ def _scalars(metrics: dict) -> dict[str, float]:
     """Numbers only: a confusion matrix or a value for each class has no place in a table."""
     kept = {}
     for key, value in metrics.items():
-        value = np.asarray(value.cpu() if torch.is_tensor(value) else value)
-        if value.size == 1 and value.dtype.kind in 'biuf':
-            kept[key] = float(value.item())
+        if isinstance(value, (torch.Tensor, np.ndarray)) and math.prod(value.shape) == 1:
+            value = value.item()
+        if isinstance(value, (Number, np.generic)):
+            kept[key] = float(value)
     return kept
 
 
