@@ -8,6 +8,7 @@ from mmengine.config import DictAction
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, OPTIONS_HELP, build_runner, complete_loaders
+from hetkd.utils.whole_file import write_whole
 
 
 def parse_args(argv=None):
@@ -66,8 +67,7 @@ def main(argv=None):
     report = run(args)
     print(*lines(report), sep='\n')
     if args.out:
-        with open(args.out, 'w') as file:
-            json.dump(report, file, indent=1)
+        write_whole(args.out, json.dumps(report, indent=1))
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from hetkd.engine import own_checkpoint
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.cached_teacher import random_net
+from hetkd.models.distillers.cached_teacher import net_config, random_net
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import read_file
 from hetkd.registry import MODELS
@@ -29,7 +29,8 @@ from .student import load_student, student_config
 def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetClassifier:
     """A run's model in eval mode, with the student's weights and the teachers that its config names.
 
-    Its connectors stay random, so that an exported student will do; see :func:`open_method`.
+    The teachers are nets in float32, also where the run read a cache or had them in a half type. The
+    connectors stay random, so that an exported student will do; see :func:`open_method`.
 
     Args:
         cfg: config of the run.
@@ -41,7 +42,7 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
     # Initialising a net logs each of its tensors.
     MMLogger.get_instance('analysis').setLevel('WARNING')
     torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(_unloaded(cfg))
+    model = MODELS.build(_with_teachers(_unloaded(cfg), net_config))
     if checkpoint == RANDOM:
         model.student.init_weights()
     else:
@@ -51,19 +52,23 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
 
 def random_config(cfg: Config) -> ConfigDict:
     """The model's config with random nets: no weight file is read."""
-    config = _unloaded(cfg)
-    teachers = config.get('teacher')
-    if isinstance(teachers, list):
-        config.teacher = [random_net(x) for x in teachers]
-    elif teachers is not None:
-        config.teacher = random_net(teachers)
-    return config
+    return _with_teachers(_unloaded(cfg), random_net)
 
 
 def _unloaded(cfg: Config) -> ConfigDict:
     """The model's config, whose student is not to be loaded."""
     config, plain = Config(dict(model=cfg.model)).model, student_config(cfg)
     config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
+    return config
+
+
+def _with_teachers(config: ConfigDict, change: Callable[[dict], dict]) -> ConfigDict:
+    """The model's config with each teacher's changed."""
+    teachers = config.get('teacher')
+    if isinstance(teachers, list):
+        config.teacher = [change(x) for x in teachers]
+    elif teachers is not None:
+        config.teacher = change(teachers)
     return config
 
 
@@ -222,7 +227,7 @@ def as_seen(
         if spec.mean is not None:
             mean, std = (inputs.new_tensor(x) for x in (spec.mean, spec.std))
     mean, std = (x.to(inputs).view(-1, 1, 1) for x in (mean, std))
-    return ((inputs * std + mean) / 255).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    return ((inputs * std + mean) / 255).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
 
 
 def save_numbers(picture: str, numbers: dict) -> Path:

@@ -96,7 +96,7 @@ def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram
     """
     shapes = ({0: torch.export.Dim('batch')},)
     try:
-        return torch.export.export(model, (images[:EXAMPLES],), dynamic_shapes=shapes)
+        return torch.export.export(model, (images[:1].repeat(EXAMPLES, 1, 1, 1),), dynamic_shapes=shapes)
     except Exception as error:  # torch has many kinds
         reason = ' '.join(str(error).split())[:300]
         raise ValueError(

@@ -17,12 +17,24 @@ class Log(NamedTuple):
     """Of validation: ``step`` is the epoch."""
 
     def curve(self, key: str) -> tuple[list[float], list[float]]:
-        """Epochs (whole ones for validation, parts of them for training) and values; empty where unknown."""
+        """Epochs (parts of them for training; iterations where the run counts those), and values."""
         found = [(x['step'], x[key]) for x in self.val if key in x]
         if not found or key in ('time', 'data_time'):
-            length = max((x['step'] / x['epoch'] for x in self.train), default=1)
+            length = self._epoch_length()
             found = [(x['step'] / length, x[key]) for x in self.train if key in x]
         return [x for x, _ in found], [x for _, x in found]
+
+    def _epoch_length(self) -> float:
+        """Iterations of an epoch, as far as the lines tell; 1 for a run of iterations."""
+        if not self.train or 'epoch' not in self.train[-1]:
+            return 1
+        first = {}
+        for line in self.train:
+            first.setdefault(line['epoch'], line['step'])
+        begin, end = min(first), max(first)
+        if end > begin:
+            return (first[end] - first[begin]) / (end - begin)
+        return max(x['step'] / x['epoch'] for x in self.train)
 
     def keys(self) -> list[str]:
         """All quantities."""
@@ -69,6 +81,11 @@ def train_time(log: Log, include_outliers: bool = False) -> dict:
         ValueError: no training line is left.
     """
     epochs = {}
+    if log.train and 'epoch' not in log.train[0]:
+        raise ValueError(
+            'log: expected lines of epochs, got those of a run of iterations; look at its times by '
+            'plot_curve --keys time'
+        )
     for epoch, lines in groupby(log.train, lambda x: x['epoch']):
         times = [x['time'] for x in lines]
         times = times if include_outliers or len(times) == 1 else times[1:]

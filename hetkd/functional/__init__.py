@@ -18,7 +18,7 @@ from .msdf import msdf_fuse
 from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss, sublogit_cosines
 from .relation import mean_relation, relation_kl
-from .resample import cut, resample, resize_matrix
+from .resample import cut, pool_matrix, resample, resize_matrix
 from .rkd import rkd_loss
 from .rsd import rsd_loss
 from .standardise import standardise_logits
@@ -48,6 +48,7 @@ __all__ = [
     'msdf_fuse',
     'ofa_loss',
     'orthogonality_loss',
+    'pool_matrix',
     'relation_kl',
     'resample',
     'resize_matrix',

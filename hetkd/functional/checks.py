@@ -22,6 +22,11 @@ def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
             f'classes, got student {tuple(student.shape)} and teacher {tuple(teacher.shape)}; give '
             f'both nets the same images and the same num_classes'
         )
+    if teacher.numel() == 0:
+        raise ValueError(
+            f'logits: expected at least one sample and one class, got {tuple(teacher.shape)}; set '
+            f'drop_last=True in the train_dataloader'
+        )
 
 
 def full_precision(logits: torch.Tensor) -> torch.Tensor:

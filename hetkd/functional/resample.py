@@ -7,6 +7,23 @@ import torch
 from .checks import without_autocast
 
 
+def pool_matrix(size: int, out: int, like: torch.Tensor) -> torch.Tensor:
+    """Matrix (out, size) that averages a line as ``adaptive_avg_pool1d`` does, in the type of ``like``.
+
+    Row i averages the entries from floor(i size / out) to ceil((i + 1) size / out) - 1. As a product it has a
+    deterministic backward pass on GPUs, which torch's pooling lacks.
+
+    Args:
+        size: entries of the line.
+        out: entries of the result.
+        like: tensor whose device and type the matrix has.
+    """
+    row = torch.arange(out, device=like.device)[:, None]
+    column = torch.arange(size, device=like.device)
+    inside = (column >= row * size // out) & (column < -(-(row + 1) * size // out))
+    return (inside / inside.sum(1, keepdim=True)).to(like.dtype)
+
+
 def resize_matrix(
     start: torch.Tensor,
     length: torch.Tensor,

@@ -18,7 +18,15 @@ def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
 
     Returns:
         The same shape, in float32 for half inputs; zero for a row of equal logits.
+
+    Raises:
+        ValueError: fewer than two classes.
     """
+    if logits.shape[-1] < 2:
+        raise ValueError(
+            f'logits: expected at least 2 classes to standardise over, got {tuple(logits.shape)}; leave the '
+            f'standardisation out'
+        )
     logits = full_precision(logits)
     centred = logits - logits.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / (logits.shape[-1] - 1)

@@ -128,10 +128,10 @@ def _check(u, delta, A, B, C, D, z, delta_bias) -> None:
     for name, x in tensors.items():
         if x is not None and not x.is_floating_point():
             raise ValueError(f'selective_scan: expected {name} of real numbers, got {x.dtype}; convert it')
-    if u.dim() != 3 or u.shape[2] == 0 or A.dim() != 2:
+    if u.dim() != 3 or u.shape[0] == 0 or u.shape[2] == 0 or A.dim() != 2:
         raise ValueError(
-            f'selective_scan: expected u (batch, d, L) with L >= 1 and A (d, N), got {tuple(u.shape)} and '
-            f'{tuple(A.shape)}'
+            f'selective_scan: expected u (batch, d, L) with batch, L >= 1 and A (d, N), got '
+            f'{tuple(u.shape)} and {tuple(A.shape)}'
         )
     (batch, channels, length), states = u.shape, A.shape[1]
     groups = B.shape[1] if B.dim() == 4 else 0

@@ -25,6 +25,7 @@ def written_whole(path) -> Iterator[Path]:
 
 
 def write_whole(path, text: str) -> None:
-    """Replace a file's text."""
+    """Replace a file's text; its folder is made where there is none."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
         part.write_text(text)

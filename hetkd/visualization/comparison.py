@@ -41,7 +41,9 @@ def comparison(path, groups: Mapping[str, Runs], metric: str) -> None:
         for number, curve in enumerate(runs.curves):
             epochs = sorted(curve)
             label = name if number == 0 else None
-            right.plot(epochs, [curve[epoch] for epoch in epochs], color=color, label=label, linewidth=1)
+            values = [curve[epoch] for epoch in epochs]
+            dot = 'o' if len(epochs) == 1 else None  # a line needs two points
+            right.plot(epochs, values, color=color, label=label, linewidth=1, marker=dot)
     left.set_yticks(range(len(groups)), list(groups))
     left.set_ylim(len(groups) - 0.5, -0.5)
     left.set(xlabel=f'{metric}, last epoch')

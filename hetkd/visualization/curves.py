@@ -30,7 +30,8 @@ def curves(
     for axes, key in zip(panels, keys):
         for number, found in enumerate(runs.values()):
             if key in found:
-                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1)
+                dot = 'o' if len(found[key][0]) == 1 else None  # a line needs two points
+                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1, marker=dot)
         axes.set(title=key, xlabel='epoch')
         axes.title.set_fontsize('medium')
         axes.grid(alpha=0.3)

@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from hetkd.apis.logs import read_log, train_time
+from hetkd.apis.logs import Log, read_log, train_time
 
 
 def write(work_dir, name, lines, end=''):
@@ -49,3 +50,16 @@ def test_a_folder_without_a_log_and_a_log_without_training_are_refused(tmp_path)
         read_log(tmp_path)
     with pytest.raises(ValueError, match='expected lines of training, got none'):
         train_time(read_log(write(tmp_path, 'x', [{'accuracy/top1': 1.0, 'step': 1}])))
+
+
+def test_an_epochs_length_is_known_also_where_no_line_falls_on_its_end():
+    steps = [epoch * 390 + i for epoch in range(3) for i in (100, 200, 300)]
+    train = [dict(step=s, epoch=s // 390 + 1, loss=1.0) for s in steps]
+    np.testing.assert_allclose(Log(train, []).curve('loss')[0], [s / 390 for s in steps])
+
+
+def test_a_run_of_iterations_has_curves_by_iteration_and_no_epochs_to_time():
+    log = Log([dict(step=10, loss=1.0, time=0.1), dict(step=20, loss=2.0, time=0.1)], [])
+    assert log.curve('loss') == ([10, 20], [1.0, 2.0])
+    with pytest.raises(ValueError, match='expected lines of epochs, got those of a run of iterations'):
+        train_time(log)

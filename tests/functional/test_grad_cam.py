@@ -45,7 +45,29 @@ def test_every_family_has_a_map_at_some_stage(family):
     assert any(cam.flatten(1).amax(1).eq(1).all() for cam in cams)
 
 
-def test_the_last_patch_tokens_do_not_matter_to_a_class_token():
-    output = output_of('vit')
+@pytest.mark.parametrize('family', ['vit', 'vim'])
+def test_the_last_patch_tokens_do_not_matter_to_a_class_token(family):
+    output = output_of(family)
     assert not grad_cam(output.stages[-1], output.logits[:, 0]).any()
     assert stage_gradient(output.stages[-2], output.logits[:, 0]).abs().max() > 0
+
+
+def test_a_stage_of_vim_is_the_stream_that_the_rest_of_the_net_reads():
+    torch.manual_seed(0)
+    net = MODELS.build(micro_net('vim')).eval()
+    model, images = net.model, torch.randn(2, 3, *net.probe_size)
+    (stage,), embedding = model.features(images.requires_grad_(), [1])
+    gradient = stage_gradient(stage, model.classify(embedding)[:, 3])
+    rows, columns = stage.shape[2:]
+    kept = {}
+    model.layers[2].register_forward_pre_hook(lambda _, args: kept.update(stream=args[1]))
+    model.features(images, [1])
+    stream = kept['stream'].detach().requires_grad_()
+    hidden, residual = model.layers[2](None, stream)
+    for block in model.layers[3:]:
+        hidden, residual = block(hidden, residual)
+    middle = rows * columns // 2
+    score = model.classify(model.norm_f(residual + hidden)[:, middle])[:, 3]
+    (expected,) = torch.autograd.grad(score.sum(), stream)
+    expected = torch.cat([expected[:, :middle], expected[:, middle + 1 :]], 1)
+    torch.testing.assert_close(gradient, expected.mT.unflatten(2, (rows, columns)))

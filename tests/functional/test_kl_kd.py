@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hetkd.functional import kd_loss, kl_divergence, kl_of_each
+from hetkd.functional import kd_loss, kl_divergence, kl_of_each, standardise_logits
 from tests.reference.dfra import STUDENT, TEACHER, VALUES
 from tests.reference.kd import kd_loops, kd_plain, kl_loops, kl_plain
 
@@ -205,3 +205,10 @@ def test_the_divergence_of_each_sample_is_what_the_mean_is_of():
     for row, s, t in zip(each, student, teacher):
         assert row.item() == pytest.approx(kl_divergence(s[None], t[None], 2.0).item())
     assert each.mean().item() == pytest.approx(kl_divergence(student, teacher, 2.0).item())
+
+
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(ValueError, match=r'at least one sample and one class, got \(0, 3\); set drop_last'):
+        kd_loss(torch.zeros(0, 3), torch.zeros(0, 3))
+    with pytest.raises(ValueError, match=r'at least 2 classes to standardise over, got \(4, 1\)'):
+        standardise_logits(torch.zeros(4, 1))

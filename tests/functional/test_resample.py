@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
-from hetkd.functional import cut, resample, resize_matrix
+from hetkd.functional import cut, pool_matrix, resample, resize_matrix
 
 FILTERS = dict(bilinear=Image.Resampling.BILINEAR, bicubic=Image.Resampling.BICUBIC)
 PLAIN = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
@@ -117,3 +118,10 @@ def test_one_matrix_serves_all_images():
     matrix = resize_matrix(torch.zeros(1), torch.tensor([8]), 8, 20)
     every = matrix.expand(3, -1, -1)
     assert torch.allclose(resample(images, matrix, matrix, *PLAIN), resample(images, every, every, *PLAIN))
+
+
+@pytest.mark.parametrize('size, out', [(4, 4), (8, 4), (7, 3), (14, 5), (5, 1), (56, 7)])
+def test_pooling_by_a_matrix_is_torchs_adaptive_pooling(size, out):
+    x = torch.randn(2, 3, size, dtype=torch.float64)
+    pooled = x @ pool_matrix(size, out, x).mT
+    torch.testing.assert_close(pooled, F.adaptive_avg_pool1d(x, out))

@@ -126,7 +126,8 @@ def test_a_second_derivative_is_refused():
 
 
 BAD = {
-    'length 0': (dict(u=torch.zeros(2, 4, 0)), r'expected u \(batch, d, L\) with L >= 1'),
+    'length 0': (dict(u=torch.zeros(2, 4, 0)), r'expected u \(batch, d, L\) with batch, L >= 1'),
+    'batch 0': (dict(u=torch.zeros(0, 4, 7)), r'expected u \(batch, d, L\) with batch, L >= 1'),
     'two dimensions': (dict(u=torch.zeros(2, 4)), r'expected u \(batch, d, L\)'),
     'integers': (
         dict(u=torch.zeros(2, 4, 7, dtype=torch.long)),

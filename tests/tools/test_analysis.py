@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 from sklearn.manifold import TSNE
@@ -447,6 +449,53 @@ def test_tsne_of_both_embeddings(trained, tmp_path):
         run('vis_tsne', trained.config, *flags, '--vis-stage', 5)
     with pytest.raises(ValueError, match='--perplexity: expected less than the number of images, 40'):
         run('vis_tsne', trained.config, *flags, '--perplexity', 40)
+
+
+@pytest.mark.parametrize('kind', ['half', 'cached'])
+def test_a_cached_or_a_half_precision_teacher_is_looked_at_as_its_net(kind, trained, tmp_path):
+    cfg = load_config(str(trained.config))
+    net = cfg.model.teacher
+    teacher = (
+        dict(net, dtype='bfloat16') if kind == 'half' else dict(type='CachedTeacher', net=net, cache='x')
+    )
+    cfg.model.teacher = Config(dict(teacher=teacher)).teacher
+    config, cam = tmp_path / 'config.py', tmp_path / 'cam.png'
+    cfg.dump(str(config))
+    run('vis_cam', 3, config, trained.checkpoint, '--teacher', '--save-path', cam)
+    expected = trained.teacher.logits.softmax(1)[3].max().item()
+    assert numbers(cam)['teacher']['score'] == pytest.approx(expected, abs=1e-4)
+    out = tmp_path / 'agreement.png'
+    run('agreement', config, trained.checkpoint, '--out', out)
+    right = trained.teacher.logits.argmax(1) == trained.target
+    assert numbers(out)['teacher']['accuracy'] == pytest.approx(100 * right.float().mean().item())
+
+
+def test_two_trained_students_are_named_and_not_called_before_and_after(trained, tmp_path, monkeypatch):
+    titles = []
+    module = import_module('tools.visualization.vis_cka')
+    keep = lambda path, panels, *rest: titles.append([x.title.split(':')[0] for x in panels])  # noqa: E731
+    monkeypatch.setattr(module, 'heat_maps', keep)
+    other = tmp_path / 'epoch_9.pth'
+    shutil.copy(trained.checkpoint, other)
+    for first in ('random', other):
+        flags = ['--max-images', 20, '--out', tmp_path / 'x.png']
+        run('vis_cka', trained.config, first, trained.checkpoint, *flags)
+    folders = [f'{x.parent.name}/{x.stem}' for x in (other, trained.checkpoint)]
+    assert titles == [['before', 'after'], folders]
+
+
+def test_a_folder_that_is_not_there_is_made(trained, tmp_path):
+    path = tmp_path / 'new/one/matrix.png'
+    run('confusion_matrix', trained.config, trained.checkpoint, '--show-path', path)
+    assert path.exists()
+
+
+def test_the_schedule_of_a_mixed_precision_run_is_drawn_without_a_gpu(tmp_path):
+    out = tmp_path / 'new/lr.png'
+    options = ['optim_wrapper.type=AmpOptimWrapper', 'optim_wrapper.loss_scale=dynamic']
+    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    run('vis_scheduler', config, '--save-path', out, '--not-show', '--cfg-options', *options)
+    assert out.exists() and numbers(out)['lr'][0] > 0
 
 
 def test_every_tool_has_a_picture_and_its_command_in_the_docs():

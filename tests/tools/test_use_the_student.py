@@ -227,6 +227,19 @@ def test_the_name_says_the_format(short_run, tmp_path, capsys):
     assert 'expected a name that ends in .onnx' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('count', [0, 1])
+def test_one_image_is_enough_for_the_check_and_none_is_not(count, short_run, tmp_path, capsys):
+    out = tmp_path / 'new/student.pt2'
+    flags = ['--format', 'torch-export', '--out', out, '--images', count, '--repeats', 1]
+    if count == 0:
+        with pytest.raises(SystemExit):
+            main_of('tools/deployment/export.py', short_run.config, short_run.checkpoint, *flags)
+        assert '--images: expected at least 1, got 0' in capsys.readouterr().err
+    else:
+        main_of('tools/deployment/export.py', short_run.config, short_run.checkpoint, *flags)
+        assert load_program(str(out))(torch.zeros(3, 3, 16, 16, dtype=torch.uint8)).shape == (3, 10)
+
+
 @pytest.mark.parametrize('to_rgb', [True, False])
 def test_a_deployed_net_takes_rgb_whatever_the_files_order(to_rgb, tmp_path):
     for label in 'ab':

@@ -121,3 +121,10 @@ def test_sub_logits_are_named_by_stage(tmp_path, figures):
     assert [x.get_height() for x in right.patches] == [90, 80, 70, 60, 45, 40, 35, 30]
     assert [x.get_text() for x in left.get_xticklabels()] == ['1.1', '1.2', '2.1', '2.2']
     assert {'teacher 95.0', 'student 85.0'} <= set(texts(figures[0]))
+
+
+def test_a_curve_of_one_point_is_seen(tmp_path, figures):
+    visualization.curves(tmp_path / 'x.png', {'run': {'loss': ([1], [3.0])}}, ['loss'])
+    runs = visualization.Runs([20.0], [{1: 20.0}])
+    visualization.comparison(tmp_path / 'y.png', {'kd/a': runs}, 'top-1')
+    assert figures[0].axes[0].lines[0].get_marker() == figures[1].axes[1].lines[0].get_marker() == 'o'

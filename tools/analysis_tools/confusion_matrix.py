@@ -1,6 +1,7 @@
 """The student's confusion matrix, by mmpretrain's ConfusionMatrix."""
 
 import argparse
+from pathlib import Path
 
 import mmengine
 import torch
@@ -54,6 +55,8 @@ def main(argv=None):
     images = Images(cfg, args.max_images)
     matrix = matrix_of(args, cfg, images)
     names = images.names(len(matrix))
+    for path in filter(None, (args.out, args.show_path)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     if args.out:
         mmengine.dump(matrix, args.out)
         print(f'written: {args.out}')

@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from hetkd.apis import load_config
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
+from hetkd.utils.whole_file import write_whole
 
 CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('', '_fast')]
 
@@ -116,8 +117,7 @@ def main(argv=None):
         report['step_images_per_second'] = appetite
         print(f'A step of {args.step_seconds:g} s and {inputs[0].batch_size} images takes {appetite:.0f}/s.')
     if args.out:
-        with open(args.out, 'w') as file:
-            json.dump(report, file, indent=2)
+        write_whole(args.out, json.dumps(report, indent=2))
 
 
 if __name__ == '__main__':

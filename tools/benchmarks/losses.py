@@ -17,6 +17,7 @@ from measure import DEVICE, machine, peak_of, timed
 
 from hetkd.functional import dfra_loss, kl_divergence
 from hetkd.utils.memory import peak_memory_mib
+from hetkd.utils.whole_file import write_whole
 
 STUDENTS = 6
 BIG = 2**26  # entries of the (N, C, C) relation from which the plain form takes gigabytes
@@ -128,8 +129,7 @@ def main(argv=None):
         cells += [f'{x:.0e}' for x in row['max_relative_difference'].values()]
         print('|', row['loss'], '|', row['shape'], '|', ' | '.join(cells), '|')
     if args.out:
-        with open(args.out, 'w') as file:
-            json.dump(dict(machine(), students=STUDENTS, rows=rows), file, indent=2)
+        write_whole(args.out, json.dumps(dict(machine(), students=STUDENTS, rows=rows), indent=2))
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from measure import DEVICE, machine, peak_of, timed
 
 from hetkd.ops import selective_scan
 from hetkd.utils.memory import peak_memory_mib
+from hetkd.utils.whole_file import write_whole
 
 NAMES = ('batch', 'channels', 'states', 'length')
 
@@ -107,8 +108,7 @@ def main(argv=None):
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
         print('|', row['shape'], '|', ' | '.join(cells), f'| {row["max_relative_difference"]:.0e} |')
     if args.out:
-        with open(args.out, 'w') as file:
-            json.dump(dict(machine(), rows=rows), file, indent=2)
+        write_whole(args.out, json.dumps(dict(machine(), rows=rows), indent=2))
 
 
 if __name__ == '__main__':

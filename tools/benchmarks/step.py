@@ -19,10 +19,11 @@ from mmengine.registry import init_default_scope
 from hetkd.apis import load_config
 from hetkd.apis.complexity import random_batch
 from hetkd.models import CachedTeacher
-from hetkd.models.distillers.cached_teacher import teacher_config
+from hetkd.models.distillers.cached_teacher import random_net, teacher_config
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import TeacherCache
 from hetkd.utils.memory import peak_memory_mib
+from hetkd.utils.whole_file import write_whole
 
 VARIANTS = ('student', 'floor', 'method', 'cached')
 LABELS = dict(student='student alone', floor='+ teacher = floor', method='method', cached='method, cached')
@@ -32,9 +33,9 @@ def build(args, config):
     """A model in training with its batch."""
     init_default_scope('hetkd')
     cfg = load_config(config)
-    nets = {'teacher': dict(cfg.model.teacher), 'student': dict(cfg.model.student)}
-    for net in nets.values():
-        net.update(checkpoint='random', pretrained=False)
+    if not isinstance(cfg.model.get('teacher'), dict):
+        raise SystemExit(f'{config}: expected one teacher, got none or several; name another config')
+    nets = {'teacher': random_net(cfg.model.teacher), 'student': random_net(cfg.model.student)}
     torch.manual_seed(0)
     model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
     model = model.to(DEVICE).train()
@@ -152,8 +153,7 @@ def main(argv=None):
     rows = [benchmark(args, config) for config in args.configs]
     show(rows)
     if args.out:
-        with open(args.out, 'w') as file:
-            json.dump(dict(machine(), rows=rows), file, indent=2)
+        write_whole(args.out, json.dumps(dict(machine(), rows=rows), indent=2))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from hetkd.apis import load_config
 from hetkd.apis.cli import OPTIONS_HELP
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image, read_student
+from hetkd.utils.whole_file import write_whole
 
 
 def parse_args(argv=None):
@@ -31,6 +32,8 @@ def parse_args(argv=None):
     parser.add_argument('--repeats', type=int, default=50, help='runs behind each median latency')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
+    if args.images < 1:
+        parser.error(f'--images: expected at least 1, got {args.images}')
     suffix = FORMATS[args.format][2]
     if not args.out.endswith(suffix):
         parser.error(f'--out: expected a name that ends in {suffix}, got {args.out}')
@@ -104,6 +107,7 @@ def export_all(args, cfg, folder):
 def main(argv=None):
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
+    os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as folder:
         path, record = export_all(args, cfg, folder)
         os.replace(path, args.out)
@@ -112,8 +116,7 @@ def main(argv=None):
     record |= dict(format=args.format, threads=threads, classes=read_student(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
-    with open(args.out + '.json', 'w') as file:
-        json.dump(record, file, indent=2)
+    write_whole(args.out + '.json', json.dumps(record, indent=2))
 
 
 if __name__ == '__main__':

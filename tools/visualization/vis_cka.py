@@ -1,6 +1,7 @@
 """Heat maps of CKA between the teacher's stages and the student's, before and after distillation."""
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -8,6 +9,7 @@ from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_run, teacher_of
 from hetkd.apis.cli import add_images, add_picture, finish
 from hetkd.functional import linear_cka
+from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Panel, heat_maps
 
 
@@ -41,7 +43,10 @@ def main(argv=None):
     teacher = teacher_of(models[0], 'vis_cka')
     values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()
     parts = values.chunk(len(models), dim=1)
-    names = ['before', 'after'] if len(models) == 2 else args.checkpoints
+    before_and_after = len(models) == 2 and [x == RANDOM for x in args.checkpoints] == [True, False]
+    short = ['/'.join(Path(x).with_suffix('').parts[-2:]) for x in args.checkpoints]
+    names = short if len(set(short)) == len(short) else args.checkpoints
+    names = ['before', 'after'] if before_and_after else names
     panels = [
         Panel(f'{name}: mean {part.mean():.2f}', part.numpy(), (0, 1)) for name, part in zip(names, parts)
     ]

@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from pathlib import Path
 from unittest.mock import MagicMock
 
 from matplotlib import pyplot as plt
@@ -46,6 +47,10 @@ def main(argv=None):
     tool = mmpretrain_tool('visualization/vis_scheduler.py')
     # None of our hooks finds its model there, and loops of ours train.
     cfg.custom_hooks, cfg.log_level = None, 'WARNING'
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':  # asks for a GPU; rates are the same
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(key, None)
     size = args.dataset_size or len(DATASETS.build(cfg.train_dataloader.dataset))
     steps = size // (cfg.train_dataloader.batch_size * args.ngpus)
     if steps == 0:
@@ -57,6 +62,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         values = tool.simulate_train(Steps(range(steps)), cfg, by_epoch)[args.parameter]
     tool.plot_curve(values, args, NAMES[args.parameter], steps, by_epoch)
+    Path(args.save_path).parent.mkdir(parents=True, exist_ok=True)
     plt.savefig(args.save_path, dpi=80, bbox_inches='tight')
     plt.close('all')
     finish(args.save_path, {'steps_per_epoch': steps, args.parameter: values}, not args.not_show)

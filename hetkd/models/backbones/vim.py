@@ -84,12 +84,12 @@ class VimBlock(nn.Module):
         self.norm = nn.RMSNorm(dim, eps=1e-5)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, hidden: torch.Tensor, residual: Optional[torch.Tensor]):
-        """The mixer's output and the residual that it was made of."""
+    def forward(self, hidden: Optional[torch.Tensor], residual: Optional[torch.Tensor]):
+        """The mixer's output and the residual that it was made of; either input may be in the other."""
         if residual is None:
             residual = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
         else:
-            residual = residual + self.drop_path(hidden)
+            residual = _joined(residual, hidden, self.drop_path)
         return self.mixer(self.norm(residual.to(self.norm.weight.dtype))), residual
 
 
@@ -191,7 +191,9 @@ class Vim(nn.Module):
             hidden, residual = block(hidden, residual)
             if index in indices:
                 streams[index] = residual + hidden
-        final = self.norm_f((residual + self.drop_path(hidden)).to(self.norm_f.weight.dtype))
+                if not self.training:  # the sum that the next block would take, so that it lies on the way
+                    hidden, residual = None, streams[index]
+        final = self.norm_f(_joined(residual, hidden, self.drop_path).to(self.norm_f.weight.dtype))
         return [_to_map(streams[index], middle, grid) for index in indices], final[:, middle]
 
     def _positions(self, grid: tuple[int, int]) -> torch.Tensor:
@@ -204,6 +206,11 @@ class Vim(nn.Module):
         patches = patches.flatten(2).mT.to(self.pos_embed.dtype)
         new = patches.shape[1] // 2
         return torch.cat([patches[:, :new], self.pos_embed[:, middle : middle + 1], patches[:, new:]], 1)
+
+
+def _joined(residual: torch.Tensor, hidden: Optional[torch.Tensor], drop_path: nn.Module) -> torch.Tensor:
+    """The residual stream with what a block has added, unless that is in it already."""
+    return residual if hidden is None else residual + drop_path(hidden)
 
 
 def _to_map(tokens: torch.Tensor, middle: int, grid: tuple[int, int]) -> torch.Tensor:

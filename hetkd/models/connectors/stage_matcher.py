@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hetkd.functional import pool_matrix
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -44,6 +45,9 @@ class StageMatcher(nn.Module):
 
 
 def _to_grid(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    if tuple(x.shape[2:]) == size:
+        return x
     if x.shape[2] >= size[0] and x.shape[3] >= size[1]:
-        return F.adaptive_avg_pool2d(x, size)
+        rows, columns = (pool_matrix(x.shape[i + 2], size[i], x) for i in (0, 1))
+        return rows @ x @ columns.mT
     return F.interpolate(x, size, mode='bilinear', align_corners=False)

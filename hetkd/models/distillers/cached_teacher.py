@@ -173,11 +173,16 @@ def build_teacher(config: dict, data_mean=None, data_std=None):
     return FrozenTeacher(config, data_mean, data_std)
 
 
-def random_net(config: dict) -> dict:
-    """Config of a teacher's net, or of the one that its cache is of, with random weights and no more keys."""
+def net_config(config: dict) -> dict:
+    """Config of a teacher's net, or of the one that its cache is of, without a teacher's own keys."""
     if MODELS.get(config['type']) is CachedTeacher:
         config = config['net']
-    kept = {key: value for key, value in config.items() if key not in (*OWN_KEYS, 'pretrained')}
+    return {key: value for key, value in config.items() if key not in OWN_KEYS}
+
+
+def random_net(config: dict) -> dict:
+    """The same with random weights."""
+    kept = {key: value for key, value in net_config(config).items() if key != 'pretrained'}
     return dict(kept, checkpoint=RANDOM)
 
 
