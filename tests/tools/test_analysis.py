@@ -470,6 +470,25 @@ def test_a_cached_or_a_half_precision_teacher_is_looked_at_as_its_net(kind, trai
     assert numbers(out)['teacher']['accuracy'] == pytest.approx(100 * right.float().mean().item())
 
 
+@pytest.mark.parametrize('batched', [False, True])
+def test_an_image_file_is_seen_in_the_colours_of_data_in_memory(batched, trained, tmp_path, monkeypatch):
+    picture = np.random.default_rng(0).integers(0, 80, (16, 16, 3), dtype=np.uint8)
+    picture += np.array([0, 60, 170], dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / 'x.png')
+    cfg = load_config(str(trained.config))
+    if batched:
+        cfg.data_preprocessor.update(type='BatchViewPreprocessor', to_rgb=False)
+        dataset = dict(type='InMemory', dataset=dict(type='Digits', split='test'))
+        cfg.test_dataloader.dataset = Config(dict(dataset=dataset)).dataset
+    cfg.dump(str(tmp_path / 'config.py'))
+    shown = []
+    module = import_module('tools.visualization.vis_cam')
+    monkeypatch.setattr(module, 'image_grid', lambda path, rows: shown.append(rows[0][0].image))
+    flags = ['--save-path', tmp_path / 'cam.png']
+    run('vis_cam', tmp_path / 'x.png', tmp_path / 'config.py', trained.checkpoint, *flags)
+    np.testing.assert_allclose(shown[0], picture / 255, atol=1e-5)
+
+
 def test_two_trained_students_are_named_and_not_called_before_and_after(trained, tmp_path, monkeypatch):
     titles = []
     module = import_module('tools.visualization.vis_cka')

@@ -107,8 +107,9 @@ def export_all(args, cfg, folder):
 def main(argv=None):
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.out))) as folder:
+    target = os.path.dirname(os.path.abspath(args.out))
+    os.makedirs(target, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as folder:
         path, record = export_all(args, cfg, folder)
         os.replace(path, args.out)
     threads = torch.get_num_threads()

@@ -13,7 +13,6 @@ from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher
 from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
 from hetkd.apis.student import image_by_image, reads_files
 from hetkd.functional import grad_cam
-from hetkd.models.nets.base import RANDOM
 from hetkd.registry import TRANSFORMS
 from hetkd.visualization import Tile, image_grid
 
@@ -42,13 +41,11 @@ def load(args, cfg, model):
         return batch.inputs, images.names(model.student.num_classes)
     if not Path(args.img).is_file():
         raise FileNotFoundError(f'img: expected an image file or an index of the test set, got {args.img!r}')
-    single = image_by_image(cfg)
-    preprocessor = (model if single is cfg else open_student(single, RANDOM, args.device)).data_preprocessor
-    pipeline = Compose([TRANSFORMS.build(x) for x in single.test_dataloader.dataset.pipeline])
+    pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
     # An image that is there already, for a pipeline that does not begin with loading it.
-    image = mmcv.imread(args.img, channel_order='bgr' if reads_files(single) else 'rgb')
+    image = mmcv.imread(args.img, channel_order='bgr' if reads_files(cfg) else 'rgb')
     batch = default_collate([pipeline(dict(img_path=args.img, img=image))])
-    inputs = preprocessor(batch, False)['inputs']
+    inputs = model.data_preprocessor(batch, False)['inputs']
     return inputs, [str(i) for i in range(model.student.num_classes)]
 
 
@@ -69,6 +66,8 @@ def cam_of(net, inputs, stage, category):
 def main(argv=None):
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
+    if not args.img.isdigit():  # a file is prepared by itself
+        cfg = image_by_image(cfg)
     model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)
     inputs, names = load(args, cfg, model)
     if args.target_category is not None and not 0 <= args.target_category < len(names):

@@ -43,7 +43,7 @@ def main(argv=None):
     teacher = teacher_of(models[0], 'vis_cka')
     values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()
     parts = values.chunk(len(models), dim=1)
-    before_and_after = len(models) == 2 and [x == RANDOM for x in args.checkpoints] == [True, False]
+    before_and_after = len(models) == 2 and args.checkpoints[0] == RANDOM != args.checkpoints[1]
     short = ['/'.join(Path(x).with_suffix('').parts[-2:]) for x in args.checkpoints]
     names = short if len(set(short)) == len(short) else args.checkpoints
     names = ['before', 'after'] if before_and_after else names

@@ -82,7 +82,8 @@ class RunRecordHook(Hook):
 
     @staticmethod
     def _check_model(runner, earlier: dict) -> None:
-        if earlier.get('model', _model(runner.cfg)) != _model(runner.cfg):
+        mine = _model(runner.cfg)
+        if earlier.get('model', mine) != mine:
             raise ValueError(
                 f'work_dir: expected {runner.work_dir} to hold a run of this model, got one of '
                 f'{earlier["config"]} with another method, net or option; give this run a --work-dir of its '

@@ -134,6 +134,17 @@ class BaseDistiller(NetClassifier):
             out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
         )
 
+    def build_on_stages(self, config: Optional[dict], kind: str, **sizes: int) -> torch.nn.Module:
+        """A part on the projected stages, by default of type ``kind``; the projector must be there."""
+        return build_part(
+            config,
+            dict(type=kind),
+            num_stages=len(self.projector.projections),
+            in_channels=self.projector.out_channels,
+            num_classes=self.student.num_classes,
+            **sizes,
+        )
+
     def _apply(self, fn, recurse: bool = True):
         super()._apply(fn, recurse)
         for teacher in self.teachers:

@@ -66,14 +66,7 @@ class HCD(BaseDistiller):
         self.lambdas = (student_lambda, teacher_lambda)
         self.orthogonality_on = orthogonality_on
         self.projector = self.build_projector(projector, final_bias=True)
-        self.mapper = build_part(
-            mapper,
-            dict(type='CFM'),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
-            teacher_channels=self.teacher.embedding_channels,
-            num_classes=self.student.num_classes,
-        )
+        self.mapper = self.build_on_stages(mapper, 'CFM', teacher_channels=self.teacher.embedding_channels)
 
     def sub_logits(self, student, teacher) -> tuple[torch.Tensor, torch.Tensor]:
         """q and s, (S, N, n, C) each."""

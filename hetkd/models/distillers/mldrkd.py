@@ -55,13 +55,7 @@ class MLDRKD(BaseDistiller):
         self.dfra = build_part(dfra, dict(type='DFRALoss'))
         self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
         self.projector = self.build_projector(projector)
-        self.fusion = build_part(
-            fusion,
-            dict(type='MSDF'),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
-            num_classes=self.student.num_classes,
-        )
+        self.fusion = self.build_on_stages(fusion, 'MSDF')
 
     def connect(self, student):
         """Own, fused and stage logits, stacked (2 + S, N, C), and the fusion's weights (S, N, C)."""

@@ -50,13 +50,7 @@ class OFA(BaseDistiller):
         self.ofa = build_part(ofa, dict(type='OFALoss'))
         self.weights = dict(logit=logit_weight, stage=stage_weight)
         self.projector = self.build_projector(projector)
-        self.heads = build_part(
-            heads,
-            dict(type='StageHeads'),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
-            num_classes=self.student.num_classes,
-        )
+        self.heads = self.build_on_stages(heads, 'StageHeads')
 
     def connect(self, student):
         """Own and stage logits, stacked (1 + S, N, C)."""
