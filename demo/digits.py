@@ -15,7 +15,7 @@ from hetkd.apis.results import read_curve
 
 ROOT = Path(__file__).resolve().parent.parent
 TEACHERS = {'vit': 'vit-micro', 'vim': 'vim-micro'}
-METHODS = ('kd', 'ofa', 'mldrkd', 'hcd')
+METHODS = ('scratch', 'kd', 'ofa', 'mldrkd', 'hcd')
 
 
 def parse_args():
@@ -47,14 +47,14 @@ def main():
     args = parse_args()
     name = TEACHERS[args.model]
     teacher = f'configs/teachers/{name}_digits.py'
-    cells = {method: f'configs/{method}/{name}_cnn-micro_digits.py' for method in METHODS}
+    cell = f'configs/mldrkd/{name}_cnn-micro_digits.py'
     out = Path(args.work_dir or f'work_dirs/demo-{args.model}').resolve()
     begin = time.time()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     short = []
     if args.epochs:
         short = [f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={max(1, args.epochs // 2)}']
-    students = (1 + len(cells)) * args.seeds
+    students = len(METHODS) * args.seeds
     print(f'One teacher (a minute or two), then {students} students on {cores} cores', flush=True)
 
     options = ['--cfg-options', *short] if short else []
@@ -65,9 +65,9 @@ def main():
 
     options = ['--cfg-options', f'model.teacher.checkpoint={out / "teacher.pth"}', *short]
     options = ['--seeds', args.seeds, '--jobs', cores, '--work-dir', out / 'students', *options]
-    tool('compare.py', 'configs/scratch/cnn-micro_digits.py', *cells.values(), *options, quiet=False)
+    tool('compare.py', cell, '--methods', *METHODS, *options, quiet=False)
     folder = out / f'students/mldrkd/{name}_cnn-micro_digits/seed0'
-    export(cells['mldrkd'], folder, out / 'student.pth')
+    export(cell, folder, out / 'student.pth')
     print(f'exported student (MLDR-KD, seed 0): {out / "student.pth"}')
     print(f'wall time: {time.time() - begin:.0f} s')
 

@@ -4,9 +4,8 @@ import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_of_each, who_is_right
 from hetkd.visualization import Tile, contact_sheet, reliability
 
@@ -54,7 +53,7 @@ def draw_most_different(args, cfg, model, outputs, names):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     images = Images(cfg, args.max_images)
     outputs = both_logits(model, teacher_of(model, 'agreement'), images)

@@ -9,14 +9,13 @@ from matplotlib import pyplot as plt
 from mmengine.evaluator import Evaluator
 from mmpretrain.evaluation import ConfusionMatrix
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.cli import add_images, finish, png
+from hetkd.apis.cli import add_config, add_images, config_of, finish, png
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         'ckpt_or_result',
         help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.pkl)',
@@ -51,7 +50,7 @@ def matrix_of(args, cfg, images):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     images = Images(cfg, args.max_images)
     matrix = matrix_of(args, cfg, images)
     names = images.names(len(matrix))

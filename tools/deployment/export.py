@@ -11,10 +11,8 @@ import os
 import tempfile
 
 import torch
-from mmengine.config import DictAction
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.cli import add_config, config_of
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image, read_student
 from hetkd.utils.whole_file import write_whole
@@ -22,7 +20,7 @@ from hetkd.utils.whole_file import write_whole
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
     parser.add_argument('--format', choices=FORMATS, default='onnx')
     parser.add_argument('--out', required=True, help='file to write, *.onnx or *.pt2')
@@ -30,7 +28,6 @@ def parse_args(argv=None):
     parser.add_argument('--images', type=int, default=64, help='test images of the check')
     parser.add_argument('--tolerance', type=float, default=1e-3, help='largest difference of a logit')
     parser.add_argument('--repeats', type=int, default=50, help='runs behind each median latency')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images: expected at least 1, got {args.images}')
@@ -106,7 +103,7 @@ def export_all(args, cfg, folder):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     target = os.path.dirname(os.path.abspath(args.out))
     os.makedirs(target, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as folder:

@@ -2,22 +2,19 @@
 
 import argparse
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.cli import add_config, config_of
 from hetkd.datasets import broken_images, count_problem
 from hetkd.registry import DATASETS
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument(
         '--check-images', action='store_true', help='decode every image file and list the broken ones'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
@@ -34,7 +31,7 @@ def build(config):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     problems, seen = [], []
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -4,13 +4,12 @@ import argparse
 from types import SimpleNamespace
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import as_seen, random_config
-from hetkd.apis.cli import OPTIONS_HELP, finish
+from hetkd.apis.cli import add_config, config_of, finish
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import MODELS
 from hetkd.visualization import Tile, image_grid
@@ -18,7 +17,7 @@ from hetkd.visualization import Tile, image_grid
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument('-o', '--output-dir', required=True, help='folder for PHASE.png')
     parser.add_argument(
         '-p', '--phase', default='train', choices=['train', 'test', 'val'], help='default: train'
@@ -27,7 +26,6 @@ def parse_args(argv=None):
         '-n', '--show-number', type=int, default=8, help='images of the first batch; default 8'
     )
     parser.add_argument('--not-show', action='store_true', help='only write the picture')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
     if args.show_number < 1:
         parser.error(f'--show-number: expected >= 1, got {args.show_number}')
@@ -58,7 +56,7 @@ def label_of(sample, classes):
 @torch.no_grad()
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     model = MODELS.build(random_config(cfg)).eval()
     data, classes = first_batch(cfg, model, args.phase)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import mmcv
 from mmcv.transforms import Compose
-from mmengine.config import DictAction
 from mmengine.dataset import default_collate
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
-from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish
 from hetkd.apis.student import image_by_image, reads_files
 from hetkd.functional import grad_cam
 from hetkd.registry import TRANSFORMS
@@ -20,7 +18,7 @@ from hetkd.visualization import Tile, image_grid
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('img', help='image file, or the index of an image of the test set')
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
     parser.add_argument('--teacher', action='store_true', help='the teacher as well')
     parser.add_argument('--stage', type=int, help='1 is the shallowest; default: the deepest that matters')
@@ -29,7 +27,6 @@ def parse_args(argv=None):
     )
     parser.add_argument('--device', default='cpu', help='default: cpu')
     add_picture(parser, '--save-path')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
@@ -65,7 +62,7 @@ def cam_of(net, inputs, stage, category):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     if not args.img.isdigit():  # a file is prepared by itself
         cfg = image_by_image(cfg)
     model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)

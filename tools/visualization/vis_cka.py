@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_run, teacher_of
-from hetkd.apis.cli import add_images, add_picture, finish
+from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish
 from hetkd.functional import linear_cka
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Panel, heat_maps
@@ -15,7 +14,7 @@ from hetkd.visualization import Panel, heat_maps
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         'checkpoints',
         nargs='+',
@@ -38,7 +37,7 @@ def stages(images, teacher, models):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     models = [open_run(cfg, path, args.device) for path in args.checkpoints]
     teacher = teacher_of(models[0], 'vis_cka')
     values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()

@@ -4,9 +4,8 @@ import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.models.distillers import MLDRKD
 from hetkd.visualization import fusion_weights
 
@@ -31,7 +30,7 @@ def weights_of(model, images):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_method(cfg, args.checkpoint, MLDRKD, 'vis_fusion', args.device)
     images = Images(cfg, args.max_images)
     weights, target, index = weights_of(model, images)

@@ -4,9 +4,8 @@ import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import mean_relation, relation_kl
 from hetkd.visualization import Panel, heat_maps
 
@@ -21,7 +20,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     images = Images(cfg, args.max_images)
     outputs = both_logits(model, teacher_of(model, 'vis_relations'), images)

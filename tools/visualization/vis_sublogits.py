@@ -4,9 +4,8 @@ import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import sublogit_cosines
 from hetkd.models.distillers import HCD
 from hetkd.visualization import sub_logits
@@ -46,7 +45,7 @@ def _beside(target, logits):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_method(cfg, args.checkpoint, HCD, 'vis_sublogits', args.device)
     similarity, accuracy = measure(model, Images(cfg, args.max_images))
     sub_logits(args.out, similarity.numpy(), **{name: x.numpy() for name, x in accuracy.items()})

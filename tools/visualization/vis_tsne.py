@@ -4,19 +4,17 @@ import argparse
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from rich.console import Console
 from sklearn.manifold import TSNE
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_run
-from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish
 from hetkd.visualization import scatter
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         '--checkpoint', required=True, help="checkpoint of the run, its exported student, or 'random'"
     )
@@ -34,7 +32,6 @@ def parse_args(argv=None):
     parser.add_argument('--init', default='random', choices=['random', 'pca'], help='default: random')
     parser.add_argument('--legend', action='store_true', help='name the classes')
     parser.add_argument('--device', help='default: the best there is')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
@@ -70,7 +67,7 @@ def embeddings(model, images, stage):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     classes = args.class_idx or range(min(args.max_num_class, model.student.num_classes))
     indices = chosen(Images(cfg).dataset, classes, args.max_num_samples)
