@@ -85,9 +85,9 @@ def tiny_teacher(tmp_path_factory):
     torch.manual_seed(0)
     base = ROOT / 'configs/_base_'
     data = Config.fromfile(base / 'datasets/digits.py')
-    teacher = Config.fromfile(base / 'teachers/vit-micro_digits.py').teacher
-    net = MODELS.build(dict(teacher, checkpoint='random')).eval()
-    dataset = DATASETS.build(dict(type='Digits', pipeline=data.test_pipeline))
+    teacher = Config.fromfile(base / 'nets/vit-micro.py')._vit_micro
+    net = MODELS.build(dict(teacher, num_classes=10, checkpoint='random')).eval()
+    dataset = DATASETS.build(dict(type='Digits', pipeline=data._test_pipeline))
     packed = [dataset[i] for i in range(0, len(dataset), 3)]
     preprocessor = MODELS.build(dict(data.data_preprocessor, type='ClsDataPreprocessor'))
     batch = dict(inputs=[x['inputs'] for x in packed], data_samples=[x['data_samples'] for x in packed])

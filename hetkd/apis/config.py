@@ -112,9 +112,7 @@ def find_config(path: Union[str, Path]) -> str:
         )
     known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
     close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
-    raise FileNotFoundError(
-        f'config: expected a config file, got {str(path)!r}, which is none; nearest: {close}'
-    )
+    raise FileNotFoundError(f'config: expected a config file, got {str(path)!r}; nearest: {close}')
 
 
 def find_method(name: str, config: Union[str, Path] = '') -> str:

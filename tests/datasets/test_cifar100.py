@@ -30,10 +30,15 @@ def test_statistics_and_sizes_of_the_real_images():
 @pytest.mark.data
 @needs_data
 @pytest.mark.parametrize(
-    'name, size', [('cifar100_224', 224), ('cifar100_32px', 32), ('cifar100_224_strong', 224)]
+    'name, size',
+    [
+        ('_base_/datasets/cifar100_224', 224),
+        ('_base_/datasets/cifar100_32px', 32),
+        ('teachers/swin-t_cifar100', 224),
+    ],
 )
 def test_pipelines_give_images_of_their_size(name, size):
-    cfg = load_config(f'configs/_base_/datasets/{name}.py')
+    cfg = load_config(f'configs/{name}.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         dataset = DATASETS.build(dict(loader.dataset, data_root=ROOT, download=False))
         seeded = dataset.pipeline.transforms[0]

@@ -11,6 +11,21 @@ from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 
 DATASET_CONFIGS = ROOT / 'configs/_base_/datasets'
+STRONG = """_base_ = ['{folder}/{name}_224.py', '{folder}/views_strong.py']
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)
+"""
+
+
+def config_of(name, views, folder):
+    """A data set's config, also with the views of ViT students."""
+    if views == 'weak':
+        return load_config(DATASET_CONFIGS / f'{name}_224.py')
+    path = folder / 'config.py'
+    path.write_text(STRONG.format(folder=DATASET_CONFIGS, name=name))
+    return load_config(path)
+
+
 COLOUR = (250, 120, 20)  # RGB
 
 
@@ -78,12 +93,12 @@ def batch(dataset):
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
 
-@pytest.mark.parametrize('views', ['', '_strong'])
+@pytest.mark.parametrize('views', ['weak', 'strong'])
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
     layout, classes, *labels = LAYOUTS[name]
     layout(tmp_path)
-    cfg = load_config(DATASET_CONFIGS / f'{name}_224{views}.py')
+    cfg = config_of(name, views, tmp_path)
     preprocessor = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
     assert name == 'custom' or cfg.data_preprocessor.num_classes == classes
     for loader, expected in zip((cfg.train_dataloader, cfg.val_dataloader), labels):
@@ -102,8 +117,8 @@ def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
 
 def test_strong_views_mix_the_batch_and_weak_ones_do_not(tmp_path):
     custom(tmp_path)
-    for views, soft in (('', False), ('_strong', True)):
-        cfg = load_config(DATASET_CONFIGS / f'custom_224{views}.py')
+    for views, soft in (('weak', False), ('strong', True)):
+        cfg = config_of('custom', views, tmp_path)
         preprocessor = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
         data = batch(DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path))))
         samples = preprocessor(data, training=True)['data_samples']

@@ -213,7 +213,15 @@ def test_another_method_and_an_exported_student_have_no_such_connectors(trained,
 
 def test_wrong_arguments_say_what_to_do(trained, tmp_path, capsys):
     with pytest.raises(ValueError, match='agreement: expected a run with one teacher, got 0 .NetClassifier.'):
-        run('agreement', 'configs/scratch/cnn-micro_digits.py', 'random', '--out', tmp_path / 'x.png')
+        run(
+            'agreement',
+            'configs/mldrkd/vit-micro_cnn-micro_digits.py',
+            'random',
+            '--method',
+            'scratch',
+            '--out',
+            tmp_path / 'x.png',
+        )
     with pytest.raises(ValueError, match='--max-images: expected at least 1, got 0'):
         run(
             'vis_relations',
@@ -512,7 +520,7 @@ def test_a_folder_that_is_not_there_is_made(trained, tmp_path):
 def test_the_schedule_of_a_mixed_precision_run_is_drawn_without_a_gpu(tmp_path):
     out = tmp_path / 'new/lr.png'
     options = ['optim_wrapper.type=AmpOptimWrapper', 'optim_wrapper.loss_scale=dynamic']
-    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    config = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
     run('vis_scheduler', config, '--save-path', out, '--not-show', '--cfg-options', *options)
     assert out.exists() and numbers(out)['lr'][0] > 0
 

@@ -123,8 +123,8 @@ def test_timm_loads_the_student_bit_for_bit(tmp_path):
 
 
 def test_an_exported_student_can_teach(exported):
-    cfg = load_config('configs/scratch/cnn-micro_digits.py')
-    net = MODELS.build(dict(cfg.model.student, checkpoint=str(exported)))
+    cfg = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='scratch')
+    net = MODELS.build(dict(cfg.model.student, num_classes=10, checkpoint=str(exported)))
     assert net.classes == [str(i) for i in range(10)]
 
 

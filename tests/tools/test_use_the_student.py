@@ -95,12 +95,14 @@ def test_a_checkpoint_its_export_and_mmpretrains_inferencer_agree(short_run, exp
         assert result['pred_score'] == expected.max()
 
 
-@pytest.mark.parametrize('name', ['cifar100_32px', 'cub'], ids=['in-memory', 'files'])
+@pytest.mark.parametrize(
+    'name', ['deit-t_res18_cifar100_32px', 'vit-s_res18_cub'], ids=['in-memory', 'files']
+)
 def test_an_image_file_is_seen_in_the_colours_of_the_data_set(name, tmp_path):
-    cfg = load_config(f'hetkd::scratch/res18_{name}')
+    cfg = load_config(f'hetkd::mldrkd/{name}')
     classifier, checkpoint = untrained(cfg, tmp_path)
     cv2.imwrite(str(tmp_path / 'x.png'), colours(32)[..., ::-1])
-    loaded = dict(img_path=str(tmp_path / 'x.png')) if name == 'cub' else dict(img=colours(32))
+    loaded = dict(img_path=str(tmp_path / 'x.png')) if name.endswith('cub') else dict(img=colours(32))
     pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
     inputs = classifier.data_preprocessor(dict(inputs=pipeline(loaded)['inputs'][None]))['inputs']
     with torch.no_grad():
@@ -245,9 +247,9 @@ def test_a_deployed_net_takes_rgb_whatever_the_files_order(to_rgb, tmp_path):
     for label in 'ab':
         (tmp_path / 'val' / label).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / 'val' / label / 'x.png'), colours()[..., ::-1])
-    cfg = load_config('hetkd::scratch/cnn-micro_digits')
+    cfg = load_config('hetkd::mldrkd/vit-micro_cnn-micro_digits', method='scratch')
     cfg.data_preprocessor.update(to_rgb=to_rgb, mean=[10.0, 100.0, 200.0], std=[20.0, 30.0, 40.0])
-    pipeline = [dict(type='LoadImage'), *cfg.test_pipeline]
+    pipeline = [dict(type='LoadImage'), *cfg.test_dataloader.dataset.pipeline]
     cfg.test_dataloader.dataset = dict(
         type='CustomDataset', data_root=str(tmp_path), data_prefix='val', pipeline=pipeline
     )
@@ -287,7 +289,7 @@ def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
         (tmp_path / f'student{suffix}').write_bytes(exported.with_suffix(suffix).read_bytes())
     (tmp_path / 'image.png').write_bytes(digit.read_bytes())
     monkeypatch.chdir(tmp_path)
-    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    config = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
     main_of('tools/deployment/export.py', config, 'student.pth', '--out', 'student.onnx', '--repeats', 1)
     main_of(
         'tools/deployment/export.py',

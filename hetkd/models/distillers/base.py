@@ -54,6 +54,10 @@ class BaseDistiller(NetClassifier):
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
+        configs = [
+            {'num_classes': self.student.num_classes, **x} if x['type'] != 'CachedTeacher' else x
+            for x in configs
+        ]
         # What a teacher draws is forgotten: the student and its connectors start alike under any teacher.
         with torch.random.fork_rng(devices=[]):
             self.teachers = [build_teacher(config, *data) for config in configs]
