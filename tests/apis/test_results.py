@@ -1,4 +1,4 @@
-"""Reading results and putting them into tables and pictures."""
+"""Results of runs: records, tables, comparison plot."""
 
 import csv
 import json
