@@ -1,4 +1,4 @@
-"""Reference implementations of HCD's sub-logit losses: loops after a third-party port."""
+"""Reference implementations of HCD's sub-logit losses: loops after a third-party port's description."""
 
 import math
 
