@@ -1,7 +1,7 @@
 """Distil a small ViT, or a Vision Mamba, into a smaller CNN on real handwritten digits, and compare methods.
 
-Each step is a command of tools/ with a config of configs/; the data comes with scikit-learn, so nothing is
-downloaded. The student sees five labelled images of each digit, the teacher was trained on all.
+Each step is a command of tools/ with a config of configs/. The data comes with scikit-learn, so nothing is
+downloaded. The student sees five labelled images per digit; the teacher is trained on all images.
 """
 
 import argparse
@@ -21,14 +21,14 @@ METHODS = ('scratch', 'kd', 'ofa', 'mldrkd', 'hcd')
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', choices=TEACHERS, default='vit', help='family of the teacher')
-    parser.add_argument('--work-dir', help='folder of all runs and pictures; default work_dirs/demo-MODEL')
-    parser.add_argument('--seeds', type=int, default=3, help='runs of each student')
+    parser.add_argument('--work-dir', help='folder for all runs and pictures; default work_dirs/demo-MODEL')
+    parser.add_argument('--seeds', type=int, default=3, help='number of runs per student')
     parser.add_argument('--epochs', type=int, help='shorten every run to this many epochs (for a quick try)')
     return parser.parse_args()
 
 
 def tool(name, *args, threads=1, quiet=True):
-    """Run one of tools/, and stop where it fails."""
+    """Run a command of tools/; exit if it fails."""
     command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
     print(f'$ python tools/{name} {" ".join(map(str, args))}', flush=True)
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': str(threads), 'PYTHONWARNINGS': 'ignore'}

@@ -1,4 +1,4 @@
-"""What the README and the docs show works."""
+"""Code blocks, file names and links of the README and the docs."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ PYTHON = [
 
 @pytest.mark.parametrize('block', PYTHON)
 def test_a_python_block_works(block, tmp_path):
-    """A config loads and a script runs; a fragment, and what needs a trained file, compiles."""
+    """A config loads and a script runs; a fragment, and code that needs a trained file, compiles."""
     if '_base_' in block:
         (tmp_path / 'configs').symlink_to(ROOT / 'configs')
         (tmp_path / 'config.py').write_text(block)
@@ -84,7 +84,7 @@ def test_the_figures_are_what_the_script_draws():
 
 @pytest.fixture
 def extended(tmp_path, run_tool, tiny_teacher):
-    """Train a page's code with its config for an epoch; a function that runs a tool on it, and the log."""
+    """A function that trains a page's code for an epoch; returns the log and a function that runs a tool."""
 
     def train(page, file):
         code, config = blocks(ROOT / f'docs/en/{page}.md')

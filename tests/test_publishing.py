@@ -45,7 +45,7 @@ def test_the_index_has_every_metafile():
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory):
-    """The wheel, made from the source archive, in an environment that shares the other packages."""
+    """The wheel, built from the source archive, in an environment that shares the other packages."""
     folder = tmp_path_factory.mktemp('wheel')
     ignored = shutil.ignore_patterns(
         '.*', '*.egg-info', '__pycache__', 'build', 'data', 'work_dirs', 'checkpoints'
@@ -69,7 +69,7 @@ def installed(tmp_path_factory):
     venv.create(folder / 'env', symlinks=True)
     clean = folder / 'env/bin/python'
     site = next((folder / 'env').glob('lib/python*/site-packages'))
-    # No .pth file of these folders is read, so that an editable install of hetkd stays out.
+    # .pth files in these folders are not read, so an editable install of hetkd is not found.
     (site / 'shared.pth').write_text('\n'.join(x for x in sys.path if x.endswith('-packages')))
     wheel = next(folder.glob('*.whl'))
     python(*pip, '--python', clean, 'install', '-q', '--no-index', '--no-deps', '--force-reinstall', wheel)

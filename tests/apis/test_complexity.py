@@ -26,14 +26,14 @@ def test_a_vit_is_counted_as_on_paper():
     model = dict(type='LogitDistiller', teacher=micro_net('vit'), student=micro_net('vit'))
     found = count(model)
     assert found['forward'] == {'teacher': expected, 'student': expected, 'train_only': 0}
-    # Two products backward for each one forward; the patches' input needs no gradient.
+    # Two products backward per product forward; the input of the patch embedding needs no gradient.
     assert found['step']['student'] == pytest.approx(3 * expected - 16 * 3 * patch**2 * width, rel=0.05)
     assert found['step']['teacher'] == expected
     assert found['parameters']['teacher'] == found['parameters']['student']
 
 
 def test_convolutions_with_groups_cost_backward_twice_their_forward():
-    """StageProjector of MLDRKD is made of depthwise convolutions, which torch counts too high."""
+    """MLDR-KD's StageProjector has depthwise convolutions, which torch counts too high."""
     model = dict(type='MLDRKD', teacher=micro_net('vit'), student=micro_net('cnn'))
     found = count(model, batch_size=2)
     ratio = found['step']['train_only'] / found['forward']['train_only']

@@ -1,4 +1,4 @@
-"""Real CIFAR-100, where it is at hand."""
+"""Real CIFAR-100, if it is available."""
 
 import os
 
@@ -53,7 +53,7 @@ def test_pipelines_give_images_of_their_size(name, size):
 @needs_data
 @pytest.mark.parametrize('name, size', [('cifar100_224', 224), ('cifar100_32px', 32)])
 def test_the_fast_form_tests_on_the_same_images(name, size):
-    """Half a level of rounding, divided by the deviations of about 66, is all that they differ by."""
+    """They differ by at most half a level of rounding, divided by the standard deviations of about 66."""
     inputs = []
     for form in ('', '_fast'):
         cfg = load_config(f'configs/_base_/datasets/{name}{form}.py')

@@ -1,4 +1,4 @@
-"""The configs of data sets in files, on a few images in the official layouts."""
+"""Configs of file-based data sets, on a few images in the official layouts."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def aircraft(root):
 
 
 def imagenet(root):
-    """All 1,000 folders, as the data set asks for, the first and last with an image."""
+    """All 1,000 folders, as the data set expects; the first and last have an image."""
     for split in ('train', 'val'):
         for number in range(1000):
             (root / split / f'n{number:08}').mkdir(parents=True)
@@ -88,7 +88,7 @@ def start_epoch(pipeline):
 
 
 def batch(dataset):
-    """All images of a data set, as a loader gives them."""
+    """All images of a data set, collated as by a loader."""
     start_epoch(dataset.pipeline)
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
@@ -108,7 +108,7 @@ def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
         assert [int(x.gt_label) for x in data['data_samples']] == expected
         inputs = preprocessor(data)['inputs']
         assert inputs.shape == (len(expected), 3, 224, 224) and inputs.dtype == torch.float32
-    # The colour in RGB, so the channels are in their order; without batch augments and jitter.
+    # The colour is RGB, so the channel order is checked; without batch augments and jitter.
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     colour = torch.tensor((np.array(COLOUR) / 255 - mean) / std)
     assert (inputs.mean((0, 2, 3)) - colour).abs().max() < 0.05

@@ -1,4 +1,4 @@
-"""Data sets that are held in memory."""
+"""In-memory data sets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet: the layout on a made-up copy, the numbers on the real one where it is at hand."""
+"""Tiny-ImageNet: the layout on a made-up copy, the numbers on the real one if it is available."""
 
 import os
 import tarfile

@@ -23,7 +23,7 @@ def metrics_of(run_tool, config, checkpoint, tmp_path, *flags):
 
 
 def test_a_distillers_checkpoint_and_its_exported_student_test_alike(short_run, exported, run_tool, tmp_path):
-    """No teacher file is needed: the config's own does not exist."""
+    """No teacher file is needed: the one of the config does not exist."""
     first = metrics_of(run_tool, short_run.config, short_run.checkpoint, tmp_path)
     second = metrics_of(run_tool, short_run.config, exported, tmp_path)
     assert first == second

@@ -1,4 +1,4 @@
-"""init_model, inference, deployment, publishing: everything that begins with a trained student."""
+"""A trained student: init_model, inference, deployment, publishing."""
 
 import hashlib
 import importlib.util
@@ -59,13 +59,13 @@ def untrained(cfg, tmp_path):
 
 
 def colours(size=40):
-    """A picture that is another one in another order of channels."""
+    """An image that differs in RGB and BGR."""
     picture = np.random.default_rng(0).integers(0, 80, (size, size, 3), dtype=np.uint8)
     return picture + np.array([0, 60, 170], dtype=np.uint8)
 
 
 def main_of(path, *args):
-    """A script in this process."""
+    """Run a script in this process."""
     spec = importlib.util.spec_from_file_location('script', ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -205,7 +205,7 @@ def test_a_mamba_student_is_exported_for_a_batch_of_any_size(kind, format, tmp_p
 
 
 class Undecided(torch.nn.Module):
-    """Goes another way where its input says so."""
+    """A net with data-dependent control flow."""
 
     def forward(self, x):
         return x if x.mean() > 0 else -x

@@ -1,4 +1,4 @@
-"""The surest right and the surest wrong predictions of a student."""
+"""The most confident correct and wrong predictions of a student."""
 
 import argparse
 
@@ -15,12 +15,12 @@ def parse_args(argv=None):
     add_config(parser)
     parser.add_argument('result', help='predictions of tools/test.py --out FILE.pkl')
     parser.add_argument('--out-dir', required=True, help='folder for success.png and fail.png')
-    parser.add_argument('--topk', type=int, default=20, help='how many images in each; default 20')
+    parser.add_argument('--topk', type=int, default=20, help='number of images in each; default 20')
     return parser.parse_args(argv)
 
 
 def sheet(path, cfg, model, results):
-    """Draw some images with their classes."""
+    """Write a sheet of images with their true and predicted classes."""
     images = Images(cfg, indices=[x['sample_idx'] for x in results])
     names = images.names(model.student.num_classes)
     views = [view for batch in images.batches(model, path) for view in as_seen(model, batch.inputs)]

@@ -1,7 +1,7 @@
-"""Parameters and FLOPs of teacher, student and train-only parts apart, and their shares of a training step.
+"""Parameters and FLOPs of teacher, student and train-only parts, and their shares of a training step.
 
-A multiply-add counts as one FLOP, as in mmpretrain's tables. Matrix products, convolutions and attention
-are counted, of one image; the backward pass of the student and of the train-only parts is in the step.
+A multiply-add counts as one FLOP, as in mmpretrain's tables. Matrix products, convolutions and attention of
+one image are counted. The step includes the backward pass of the student and of the train-only parts.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--shape', type=int, nargs='+', help="image size, one or two numbers; default: the student's"
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time; default 8')
+    parser.add_argument('--batch-size', type=int, default=8, help='images in a batch; default 8')
     add_picture(parser, required=False)
     args = parser.parse_args(argv)
     if args.shape and len(args.shape) > 2:
@@ -30,7 +30,7 @@ def parse_args(argv=None):
 
 
 def readable(number):
-    """12.3 M and the like."""
+    """A number with a unit prefix, such as 12.3 M."""
     units = ['', ' k', ' M', ' G', ' T']
     while number >= 1000 and len(units) > 1:
         number /= 1000

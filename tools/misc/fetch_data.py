@@ -1,4 +1,4 @@
-"""Fetch and check the data sets of a config: download those that can be, count the images of all."""
+"""Download (where possible) and check the data sets of a config."""
 
 import argparse
 
@@ -19,7 +19,7 @@ def parse_args(argv=None):
 
 
 def build(config):
-    """The data set; one that is absent and cannot be downloaded ends with what to do."""
+    """Build the data set; exit with instructions if it is absent and cannot be downloaded."""
     try:
         return DATASETS.build(config)
     except (OSError, RuntimeError, AssertionError) as error:
@@ -38,12 +38,12 @@ def main(argv=None):
         loader = cfg.get(name)
         if loader is None:
             continue
-        # What InMemory would hold is counted and decoded without holding it.
+        # InMemory's inner data set is checked, so that it need not be loaded into memory.
         config = loader.dataset.dataset if loader.dataset.type == 'InMemory' else loader.dataset
         dataset = build(config)
         classes = len(dataset.metainfo.get('classes') or ())
         print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
-        if config in seen:  # the test set is most often that of validation
+        if config in seen:  # usually the test set is the validation set
             continue
         seen.append(config)
         problem = count_problem(config, len(dataset), classes)

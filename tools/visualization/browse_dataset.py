@@ -1,4 +1,4 @@
-"""Images of the data set as the student sees them and as the teachers do, after all augmentation."""
+"""Images of the data set as student and teachers see them, after all augmentation."""
 
 import argparse
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ def parse_args(argv=None):
         '-p', '--phase', default='train', choices=['train', 'test', 'val'], help='default: train'
     )
     parser.add_argument(
-        '-n', '--show-number', type=int, default=8, help='images of the first batch; default 8'
+        '-n', '--show-number', type=int, default=8, help='number of images of the first batch; default 8'
     )
     parser.add_argument('--not-show', action='store_true', help='only write the picture')
     args = parser.parse_args(argv)
@@ -33,7 +33,7 @@ def parse_args(argv=None):
 
 
 def first_batch(cfg, model, phase):
-    """The first batch that a run meets, preprocessed; of training with the seeds of its first epoch."""
+    """The first batch of a run, preprocessed; for training with the seeds of the first epoch."""
     seed = cfg.get('randomness', {}).get('seed') or 0
     config = Config(dict(loader=cfg[f'{phase}_dataloader'])).loader
     config.update(num_workers=0, persistent_workers=False, collate_fn=dict(type='default_collate'))
@@ -46,7 +46,7 @@ def first_batch(cfg, model, phase):
 
 
 def label_of(sample, classes):
-    """The name of the class, or the shares of those that were mixed."""
+    """Name of the class; of a mixed image the two largest shares."""
     if 'gt_score' in sample and float(sample.gt_score.max()) < 1:
         top = sample.gt_score.topk(2)
         return '\n'.join(f'{value:.2f} {classes[i]}' for value, i in zip(*top) if value > 0)

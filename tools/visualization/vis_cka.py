@@ -1,4 +1,4 @@
-"""Heat maps of CKA between the teacher's stages and the student's, before and after distillation."""
+"""CKA heat maps between the stages of teacher and student, e.g. before and after distillation."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def parse_args(argv=None):
     parser.add_argument(
         'checkpoints',
         nargs='+',
-        help="checkpoints or exported students, one a heat map; 'random' is the student before training",
+        help="checkpoints or exported students, one per heat map; 'random' is the student before training",
     )
     add_images(parser)
     add_picture(parser)
@@ -27,9 +27,9 @@ def parse_args(argv=None):
 
 @torch.no_grad()
 def stages(images, teacher, models):
-    """Per batch: the teacher's stages, and those of all students one after the other."""
+    """Per batch: the teacher's stages, and those of all students in one list."""
     for batch in images.batches(models[0], 'stages'):
-        if len(batch.index) < 4:  # a last batch that is too small for the unbiased estimate
+        if len(batch.index) < 4:  # a last batch too small for the unbiased estimate
             continue
         found = [x for model in models for x in model.student(batch.inputs, stages=True).stages]
         yield teacher(batch.inputs, stages=True).stages, found

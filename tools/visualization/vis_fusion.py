@@ -1,4 +1,4 @@
-"""The weights that MLDR-KD's fusion (MSDF) gives the student's stages, by class and by sample."""
+"""Stage weights of MLDR-KD's fusion (MSDF), by class and by sample."""
 
 import argparse
 
@@ -19,7 +19,7 @@ def parse_args(argv=None):
 
 @torch.no_grad()
 def weights_of(model, images):
-    """MSDF's weights (S, N, C), true classes (N,) and places in the data set."""
+    """MSDF's weights (S, N, C), true classes (N,) and indices in the data set."""
     weights, target, index = [], [], []
     for batch in images.batches(model, 'weights'):
         weights.append(model.connect(model.student(batch.inputs, stages=True))[1].float().cpu())

@@ -1,4 +1,4 @@
-"""The class relations of teacher and student that MLDR-KD compares, and their difference."""
+"""Class relations of teacher and student, as compared by MLDR-KD, and their difference."""
 
 import argparse
 
@@ -34,7 +34,7 @@ def main(argv=None):
         difference=difference,
         class_relation_kl=float(relation_kl(student[None], teacher, classes**-0.5)),
     )
-    # A class is most of all related to itself; the colours are for the other classes.
+    # The diagonal is by far the largest, so the colours are scaled to the other entries.
     others = torch.stack(relations)[:, ~torch.eye(classes, dtype=torch.bool)]
     limits, bound = (float(others.min()), float(others.max())), float(difference.abs().max())
     panels = [

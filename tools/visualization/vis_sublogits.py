@@ -1,4 +1,4 @@
-"""How alike HCD's sub-logits are, and how accurate each of them is."""
+"""Similarity and accuracy of HCD's sub-logits."""
 
 import argparse
 
@@ -27,7 +27,7 @@ def measure(model, images):
         teacher = model.teacher(batch.inputs, embedding=True)
         raw, fused = model.sub_logits(student, teacher)
         diverse = fused if model.orthogonality_on == 'fused' else raw
-        # The stages' sub-logits beside each other, (N, S n, C): also across stages.
+        # (N, S n, C): cosines across stages as well.
         together = diverse.permute(1, 0, 2, 3).flatten(1, 2)
         similarity = similarity + sublogit_cosines(together, batch.target).sum(0).double()
         found = dict(fused=fused, raw=raw, student=student.logits, teacher=teacher.logits)
@@ -39,7 +39,7 @@ def measure(model, images):
 
 
 def _beside(target, logits):
-    """Classes (N,), or (N, 1) beside sub-logits (S, N, n, C)."""
+    """Classes (N,), as (N, 1) if the logits are sub-logits (S, N, n, C)."""
     return target[:, None] if logits.dim() == 4 else target
 
 
