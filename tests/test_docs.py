@@ -12,6 +12,7 @@ from hetkd.apis import load_config
 from hetkd.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parent.parent
+CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 PAGES = sorted(
     [
         *ROOT.glob('*.md'),
@@ -88,13 +89,16 @@ def extended(tmp_path, run_tool, tiny_teacher):
 
     def train(page, file):
         code, config = blocks(ROOT / f'docs/en/{page}.md')
-        assert code.startswith(f'# {file}') and config.startswith('# my_config.py')
+        assert code.startswith(f'# {file}') and config.startswith(('# my_config.py', '# my_method.py'))
         (tmp_path / 'configs').symlink_to(ROOT / 'configs')
         (tmp_path / file).write_text(code)
         (tmp_path / 'my_config.py').write_text(config)
+        given = [tmp_path / 'my_config.py']
+        if 'my_method' in config:
+            given = [CELL, '--method', *given]
         env = {'PYTHONPATH': f'{ROOT}:{tmp_path}'}
         done = run_tool(
-            'train.py', tmp_path / 'my_config.py', '--work-dir', tmp_path / 'run', '--cfg-options',
+            'train.py', *given, '--work-dir', tmp_path / 'run', '--cfg-options',
             f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
             'default_hooks.logger.interval=1', env=env,
         )  # fmt: skip

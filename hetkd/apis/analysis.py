@@ -89,7 +89,7 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
     if str(found).split('.')[-1] != method.__name__:
         raise ValueError(
             f'{tool}: expected a run of {method.__name__}, got {found}; take a config of '
-            f'configs/{method.__name__.lower()}'
+            f'configs/{method.__name__.lower()}, or --method {method.__name__.lower()}'
         )
     model = open_run(cfg, checkpoint, device)
     with own_checkpoint():
