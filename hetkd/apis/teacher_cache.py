@@ -8,6 +8,7 @@ from mmengine.dataset import ClassBalancedDataset, DefaultSampler, RepeatDataset
 from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hetkd.datasets import check_net
 from hetkd.engine.hooks.replay import mixes, run_facts, show_view, validation_facts
 from hetkd.engine.hooks.training_data import check_places
 from hetkd.engine.loop import starting_at
@@ -53,6 +54,7 @@ def write_cache(
         images.update(drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
+    check_net(teacher, loader.dataset, 'train_dataloader', 'the teacher')
     _check_places(loader, cfg)
     if validation is not None:
         way_out = 'set val_dataloader, val_cfg and val_evaluator to None to leave the validation images out'
