@@ -11,6 +11,8 @@ import torch
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
 
+from hetkd.clock import own_clock
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # For tiny nets, threads cost more than they save.
@@ -19,10 +21,11 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Default scope, as set by a runner, and a fixed seed."""
+    """Default scope, as set by a runner, a fixed seed, and a clock that is not set."""
     init_default_scope('hetkd')
     torch.manual_seed(0)
-    yield
+    with own_clock():
+        yield
     DefaultScope._instance_dict.clear()
 
 

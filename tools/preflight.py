@@ -27,6 +27,7 @@ def run(args) -> dict:
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
+        cfg.default_hooks.interrupt = None  # nothing to save
         preflight = cfg.default_hooks.get('preflight') or {}
         cfg.default_hooks.preflight = dict(preflight, type='PreflightHook', images=args.images)
         runner = build_runner(cfg)

@@ -12,6 +12,7 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     # hetkd's own; custom_hooks is yours.
     epoch_seed=dict(type='EpochSeedHook'),
+    interrupt=dict(type='InterruptHook'),
     class_check=dict(type='ClassCheckHook'),
     teacher_cache=dict(type='ReplayHook'),
     training_data=dict(type='TrainingDataHook'),

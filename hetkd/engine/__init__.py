@@ -6,6 +6,7 @@ from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
     GradientCosineHook,
+    InterruptHook,
     LossGuardHook,
     PreflightHook,
     ProgressHook,
@@ -16,7 +17,6 @@ from .hooks import (
     TeacherAgreementHook,
     TrainingDataHook,
 )
-from .loop import DistillTrainLoop
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
@@ -25,10 +25,10 @@ from .strategy_runner import StrategyRunner
 __all__ = [
     'ClassCheckHook',
     'DistillRunner',
-    'DistillTrainLoop',
     'EpochSeedHook',
     'FullyShardStrategy',
     'GradientCosineHook',
+    'InterruptHook',
     'LossGuardHook',
     'PreflightHook',
     'PreflightLoop',

@@ -22,7 +22,7 @@ class DistillRunner(LastingRun, Runner):
     - A checkpoint is written to a temporary file and renamed: a killed write leaves the previous one whole.
     - Resuming works with torch >= 2.6, whose ``torch.load`` refuses mmengine's log history, and still runs
       no code from the file.
-    - SIGTERM saves and leaves; see :class:`~hetkd.engine.loop.DistillTrainLoop`.
+    - SIGTERM saves and leaves; see :class:`~hetkd.engine.InterruptHook`.
     - ``--launcher pytorch`` and ``slurm`` work on a machine without GPUs (gloo).
     - A full disk, an absent data set and a dead data worker end with a message that says what to do.
     """

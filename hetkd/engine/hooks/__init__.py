@@ -5,6 +5,7 @@ from .checkpoint import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
+from .interrupt import InterruptHook
 from .loss_guard import LossGuardHook
 from .preflight import PreflightHook
 from .progress import ProgressHook
@@ -17,6 +18,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'GradientCosineHook',
+    'InterruptHook',
     'LossGuardHook',
     'PreflightHook',
     'ProgressHook',
