@@ -1,4 +1,6 @@
-"""Kullback-Leibler divergence between two nets' class distributions: the one KL of the package."""
+"""Kullback-Leibler divergence between the class distributions of two nets' logits.
+
+DKD and the relation losses have a KL of their own, between other distributions."""
 
 import torch
 import torch.nn.functional as F
