@@ -138,13 +138,15 @@ class BaseDistiller(NetClassifier):
             out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
         )
 
-    def build_on_stages(self, config: Optional[dict], kind: str, **sizes: int) -> torch.nn.Module:
-        """A part on the projected stages, by default of type ``kind``; the projector must be there."""
+    def build_on_stages(
+        self, config: Optional[dict], kind: str, projector: torch.nn.Module, **sizes: int
+    ) -> torch.nn.Module:
+        """A part on the stages that a projector gives, by default of type ``kind``."""
         return build_part(
             config,
             dict(type=kind),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
+            num_stages=len(projector.projections),
+            in_channels=projector.out_channels,
             num_classes=self.student.num_classes,
             **sizes,
         )
