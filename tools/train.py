@@ -6,7 +6,7 @@ import torch
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, add_arguments, build_runner, merge_common
-from hetkd.engine.lasting import latest_checkpoint
+from hetkd.engine import latest_checkpoint
 
 
 def parse_args(argv=None):

@@ -1,11 +1,11 @@
 """Hooks."""
 
 from .agreement import TeacherAgreementHook
-from .checkpoint import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
 from .loss_guard import LossGuardHook
+from .portable_checkpoint import PortableCheckpointHook
 from .preflight import PreflightHook
 from .progress import ProgressHook
 from .replay import ReplayHook
@@ -18,11 +18,11 @@ __all__ = [
     'EpochSeedHook',
     'GradientCosineHook',
     'LossGuardHook',
+    'PortableCheckpointHook',
     'PreflightHook',
     'ProgressHook',
     'ReplayHook',
     'RunRecordHook',
-    'SafeCheckpointHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
     'TrainingDataHook',
