@@ -5,7 +5,6 @@ only the asked registry imports its own, so each one lists mmpretrain's location
 """
 
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 from mmpretrain import registry as parents
 
@@ -20,8 +19,6 @@ def _child(name: str, parent: Registry, *locations: str) -> Registry:
 
 RUNNERS = _child('runner', parents.RUNNERS, 'mmpretrain.engine', 'hetkd.engine')
 RUNNER_CONSTRUCTORS = _child('runner constructor', parents.RUNNER_CONSTRUCTORS, 'mmpretrain.engine')
-# mmpretrain has none of its own.
-STRATEGIES = _child('strategy', MMENGINE_STRATEGIES, 'hetkd.engine')
 LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine', 'hetkd.engine')
 HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine')
 LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')

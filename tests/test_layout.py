@@ -16,7 +16,7 @@ ALLOWED = {
     'teacher_cache.py': ('utils',),
     'ops': (),
     'models/backbones': ('registry', 'ops'),
-    'models/nets': ('registry',),
+    'models/nets': ('registry', 'utils'),
     'models/preprocessors': ('registry', 'functional', 'seeding'),
     'models/connectors': ('registry', 'functional'),
     'models/losses': ('registry', 'functional'),

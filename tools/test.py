@@ -42,7 +42,8 @@ def merge_args(cfg, args):
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.load_from, cfg.resume = None, False
     # Without gradients and optimizer the student fits: it is tested whole.
-    cfg.pop('strategy', None)
+    if cfg.pop('strategy', None):
+        cfg.runner_type = 'DistillRunner'
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:

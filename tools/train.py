@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis.cli import LOADERS, add_arguments, add_config, build_runner, config_of, merge_common
-from hetkd.engine.lasting import latest_checkpoint
+from hetkd.engine import latest_checkpoint
 
 
 def parse_args(argv=None):

@@ -15,13 +15,12 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
-from hetkd.engine import own_checkpoint
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
 from hetkd.models.distillers.cached_teacher import net_config, random_net
 from hetkd.models.nets.base import RANDOM
-from hetkd.models.nets.checkpoint import read_file
 from hetkd.registry import MODELS
 from hetkd.utils.spread import evenly_spread
+from hetkd.utils.weight_file import read_file
 
 from .student import load_student, student_config
 
@@ -92,8 +91,7 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
             f'configs/{method.__name__.lower()}, or --method {method.__name__.lower()}'
         )
     model = open_run(cfg, checkpoint, device)
-    with own_checkpoint():
-        content = read_file(checkpoint)
+    content = read_file(checkpoint)
     state = content.get('state_dict', content)
     missing = sorted(set(model.state_dict()) - set(state))
     if missing:

@@ -116,10 +116,5 @@ def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: 
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names (``runner_type``), or mmengine's.
-
-    A ``strategy`` takes the runner that has strategies in place of the default one.
-    """
-    if cfg.get('strategy') and cfg.get('runner_type') == 'DistillRunner':
-        cfg.runner_type = 'StrategyRunner'
+    """The runner that the config names (``runner_type``), or mmengine's."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

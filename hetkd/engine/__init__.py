@@ -1,45 +1,42 @@
 """Runner, loop and hooks."""
 
-from .checkpoint_globals import own_checkpoint
-from .fully_shard import FullyShardStrategy
+from . import checkpoint_loader, file_backend  # noqa: F401, they register themselves
 from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
     GradientCosineHook,
     InterruptHook,
     LossGuardHook,
+    PortableCheckpointHook,
     PreflightHook,
     ProgressHook,
     ReplayHook,
     RunRecordHook,
-    SafeCheckpointHook,
     StudentEMAHook,
     TeacherAgreementHook,
     TrainingDataHook,
 )
+from .lasting import latest_checkpoint
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
-from .strategy_runner import StrategyRunner
 
 __all__ = [
     'ClassCheckHook',
     'DistillRunner',
     'EpochSeedHook',
-    'FullyShardStrategy',
     'GradientCosineHook',
     'InterruptHook',
     'LossGuardHook',
+    'PortableCheckpointHook',
     'PreflightHook',
     'PreflightLoop',
     'ProgressHook',
     'ReplayHook',
     'RunRecordHook',
-    'SafeCheckpointHook',
-    'StrategyRunner',
     'StudentEMAHook',
     'TeacherAgreementHook',
     'TrainingDataHook',
-    'own_checkpoint',
+    'latest_checkpoint',
     'plain_model',
 ]

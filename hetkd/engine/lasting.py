@@ -1,11 +1,14 @@
 """What both runners share: a run that is broken off is not lost."""
 
+import logging
 import os.path as osp
 import re
+import zipfile
 from pathlib import Path
 from typing import Optional
 
 from mmengine.dist import master_only
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from hetkd.clock import own_clock
@@ -13,6 +16,7 @@ from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
 from .data_workers import shield
+from .hooks.portable_checkpoint import PortableCheckpointHook
 from .message_hub import DeferredMessageHub
 
 # Those that mmengine knows how to leave out.
@@ -54,6 +58,11 @@ class LastingRun:
         hooks = {key: x for key, x in (hooks or {}).items() if x is not None or key in MMENGINE_HOOKS}
         super().register_default_hooks(hooks)
 
+    def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        """mmengine's, and after them the hook that no run is resumed without."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(PortableCheckpointHook())
+
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
         """Ours."""
         message_hub = dict(message_hub or {})
@@ -76,8 +85,8 @@ class LastingRun:
 
     @master_only
     def mark_latest(self, filename: str) -> None:
-        """Name the checkpoint that ``--resume`` takes."""
-        write_whole(osp.join(self.work_dir, 'last_checkpoint'), osp.join(self.work_dir, filename))
+        """Name the checkpoint of the work dir that ``--resume`` takes."""
+        write_whole(osp.join(self.work_dir, 'last_checkpoint'), filename)
 
 
 class _Noted:
@@ -93,14 +102,25 @@ class _Noted:
 
 
 def latest_checkpoint(work_dir: str) -> Optional[str]:
-    """The checkpoint of a work dir that was written last, or None.
+    """The whole checkpoint of a work dir that was written last, or None.
 
-    mmengine notes it in ``last_checkpoint``; a kill may leave that note empty, or of a file that is gone.
+    Its name stands in ``last_checkpoint``, with a folder where ``out_dir`` names another. A kill may leave
+    that note empty, or of a file that is gone; then the files decide. One that is cut short is passed over.
     """
     folder = Path(work_dir)
     note = folder / 'last_checkpoint'
     named = note.read_text().strip() if note.exists() else ''
-    if named and osp.exists(named):
-        return named
-    found = [x for pattern in ('epoch_*.pth', 'iter_*.pth') for x in folder.glob(pattern)]
-    return str(max(found, key=lambda x: x.stat().st_mtime)) if found else None
+    found = [x for name in ('epoch_*.pth', 'iter_*.pth', 'terminated.pth') for x in folder.glob(name)]
+    found.sort(key=lambda x: x.stat().st_mtime, reverse=True)
+    if named:
+        found = [folder / Path(named).name, Path(named), *found]
+    for path in dict.fromkeys(x for x in found if x.is_file()):
+        if zipfile.is_zipfile(path):
+            return str(path)
+        print_log(
+            f'resume: expected {path} to be a whole checkpoint, got one that is cut short; going on with the '
+            f'one before',
+            'current',
+            logging.WARNING,
+        )
+    return None

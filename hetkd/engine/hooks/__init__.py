@@ -1,12 +1,12 @@
 """Hooks."""
 
 from .agreement import TeacherAgreementHook
-from .checkpoint import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
 from .interrupt import InterruptHook
 from .loss_guard import LossGuardHook
+from .portable_checkpoint import PortableCheckpointHook
 from .preflight import PreflightHook
 from .progress import ProgressHook
 from .replay import ReplayHook
@@ -20,11 +20,11 @@ __all__ = [
     'GradientCosineHook',
     'InterruptHook',
     'LossGuardHook',
+    'PortableCheckpointHook',
     'PreflightHook',
     'ProgressHook',
     'ReplayHook',
     'RunRecordHook',
-    'SafeCheckpointHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
     'TrainingDataHook',

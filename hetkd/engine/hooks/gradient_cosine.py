@@ -2,7 +2,7 @@
 
 from mmengine.hooks import Hook
 
-from hetkd.engine.plain_model import plain_model, whole_model
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 
@@ -15,18 +15,10 @@ class GradientCosineHook(Hook):
 
     Args:
         interval: iterations between two looks; 0, the default, for none.
-
-    Raises:
-        ValueError: FSDP splits the student.
     """
 
     def __init__(self, interval: int = 0):
         self.interval = interval
-
-    def before_train(self, runner) -> None:
-        """Refuse what it cannot watch before the first step."""
-        if self.interval > 0:
-            whole_model(runner, 'GradientCosineHook')
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Have this iteration watched, or not."""

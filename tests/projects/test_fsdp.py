@@ -10,6 +10,7 @@ from tests.conftest import ROOT, tool_runner
 from tests.tools.conftest import CONFIG
 from tests.tools.test_train import scalars
 
+PROJECT = ROOT / 'projects/fsdp'
 EXTRA = {
     # What a strategy on flat pieces gets wrong: norms over all processes, and a matrix is no vector.
     'optim_wrapper.clip_grad.max_norm': 0.1,
@@ -61,9 +62,8 @@ def launch(tmp_path_factory, tiny_teacher):
     folder = tmp_path_factory.mktemp('fsdp')
     (folder / 'shard_hook.py').write_text(SHARD_HOOK)
     (folder / 'sharded.py').write_text(f"""
-_base_ = ['{ROOT / CONFIG}', '{ROOT}/configs/_base_/fsdp_runtime.py']
-strategy = dict(blocks=['BasicBlock'])
-custom_imports = dict(imports=['shard_hook'], allow_failed_imports=False)
+_base_ = '{PROJECT}/configs/fsdp_vit-micro_cnn-micro_digits.py'
+custom_imports = dict(imports=['hetkd_fsdp', 'shard_hook'], allow_failed_imports=False)
 default_hooks = dict(shard=dict(type='ShardHook'))
 """)
 
@@ -72,7 +72,7 @@ default_hooks = dict(shard=dict(type='ShardHook'))
         done = tool_runner(
             'dist_train.sh', config, 2, '--work-dir', folder / name, *flags,
             '--cfg-options', f'model.teacher.checkpoint={tiny_teacher}', *options,
-            env={'PYTHONPATH': f'{ROOT}:{folder}', 'CUDA_VISIBLE_DEVICES': '', 'PORT': port},
+            env={'PYTHONPATH': f'{ROOT}:{PROJECT}:{folder}', 'CUDA_VISIBLE_DEVICES': '', 'PORT': port},
         )  # fmt: skip
         return SimpleNamespace(work_dir=folder / name, log=done.stdout + done.stderr)
 
@@ -93,7 +93,7 @@ def ddp(launch):
 
 
 def checkpoint(run, epoch):
-    return torch.load(run.work_dir / f'epoch_{epoch}.pth', weights_only=False)
+    return torch.load(run.work_dir / f'epoch_{epoch}.pth', weights_only=True)
 
 
 def assert_equal_losses(found, expected):
@@ -139,7 +139,7 @@ def test_its_student_is_exported_and_tested(launch, sharded, tmp_path):
     file = sharded.work_dir / 'epoch_2.pth'
     tool_runner('model_converters/export_student.py', ROOT / CONFIG, file, out)
     options = ['--work-dir', tmp_path, '--out', tmp_path / 'metrics.json', '--out-item', 'metrics']
-    env = {'PYTHONPATH': f'{ROOT}:{launch.sharded_config.parent}'}
+    env = {'PYTHONPATH': f'{ROOT}:{PROJECT}:{launch.sharded_config.parent}'}
     tool_runner('test.py', launch.sharded_config, out, *options, env=env)
     top1 = json.loads((tmp_path / 'metrics.json').read_text())['accuracy/top1']
     assert top1 == json.loads((sharded.work_dir / 'results.json').read_text())['last']['value']

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from hetkd_fsdp import FullyShardStrategy, StrategyRunner
 from torch.distributed.tensor import DTensor
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import build_runner
-from hetkd.engine import DistillRunner, FullyShardStrategy, StrategyRunner
 from tests.conftest import ROOT
 
-FSDP = {'strategy.type': 'FullyShardStrategy'}
+FSDP = {'runner_type': 'StrategyRunner', 'strategy.type': 'FullyShardStrategy'}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_banks_that_a_hook_sizes_come_back_from_a_checkpoint(config, one_pro
     assert isinstance(first, StrategyRunner) and isinstance(first.strategy, FullyShardStrategy)
     first.train()
     assert all(isinstance(p, DTensor) for p in first.model.parameters())
-    saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    saved = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
     second = build_runner(config(resume=True, experiment_name='second'))
     second.train()
     banks = {k: v for k, v in second.model.state_dict().items() if k.endswith('_memory')}
@@ -82,7 +82,10 @@ def test_an_option_of_another_strategy_is_refused(config):
         build_runner(config(**{'strategy.model_wrapper.type': 'X'}))
 
 
-def test_without_a_strategy_the_runner_is_the_usual_one(config):
-    cfg = config(launcher='none')
-    cfg.pop('strategy')
-    assert type(build_runner(cfg)) is DistillRunner
+@pytest.mark.parametrize(
+    'hook', [{'student_ema.type': 'StudentEMAHook'}, {'gradient_cosine.interval': 1}], ids=str
+)
+def test_a_hook_that_needs_the_whole_student_is_refused(hook, config, one_process):
+    options = {f'default_hooks.{key}': value for key, value in hook.items()}
+    with pytest.raises(ValueError, match='Hook: expected a student that is whole.*leave out the hook'):
+        build_runner(config(**options))

@@ -1,4 +1,4 @@
-"""Students that do not fit: parameters, gradients and optimizer state split over the processes."""
+"""FSDP: parameters, gradients and optimizer state split over the processes."""
 
 from typing import Optional, Sequence
 
@@ -6,17 +6,14 @@ import torch
 from mmengine._strategy import DDPStrategy, FSDPStrategy
 from mmengine.device import get_device
 from mmengine.dist import get_world_size, is_main_process
+from mmengine.registry import STRATEGIES
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map_only
 
-from hetkd.registry import STRATEGIES
-
-from .checkpoint_file import checkpoint_file
-from .checkpoint_globals import own_checkpoint
-from .gloo import start_gloo
+from hetkd.engine.gloo import start_gloo
 
 
 @STRATEGIES.register_module()
@@ -106,16 +103,6 @@ class FullyShardStrategy(FSDPStrategy):
             for index, values in state_dict['state'].items()
         }
         super(DDPStrategy, self).load_optim_state_dict({**state_dict, 'state': state})
-
-    def load_checkpoint(self, filename: str, **kwargs) -> dict:
-        """Read a checkpoint of a run of ours into main memory."""
-        with own_checkpoint():
-            return super().load_checkpoint(filename, **{**kwargs, 'map_location': 'cpu'})
-
-    def save_checkpoint(self, filename: str, **kwargs) -> None:
-        """Gather in all processes, write in the first."""
-        with checkpoint_file(str(filename)) as part:
-            super().save_checkpoint(part, **kwargs)
 
 
 def _gather(state: dict) -> dict:

@@ -1,10 +1,11 @@
 """The runner of configs with a ``strategy``."""
 
+from mmengine.hooks import EMAHook
 from mmengine.runner import FlexibleRunner
 
-from hetkd.registry import RUNNERS, SCOPE
-
-from .lasting import LastingRun
+from hetkd.engine import GradientCosineHook
+from hetkd.engine.lasting import LastingRun
+from hetkd.registry import RUNNERS
 
 # What DistillRunner reads and this one does not.
 UNREAD = ('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'model_wrapper_cfg', 'sync_bn')
@@ -12,10 +13,10 @@ UNREAD = ('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'mode
 
 @RUNNERS.register_module()
 class StrategyRunner(LastingRun, FlexibleRunner):
-    """mmengine's ``FlexibleRunner`` with the order of ``Runner``, in which nothing is lost.
+    """mmengine's ``FlexibleRunner`` with the order of ``Runner``, atomic checkpoints and safe resume.
 
     Raises:
-        ValueError: a key of the config that only :class:`DistillRunner` reads.
+        ValueError: a key that only ``DistillRunner`` reads, or a hook that needs the whole student.
     """
 
     @classmethod
@@ -29,10 +30,15 @@ class StrategyRunner(LastingRun, FlexibleRunner):
             )
         return super().from_cfg(cfg)
 
-    def build_strategy(self, strategy, **kwargs):
-        """mmengine builds it before it sets the scope."""
-        strategy.setdefault('_scope_', self.cfg.get('default_scope', SCOPE))
-        return super().build_strategy(strategy, **kwargs)
+    def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        """mmengine's; a hook that needs all parameters in each process is refused."""
+        super().register_hooks(default_hooks, custom_hooks)
+        for hook in self.hooks:
+            if isinstance(hook, EMAHook) or (isinstance(hook, GradientCosineHook) and hook.interval > 0):
+                raise ValueError(
+                    f'{type(hook).__name__}: expected a student that is whole in each process, got one that '
+                    f'FSDP splits; leave out the hook, or the strategy'
+                )
 
     def load_or_resume(self) -> None:
         """Not yet: hooks size what a checkpoint fills (CRD's banks)."""
