@@ -96,7 +96,7 @@ def load_student(classifier, path: str) -> Weights:
 
 
 def export_student(cfg: Config, checkpoint: str, out: str) -> str:
-    """Write the student of a checkpoint as a plain file of its own library.
+    """Write the student of a checkpoint as a plain weight file of mmpretrain or timm.
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
     ``timm.create_model(checkpoint_path=OUT)`` reads that of a timm net. An mmpretrain net also gets a config
