@@ -22,7 +22,7 @@ def options(teacher, **more):
         'train_cfg.max_epochs': 4,
         'train_dataloader.batch_size': 64,
         'train_dataloader.dataset.per_class': 60,
-        'train_dataloader.num_workers': 1,
+        'train_dataloader.num_workers': 2,
         'default_hooks.checkpoint.interval': 1,
         'default_hooks.logger.interval': 1,
         'default_hooks.checkpoint.save_best': None,
