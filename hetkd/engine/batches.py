@@ -71,10 +71,13 @@ def endless(runner):
 
 
 class _Pieces:
-    """An endless sampler in pieces of its length, from a place on."""
+    """mmengine's endless sampler in pieces of its length, from a place on.
 
-    def __init__(self, sampler, first: int):
-        self.indices, self.length = islice(iter(sampler), first, None), len(sampler)
+    Its own iterator cannot be started twice, and the loop has started it.
+    """
+
+    def __init__(self, sampler: InfiniteSampler, first: int):
+        self.indices, self.length = islice(sampler._indices_of_rank(), first, None), len(sampler)
 
     def __iter__(self):
         return islice(self.indices, self.length)

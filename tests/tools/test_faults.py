@@ -22,7 +22,7 @@ def options(teacher, **more):
         'train_cfg.max_epochs': 4,
         'train_dataloader.batch_size': 64,
         'train_dataloader.dataset.per_class': 60,
-        'train_dataloader.num_workers': 1,
+        'train_dataloader.num_workers': 2,
         'default_hooks.checkpoint.interval': 1,
         'default_hooks.logger.interval': 1,
         'default_hooks.checkpoint.save_best': None,
@@ -56,7 +56,8 @@ def assert_equal_runs(one, other):
 def whole(tmp_path_factory, tiny_teacher):
     """An unbroken run."""
     work_dir = tmp_path_factory.mktemp('whole')
-    tool_runner('train.py', CONFIG, '--no-validate', '--work-dir', work_dir, *options(tiny_teacher))
+    done = tool_runner('train.py', CONFIG, '--no-validate', '--work-dir', work_dir, *options(tiny_teacher))
+    (work_dir / 'stderr').write_text(done.stderr)
     return work_dir
 
 
@@ -81,6 +82,11 @@ def test_two_runs_of_one_seed_are_equal_bit_for_bit(whole, tmp_path, tiny_teache
     assert_equal_runs(tmp_path, whole)
 
 
+def test_data_workers_end_in_silence(whole):
+    printed = (whole / 'stderr').read_text()
+    assert 'exited unexpectedly' not in printed and 'Traceback' not in printed, printed
+
+
 def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_unbroken_one(
     whole, tmp_path, tiny_teacher, run_tool
 ):
@@ -88,11 +94,14 @@ def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_unbroken_one(
     process = start(tmp_path, *args, start_new_session=True)
     wait_for(process, tmp_path, STEPS + 3)
     os.killpg(process.pid, signal.SIGTERM)  # data workers get it as well
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 143, printed
     assert (
-        f'SIGTERM: saved {tmp_path}/terminated.pth after iteration' in printed and 'Traceback' not in printed
+        f'SIGTERM: saved {tmp_path}/terminated.pth after iteration' in printed
     )
+    assert 'Traceback' not in printed and 'exited unexpectedly' not in printed, printed
     done = max(losses(tmp_path))
     assert done % STEPS, 'within an epoch'
     saved = torch.load(tmp_path / 'terminated.pth', weights_only=False)['meta']
