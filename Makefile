@@ -25,7 +25,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/interrogate --quiet hetkd
+	$(BIN)/interrogate --quiet hetkd/functional hetkd/models
 	$(BIN)/hadolint docker/Dockerfile
 
 check: $(READY)

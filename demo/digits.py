@@ -1,7 +1,7 @@
 """Distil a small ViT, or a Vision Mamba, into a smaller CNN on real handwritten digits, and compare methods.
 
-Each step is a command of tools/ with a config of configs/; the data comes with scikit-learn, so nothing is
-downloaded. The student sees five labelled images of each digit, the teacher was trained on all.
+Each step is a command of tools/ with a config of configs/. The data comes with scikit-learn, so nothing is
+downloaded. The student sees five labelled images per digit; the teacher is trained on all images.
 """
 
 import argparse
@@ -16,20 +16,20 @@ from hetkd.engine import latest_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TEACHERS = {'vit': 'vit-micro', 'vim': 'vim-micro'}
-METHODS = ('kd', 'ofa', 'mldrkd', 'hcd')
+METHODS = ('scratch', 'kd', 'ofa', 'mldrkd', 'hcd')
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', choices=TEACHERS, default='vit', help='family of the teacher')
-    parser.add_argument('--work-dir', help='folder of all runs and pictures; default work_dirs/demo-MODEL')
-    parser.add_argument('--seeds', type=int, default=3, help='runs of each student')
+    parser.add_argument('--work-dir', help='folder for all runs and pictures; default work_dirs/demo-MODEL')
+    parser.add_argument('--seeds', type=int, default=3, help='number of runs per student')
     parser.add_argument('--epochs', type=int, help='shorten every run to this many epochs (for a quick try)')
     return parser.parse_args()
 
 
 def tool(name, *args, threads=1, quiet=True):
-    """Run one of tools/, and stop where it fails."""
+    """Run a command of tools/; exit if it fails."""
     command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
     print(f'$ python tools/{name} {" ".join(map(str, args))}', flush=True)
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': str(threads), 'PYTHONWARNINGS': 'ignore'}
@@ -47,14 +47,14 @@ def main():
     args = parse_args()
     name = TEACHERS[args.model]
     teacher = f'configs/teachers/{name}_digits.py'
-    cells = {method: f'configs/{method}/{name}_cnn-micro_digits.py' for method in METHODS}
+    cell = f'configs/mldrkd/{name}_cnn-micro_digits.py'
     out = Path(args.work_dir or f'work_dirs/demo-{args.model}').resolve()
     begin = time.time()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     short = []
     if args.epochs:
         short = [f'train_cfg.max_epochs={args.epochs}', f'train_cfg.val_interval={max(1, args.epochs // 2)}']
-    students = (1 + len(cells)) * args.seeds
+    students = len(METHODS) * args.seeds
     print(f'One teacher (a minute or two), then {students} students on {cores} cores', flush=True)
 
     options = ['--cfg-options', *short] if short else []
@@ -65,9 +65,9 @@ def main():
 
     options = ['--cfg-options', f'model.teacher.checkpoint={out / "teacher.pth"}', *short]
     options = ['--seeds', args.seeds, '--jobs', cores, '--work-dir', out / 'students', *options]
-    tool('compare.py', 'configs/scratch/cnn-micro_digits.py', *cells.values(), *options, quiet=False)
+    tool('compare.py', cell, '--methods', *METHODS, *options, quiet=False)
     folder = out / f'students/mldrkd/{name}_cnn-micro_digits/seed0'
-    export(cells['mldrkd'], folder, out / 'student.pth')
+    export(cell, folder, out / 'student.pth')
     print(f'exported student (MLDR-KD, seed 0): {out / "student.pth"}')
     print(f'wall time: {time.time() - begin:.0f} s')
 

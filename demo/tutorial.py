@@ -1,4 +1,4 @@
-"""From a folder of images to a distilled, exported student. Every `# %%` starts a cell of a notebook."""
+"""From a folder of images to a distilled, exported student. Each `# %%` starts a notebook cell."""
 
 # %% Your images: my_images/{train,val}/CLASS/*.png. Here they are 1,797 handwritten digits.
 import os
@@ -45,13 +45,13 @@ def train(cfg, out):
     export_student(cfg, latest_checkpoint(cfg.work_dir), out)
 
 
-# %% A teacher: a small ViT, trained on your labels. Then the student: a small CNN that the teacher helps.
+# %% Train the teacher, a small ViT, on your labels. Then distil it into the student, a small CNN.
 EPOCHS = int(os.environ.get('EPOCHS', 30))
 train(my_config('teachers/vit-micro_digits', EPOCHS), 'teacher.pth')
 student = my_config('hcd/vit-micro_cnn-micro_digits', EPOCHS)
 student.model.teacher.checkpoint = 'teacher.pth'
 train(student, 'student.pth')
 
-# %% Use it: student.py and student.pth are all that is needed.
+# %% Use the student: student.py and student.pth are all you need.
 result = inference_model(init_model('student.py', 'student.pth'), str(next(ROOT.glob('val/digit_3/*'))))
 print(f'{result["pred_class"]} with probability {result["pred_score"]:.2f}')

@@ -43,7 +43,7 @@ def arrow(path, kind=''):
 
 
 def link(x1, y1, x2, y2, label='', kind=''):
-    """An arrow that leaves and arrives horizontally, its label above the middle."""
+    """A horizontal or S-shaped arrow with a label above the middle."""
     middle = (x1 + x2) // 2
     bend = f'H{x2}' if y1 == y2 else f'C{middle} {y1} {middle} {y2} {x2} {y2}'
     return arrow(f'M{x1} {y1}{bend}', kind) + (text(middle - 1, y1 - 7, label) if label else '')
@@ -87,7 +87,7 @@ def points(x, y, *at):
 
 
 def svg(height, title, *parts, width=900):
-    """The whole picture."""
+    """The SVG file of a figure."""
     view = f'viewBox="0 0 {width} {height}" role="img" aria-label="{title}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {view}><title>{title}</title>{STYLE}'
     back = f'<rect class="bg" width="{width}" height="{height}"/>'
@@ -95,7 +95,7 @@ def svg(height, title, *parts, width=900):
 
 
 def method(height, title, *parts):
-    """A picture with both nets, middles at 50 and height - 90 and ends at 260, and the label loss."""
+    """A method's figure: both nets (centres at 50 and height - 90, right edges at 260) and label loss."""
     top, middle, low = height - 115, (height - 40) // 2, height - 30
     nets = (
         box(15, middle - 25, 85, 50, '', 'images'),
@@ -111,7 +111,7 @@ def method(height, title, *parts):
 
 # fmt: off
 def figures():
-    """The text of each figure by its name."""
+    """The SVG text of each figure, by name."""
     drawn = {'data_flow': svg(
         250, 'Data flow of a distillation step',
         box(15, 100, 90, 50, '', 'images'), box(135, 100, 130, 50, '', 'data', 'preprocessor'),

@@ -11,18 +11,21 @@ import torch
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
 
+from hetkd.clock import own_clock
+
 ROOT = Path(__file__).resolve().parent.parent
 
-# Tiny nets: threads that wait for each other would take longer than the work.
+# For tiny nets, threads cost more than they save.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def scope():
-    """The default scope that a runner would set, and a fixed seed."""
+    """Default scope, as set by a runner, a fixed seed, and a clock that is not set."""
     init_default_scope('hetkd')
     torch.manual_seed(0)
-    yield
+    with own_clock():
+        yield
     DefaultScope._instance_dict.clear()
 
 
@@ -37,7 +40,7 @@ def batch():
 
 @pytest.fixture
 def samples_of():
-    """Predicted samples of scores (N, C) and labels (N,)."""
+    """Data samples with predicted scores (N, C) and labels (N,)."""
     return lambda scores, target: [
         DataSample().set_pred_score(score).set_pred_label(score.argmax()).set_gt_label(label)
         for score, label in zip(scores, target)
@@ -52,14 +55,14 @@ def free_port() -> str:
 
 
 def tool_command(name, *args, env=None):
-    """Command and environment of a file of tools/, as a user would run it."""
+    """Command and environment to run a file of tools/ as a user would."""
     environ = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
     interpreter = 'bash' if name.endswith('.sh') else sys.executable
     return [interpreter, str(ROOT / 'tools' / name), *map(str, args)], {**environ, **(env or {})}
 
 
 def tool_runner(name, *args, check=True, env=None):
-    """Run it to its end; fails the test where it fails."""
+    """Run a tool to its end; the test fails if the tool does."""
     command, environ = tool_command(name, *args, env=env)
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600)
     if check and done.returncode:
@@ -75,7 +78,7 @@ def run_tool():
 
 @pytest.fixture(scope='session')
 def tiny_teacher(tmp_path_factory):
-    """Weight file of the digits' teacher: random, but for a head that is fitted on the training images."""
+    """Weight file of a teacher for the digits: random, with a head fitted on the training images."""
     from mmengine.config import Config
     from sklearn.linear_model import LogisticRegression
 
@@ -85,9 +88,9 @@ def tiny_teacher(tmp_path_factory):
     torch.manual_seed(0)
     base = ROOT / 'configs/_base_'
     data = Config.fromfile(base / 'datasets/digits.py')
-    teacher = Config.fromfile(base / 'teachers/vit-micro_digits.py').teacher
-    net = MODELS.build(dict(teacher, checkpoint='random')).eval()
-    dataset = DATASETS.build(dict(type='Digits', pipeline=data.test_pipeline))
+    teacher = Config.fromfile(base / 'nets/vit-micro.py')._vit_micro
+    net = MODELS.build(dict(teacher, num_classes=10, checkpoint='random')).eval()
+    dataset = DATASETS.build(dict(type='Digits', pipeline=data._test_pipeline))
     packed = [dataset[i] for i in range(0, len(dataset), 3)]
     preprocessor = MODELS.build(dict(data.data_preprocessor, type='ClsDataPreprocessor'))
     batch = dict(inputs=[x['inputs'] for x in packed], data_samples=[x['data_samples'] for x in packed])

@@ -1,25 +1,21 @@
-"""Every config loads, names only known keys, builds, and says what the papers say."""
+"""Configs load, name only known keys, build, and say what the papers say."""
 
 import functools
-import itertools
 import json
 import math
-from pathlib import Path
+import re
 
 import pytest
 from mmengine.config import Config
 
 from hetkd.apis import check_keys, load_config
+from hetkd.apis.config import find_method, methods
 from hetkd.registry import DATASETS, MODELS, RUNNERS, TRANSFORMS
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-# Pair by pair, so that a pair's nets are built once for all methods; before them the trained teachers, as a
-# distiller freezes the net that it gets.
-CONFIGS = sorted(
-    (ROOT / 'configs').glob('[!_]*/*.py'),
-    key=lambda path: (path.parent.name != 'teachers', path.name, path.parent.name),
-)
-IDS = [p.relative_to(ROOT / 'configs').as_posix() for p in CONFIGS]
+CONFIGS = ROOT / 'configs'
+PAIRS = sorted(path.stem for path in (CONFIGS / 'mldrkd').glob('*.py'))
+MICRO = 'vit-micro_cnn-micro_digits'
 
 
 @functools.lru_cache(maxsize=2)
@@ -43,8 +39,8 @@ def runner_of(tmp_path, monkeypatch):
     # A runner prints its config three times; laying it out takes half of the time.
     monkeypatch.setattr(Config, 'pretty_text', property(str))
 
-    def build(path):
-        cfg = load_config(str(path))
+    def build(path, method=None):
+        cfg = load_config(CONFIGS / path, method=method)
         for name in ('teacher', 'student'):
             if name in cfg.model:
                 cfg.model[name].update(checkpoint='random', pretrained=False)
@@ -58,7 +54,7 @@ def runner_of(tmp_path, monkeypatch):
             cfg[name].dataset = dict(type='Digits', serialize_data=False)
             cfg[name].num_workers = 0
         cfg.work_dir = str(tmp_path)
-        cfg.experiment_name = f'{path.parent.name}-{path.stem}'
+        cfg.experiment_name = f'{path}-{method}'
         runner = RUNNERS.build(cfg)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.param_schedulers = runner.build_param_scheduler(cfg.param_scheduler)
@@ -67,14 +63,41 @@ def runner_of(tmp_path, monkeypatch):
     return build
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=IDS)
-def test_config_builds_and_is_short(path, runner_of):
-    runner = runner_of(path)
+def check_optimizer(runner):
+    """It has every parameter, and nothing is left over from another optimizer."""
     optimised = {id(p) for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
     assert optimised == {id(p) for p in runner.model.parameters()}
     optimizer = runner.cfg.optim_wrapper.optimizer
     assert optimizer.type != 'AdamW' or not {'momentum', 'nesterov'} & set(optimizer), 'left over from SGD'
-    assert len(path.read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize('pair', PAIRS)
+def test_a_pair_builds_with_a_method(pair, runner_of):
+    """Methods take turns, so that each meets several pairs."""
+    method = methods()[PAIRS.index(pair) % len(methods())]
+    check_optimizer(runner_of(f'mldrkd/{pair}.py', method))
+
+
+@pytest.mark.parametrize('method', methods())
+def test_a_method_builds_on_a_pair(method, runner_of):
+    check_optimizer(runner_of(f'hcd/{MICRO}.py', method))
+
+
+@pytest.mark.parametrize('name', sorted(path.stem for path in (CONFIGS / 'teachers').glob('*.py')))
+def test_a_teachers_training_builds(name, runner_of):
+    check_optimizer(runner_of(f'teachers/{name}.py'))
+
+
+@pytest.mark.parametrize('file', sorted(CONFIGS.rglob('*.py')), ids=lambda x: str(x.relative_to(CONFIGS)))
+def test_files_are_short_and_every_piece_loads(file):
+    assert len(file.read_text().splitlines()) <= 60
+    Config.fromfile(file)
+
+
+def test_a_net_names_no_data_set_and_a_data_set_is_named_once():
+    for file in (CONFIGS / '_base_/nets').glob('*.py'):
+        assert not re.search('num_classes|checkpoint|cifar100|imagenet', file.read_text()), file
+    assert len(list(CONFIGS.rglob('*.py'))) <= 240
 
 
 def rates(runner, epochs):
@@ -95,7 +118,7 @@ def check_warm_up_and_cosine(lr, first, high, low, warm_up, epochs):
 
 @pytest.mark.parametrize('name', ['deit-t_res18_cifar100', 'deit-t_res18_cifar100_32px'])
 def test_the_cnn_recipe_is_the_papers(name, runner_of):
-    runner = runner_of(ROOT / f'configs/mldrkd/{name}.py')
+    runner = runner_of(f'mldrkd/{name}.py')
     check_warm_up_and_cosine(list(rates(runner, 300)), 1e-4, 0.05, 1e-3, warm_up=3, epochs=300)
     optimizer = runner.optim_wrapper.optimizer
     assert type(optimizer).__name__ == 'SGD'
@@ -108,7 +131,7 @@ def test_the_cnn_recipe_is_the_papers(name, runner_of):
 
 
 def test_the_vit_recipe_is_ofa_kds(runner_of):
-    runner = runner_of(ROOT / 'configs/kd/convnext-t_swin-p_cifar100.py')
+    runner = runner_of('mldrkd/convnext-t_swin-p_cifar100.py', 'kd')
     check_warm_up_and_cosine(list(rates(runner, 300)), 5e-7, 5e-4, 1e-5, warm_up=20, epochs=300)
     check_adamw(runner, {'relative_position_bias_table'})
     check_vit_views(runner)
@@ -133,7 +156,8 @@ def check_vit_views(runner):
     """RandAugment 9/0.5, erasing .25, mixup .8, cutmix 1."""
     augments = runner.model.data_preprocessor.batch_augments.augments
     assert [(type(x).__name__, x.alpha) for x in augments] == [('Mixup', 0.8), ('CutMix', 1.0)]
-    random = next(x for x in runner.cfg.train_pipeline if x['type'] == 'RandomSeeded')['transforms']
+    pipeline = VIEWS._strong_pipeline
+    random = next(x for x in pipeline if x['type'] == 'RandomSeeded')['transforms']
     assert [x['type'] for x in random] == ['RandomResizedCrop', 'RandomFlip', 'RandAugment', 'RandomErasing']
     assert (random[2]['magnitude_level'], random[2]['magnitude_std']) == (9, 0.5)
     assert random[3]['erase_prob'] == 0.25
@@ -148,7 +172,7 @@ def check_vit_views(runner):
     ],
 )
 def test_a_teacher_is_fine_tuned_as_ofa_kds(name, also_free, runner_of):
-    runner = runner_of(ROOT / f'configs/teachers/{name}.py')
+    runner = runner_of(f'teachers/{name}.py')
     check_warm_up_and_cosine(list(rates(runner, 100)), 5e-7, 5e-5, 1e-6, warm_up=20, epochs=100)
     assert runner.cfg.train_cfg.max_epochs == 100 and runner.cfg.train_dataloader.batch_size == 128
     check_adamw(runner, also_free)
@@ -156,7 +180,7 @@ def test_a_teacher_is_fine_tuned_as_ofa_kds(name, also_free, runner_of):
 
 
 def test_imagenets_cnn_recipe_is_ofa_kds(runner_of):
-    runner = runner_of(ROOT / 'configs/hcd/deit-t_res18_imagenet.py')
+    runner = runner_of('hcd/deit-t_res18_imagenet.py')
     lr = list(rates(runner, 100))
     for begin, rate in ((0, 0.1), (30, 0.01), (60, 1e-3), (90, 1e-4)):
         assert lr[begin : begin + 30] == pytest.approx([rate] * len(lr[begin : begin + 30]))
@@ -171,7 +195,7 @@ def test_imagenets_cnn_recipe_is_ofa_kds(runner_of):
 
 
 def test_imagenets_vit_recipe_is_ofa_kds_with_a_moving_average(runner_of):
-    runner = runner_of(ROOT / 'configs/hcd/convnext-t_deit-t_imagenet.py')
+    runner = runner_of('hcd/convnext-t_deit-t_imagenet.py')
     check_warm_up_and_cosine(list(rates(runner, 300)), 5e-7, 5e-4, 1e-6, warm_up=20, epochs=300)
     assert runner.cfg.train_cfg.max_epochs == 300
     check_adamw(runner, {'cls_token', 'pos_embed'})
@@ -180,18 +204,89 @@ def test_imagenets_vit_recipe_is_ofa_kds_with_a_moving_average(runner_of):
     assert 1 - average.ema_cfg['momentum'] == pytest.approx(0.99996, abs=1e-9)
 
 
-def test_the_grid_is_complete():
-    """Every pair has every method, as a file that only names the two pieces, and its scratch baseline."""
-    base = ROOT / 'configs/_base_'
-    pairs, methods = ([p.stem for p in sorted((base / x).glob('*.py'))] for x in ('pairs', 'methods'))
-    assert set(METHODS) == set(methods) and len(pairs) == 37
-    for pair, method in itertools.product(pairs, methods):
-        cell = (ROOT / f'configs/{method}/{pair}.py').read_text()
-        assert f"_base_ = ['../_base_/pairs/{pair}.py', '../_base_/methods/{method}.py']" in cell
-        assert 'model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)' in cell
-    for pair in pairs:
-        _, student, data = pair.split('_', 2)
-        assert (ROOT / f'configs/scratch/{student}_{data}.py').exists()
+def test_a_cell_names_its_pair_and_its_method():
+    for pair in PAIRS:
+        for method in ('mldrkd', 'hcd'):
+            cell = (CONFIGS / f'{method}/{pair}.py').read_text()
+            pieces = f"['../_base_/pairs/{pair}.py', '../_base_/methods/{method}.py']"
+            assert cell == f'_base_ = {pieces}\n\nmodel = _base_._pair\n'
+    for folder in ('hcd', '_base_/pairs'):
+        assert {path.stem for path in (CONFIGS / folder).glob('*.py')} == set(PAIRS)
+    assert set(methods()) == {*METHODS, 'scratch'}
+
+
+def test_stock_mmengine_reads_a_whole_cell():
+    plain = Config.fromfile(CONFIGS / f'mldrkd/{MICRO}.py').to_dict()
+    mine = load_config(CONFIGS / f'mldrkd/{MICRO}.py').to_dict()
+    assert mine == {key: value for key, value in plain.items() if not key.startswith('_')}
+    assert mine['model']['type'] == 'MLDRKD' and {'teacher', 'student'} < set(mine['model'])
+
+
+@pytest.mark.parametrize('method', ['kd', 'scratch', 'hcd'])
+def test_a_method_keeps_all_of_the_cell_but_its_own(method, tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f"_base_ = '{CONFIGS}/mldrkd/{MICRO}.py'\n"
+        'model = dict(label_loss=dict(label_smoothing=0.2), train_cfg=dict(augments=[]), logit_weight=9.0)\n'
+    )
+    cell, other = load_config(child), load_config(child, method=method)
+    expected = METHODS.get(method, dict(type='NetClassifier'))
+    kept = {key: cell.model[key] for key in ('student', 'label_loss', 'train_cfg')}
+    kept |= {} if method == 'scratch' else {'teacher': cell.model.teacher}
+    assert other.model.to_dict() == {**expected, **Config(kept).to_dict()}
+    assert {k: v for k, v in other.items() if k != 'model'} == {k: v for k, v in cell.items() if k != 'model'}
+    again = tmp_path / 'dumped.py'
+    other.dump(str(again))
+    assert load_config(again).to_dict() == other.to_dict(), 'the dumped config runs without the flag'
+    assert load_config(child, {'model.ce_weight': 3.0}, method).model.ce_weight == 3.0
+
+
+def test_a_method_of_ones_own_may_bring_its_imports(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = '{find_method('kd')}'\ncustom_imports = dict(imports=['this'])\n"
+        'model = dict(ce_weight=0.5)\n'
+    )
+    cfg = load_config(CONFIGS / f'mldrkd/{MICRO}.py', method=str(path))
+    assert cfg.model.ce_weight == 0.5 and cfg.model.losses == METHODS['kd']['losses']
+    assert cfg.custom_imports.imports == ['this']
+
+
+@pytest.mark.parametrize(
+    'name, text, message',
+    [
+        ('kdd', None, "--method: expected one of .'at'.*got 'kdd'"),
+        ('{tmp}/no.py', None, r'--method: expected a file at .*/no\.py, got none'),
+        ('{tmp}/x.py', 'losses = []', r"x\.py: expected a method, model = dict.type=.*got .'losses'"),
+        ('{tmp}/x.py', 'model = dict(ce_weight=1.0)', 'got no model.type'),
+        ('{tmp}/x.py', "model = dict(type='HCD')\noptim_wrapper = dict()", "got .'optim_wrapper'"),
+    ],
+)
+def test_what_is_no_method_is_refused(name, text, message, tmp_path):
+    if text:
+        (tmp_path / 'x.py').write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_config(CONFIGS / f'mldrkd/{MICRO}.py', method=name.format(tmp=tmp_path))
+
+
+def test_a_method_needs_a_teacher():
+    with pytest.raises(ValueError, match="model.teacher and model.student.*got model.type='NetClassifier'"):
+        load_config(CONFIGS / 'teachers/vit-micro_digits.py', method='kd')
+
+
+@pytest.mark.parametrize(
+    'gone, instead',
+    [
+        ('configs/kd/swin-t_res18_cifar100.py', 'configs/mldrkd/swin-t_res18_cifar100.py --method kd'),
+        ('hetkd::ofa/swin-t_res18_cifar100', 'configs/mldrkd/swin-t_res18_cifar100.py --method ofa'),
+        ('configs/scratch/resmlp-s12_cifar100.py', '/convnext-t_resmlp-s12_cifar100.py --method scratch'),
+    ],
+)
+def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead):
+    with pytest.raises(FileNotFoundError, match=f'is gone; take .*{re.escape(instead)}'):
+        load_config(gone)
+    with pytest.raises(FileNotFoundError, match=r"expected a config file, got '.*'; nearest: .'mldrkd/swin"):
+        load_config('configs/mldrkd/swin-t_res18_cifar.py')
 
 
 METHODS = dict(
@@ -212,43 +307,40 @@ METHODS = dict(
         losses=[dict(type='RSDLoss', kappa=0.01, loss_weight=0.1)],
         embedding_matcher=dict(type='AAD', ratio=2),
     ),
+    at=dict(type='FeatureDistiller', losses=[dict(type='ATLoss', loss_weight=1000.0)]),
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
 )
-
-
-PAIRS = sorted(path.stem for path in (ROOT / 'configs/_base_/pairs').glob('*.py'))
+VIEWS = Config.fromfile(CONFIGS / '_base_/datasets/views_strong.py')
 
 
 @pytest.mark.parametrize('pair', PAIRS)
 def test_a_pairs_teacher_is_published_or_trained_by_a_config_of_its_name(pair):
-    cfg = load_config(ROOT / f'configs/kd/{pair}.py')
+    cfg = load_config(CONFIGS / f'hcd/{pair}.py')
     teacher, _, data = pair.split('_', 2)
     net = cfg.model.teacher.to_dict()
     file, pretrained = net.pop('checkpoint', None), net.pop('pretrained', None)
     if file is None:
-        assert pretrained is True and net['num_classes'] == 1000 and data == 'imagenet'
+        assert pretrained is True and data == 'imagenet' and cfg.data_preprocessor.num_classes == 1000
         return
     assert file == f'checkpoints/{teacher}_{data}.pth' and pretrained is None
     training = load_config(ROOT / f'configs/teachers/{teacher}_{data}.py')
     trained = training.model.student.to_dict()
-    assert trained.pop('checkpoint') is None
     trained.pop('pretrained', None)
-    assert trained == net, 'the same net with the same number of classes'
+    assert trained == net, 'the same net'
     assert training.val_dataloader.dataset == cfg.val_dataloader.dataset
-    for loaded in (training, cfg):
-        assert loaded.data_preprocessor.num_classes == net['num_classes']
+    assert training.data_preprocessor.num_classes == cfg.data_preprocessor.num_classes
 
 
 def test_ofas_exponent_is_larger_on_imagenet():
     for pair in PAIRS:
-        ofa = load_config(ROOT / f'configs/ofa/{pair}.py').model.ofa
+        ofa = load_config(CONFIGS / f'mldrkd/{pair}.py', method='ofa').model.ofa
         assert ofa == dict(METHODS['ofa']['ofa'], eps=1.5 if pair.endswith('_imagenet') else 1.0)
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_a_cell_is_the_published_setting_on_its_pair(method):
-    cfg = load_config(str(ROOT / f'configs/{method}/mixer-b16_mobilenetv2_cifar100.py'))
+    cfg = load_config(CONFIGS / 'mldrkd/mixer-b16_mobilenetv2_cifar100.py', method=method)
     model = cfg.model.to_dict()
     assert model.pop('teacher')['model'] == 'mixer_b16_224'
     assert model.pop('student')['model'] == 'mobilenetv2_100'
@@ -264,42 +356,45 @@ def test_the_data_are_normalised_as_in_the_paper():
 @pytest.mark.parametrize('key', ['modell', 'optim_wraper', 'train_dataloder', 'zzz'])
 def test_an_unknown_top_level_key_is_refused(key, tmp_path):
     path = tmp_path / 'config.py'
-    path.write_text(f"_base_ = ['{ROOT}/configs/scratch/cnn-micro_digits.py']\n{key} = 1\n")
+    path.write_text(f"_base_ = ['{CONFIGS}/teachers/vit-micro_digits.py']\n{key} = 1\n")
     with pytest.raises(ValueError, match=f"got '{key}'.*'_{key}'"):
         load_config(str(path))
 
 
 @pytest.mark.parametrize(
-    'piece, value, instead',
+    'key, value, instead',
     [
         ('teacher', "dict(checkpoint='mine.pth')", 'model.teacher'),
         ('student', "dict(checkpoint='mine.pth')", 'model.student'),
-        ('method', 'dict(ce_weight=2.0)', 'model'),
+        ('method', 'dict(ce_weight=2.0)', 'the keys of model, or choose a method by --method NAME'),
         ('data_root', "'/mine'", 'train_dataloader.dataset.data_root'),
         ('dataset_type', "'Digits'", 'train_dataloader.dataset.type'),
-        ('train_pipeline', '[]', 'train_dataloader.dataset.pipeline'),
-        ('test_pipeline', '[]', 'test_dataloader.dataset.pipeline'),
+        ('train_pipeline', "[dict(type='PackInputs')]", 'train_dataloader.dataset.pipeline'),
+        ('test_pipeline', "[dict(type='Resize', scale=9)]", 'test_dataloader.dataset.pipeline'),
     ],
 )
-def test_a_piece_that_was_used_already_cannot_be_changed_without_effect(piece, value, instead, tmp_path):
+def test_a_name_that_changes_nothing_is_refused(key, value, instead, tmp_path):
     path = tmp_path / 'config.py'
-    base = f"_base_ = ['{ROOT}/configs/kd/deit-t_res18_cifar100.py']\n"
-    path.write_text(f'{base}{piece} = {value}\n')
-    with pytest.raises(ValueError, match=f"'{piece}'.*it would change nothing; set {instead} instead"):
-        load_config(str(path))
+    base = f"_base_ = ['{CONFIGS}/mldrkd/deit-t_res18_cifar100.py']\n"
+    for more in ('', 'train_dataloader = dict(batch_size=1)\nmodel = dict(ce_weight=2.0)\n'):
+        path.write_text(f'{base}{key} = {value}\n{more}')
+        with pytest.raises(ValueError, match=f"'{key}'.*set {instead}"):
+            load_config(path)
     path.write_text(base)
-    with pytest.raises(ValueError, match=f'--cfg-options.*set {instead} instead'):
-        load_config(str(path), {f'{piece}.x': 1, 'model.ce_weight': 2.0, 'train_dataloader.batch_size': 1})
-    path.write_text(
-        f'{base}{piece} = {value}\ntrain_dataloader = dict(batch_size=1)\nmodel = dict(ce_weight=2.0)\n'
-    )
-    with pytest.raises(ValueError, match='it would change nothing'):
-        load_config(str(path))
-    path.write_text(f'{base}{piece} = {value}\nmodel = dict(train_cfg=None)\n_mine = {piece}\n')
-    assert load_config(str(path)).model.type, 'a piece that the file itself uses'
-    path.write_text(base)
-    cfg = load_config(str(path), {'model.teacher.checkpoint': 'mine.pth'})
+    with pytest.raises(ValueError, match=f"--cfg-options.*'{key}'.*set {instead}"):
+        load_config(path, {f'{key}.x': 1, 'model.ce_weight': 2.0, 'train_dataloader.batch_size': 1})
+    cfg = load_config(path, {'model.teacher.checkpoint': 'mine.pth'})
     assert cfg.model.teacher.checkpoint == 'mine.pth'
+
+
+def test_mmpretrains_helper_variables_are_known_where_they_are_used(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f"_base_ = ['{CONFIGS}/mldrkd/deit-t_res18_cifar100.py']\n"
+        "dataset_type = 'Digits'\ntrain_pipeline = [dict(type='PackInputs')]\n"
+        'train_dataloader = dict(dataset=dict(type=dataset_type, pipeline=train_pipeline))\n'
+    )
+    assert load_config(path).train_dataloader.dataset.type == 'Digits'
 
 
 @pytest.mark.parametrize('key', ['compile', 'activation_checkpointing', 'efficient_conv_bn_eval'])

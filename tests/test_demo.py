@@ -1,4 +1,4 @@
-"""The demo, cut down."""
+"""The demo with few epochs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the README and the docs show works."""
+"""Code blocks, file names and links of the README and the docs."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from hetkd.apis import load_config
 from hetkd.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parent.parent
+CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 PAGES = sorted(
     [
         *ROOT.glob('*.md'),
@@ -37,7 +38,7 @@ PYTHON = [
 
 @pytest.mark.parametrize('block', PYTHON)
 def test_a_python_block_works(block, tmp_path):
-    """A config loads and a script runs; a fragment, and what needs a trained file, compiles."""
+    """A config loads and a script runs; a fragment, and code that needs a trained file, compiles."""
     if '_base_' in block:
         (tmp_path / 'configs').symlink_to(ROOT / 'configs')
         (tmp_path / 'config.py').write_text(block)
@@ -84,17 +85,20 @@ def test_the_figures_are_what_the_script_draws():
 
 @pytest.fixture
 def extended(tmp_path, run_tool, tiny_teacher):
-    """Train a page's code with its config for an epoch; a function that runs a tool on it, and the log."""
+    """A function that trains a page's code for an epoch; returns the log and a function that runs a tool."""
 
     def train(page, file):
         code, config = blocks(ROOT / f'docs/en/{page}.md')
-        assert code.startswith(f'# {file}') and config.startswith('# my_config.py')
+        assert code.startswith(f'# {file}') and config.startswith(('# my_config.py', '# my_method.py'))
         (tmp_path / 'configs').symlink_to(ROOT / 'configs')
         (tmp_path / file).write_text(code)
         (tmp_path / 'my_config.py').write_text(config)
+        given = [tmp_path / 'my_config.py']
+        if 'my_method' in config:
+            given = [CELL, '--method', *given]
         env = {'PYTHONPATH': f'{ROOT}:{tmp_path}'}
         done = run_tool(
-            'train.py', tmp_path / 'my_config.py', '--work-dir', tmp_path / 'run', '--cfg-options',
+            'train.py', *given, '--work-dir', tmp_path / 'run', '--cfg-options',
             f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
             'default_hooks.logger.interval=1', env=env,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Imports go one way: see CONTRIBUTING.md."""
+"""Imports between layers go one way; see CONTRIBUTING.md."""
 
 import ast
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
 
-# First match wins: which hetkd modules a layer may import, beside its own folder.
+# Modules of hetkd that a layer may import beside its own folder; the first match counts.
 ALLOWED = {
     'functional': (),
     'registry.py': (),
@@ -35,13 +35,13 @@ ALLOWED = {
     'evaluation': ('registry', 'functional'),
     'engine': ('registry', 'datasets', 'functional', 'utils'),
     'visualization': ('functional',),
-    'utils': (),  # imports by name what registers itself
+    'utils': (),  # imports the registering modules by name
     'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache', 'utils'),
 }
 
 
 def imports_of(path):
-    """hetkd modules a file imports, as absolute names; other packages as they are."""
+    """Names of the modules that a file imports; those of hetkd as absolute names."""
     package = ('hetkd', *path.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

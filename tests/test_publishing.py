@@ -15,6 +15,7 @@ from modelindex.load_model_index import load
 
 from tests.conftest import ROOT, tool_runner
 
+CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 FOLDERS = sorted(path.name for path in (ROOT / 'configs').iterdir() if not path.name.startswith('_'))
 
 
@@ -44,7 +45,7 @@ def test_the_index_has_every_metafile():
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory):
-    """The wheel, made from the source archive, in an environment that shares the other packages."""
+    """The wheel, built from the source archive, in an environment that shares the other packages."""
     folder = tmp_path_factory.mktemp('wheel')
     ignored = shutil.ignore_patterns(
         '.*', '*.egg-info', '__pycache__', 'build', 'data', 'work_dirs', 'checkpoints'
@@ -68,7 +69,7 @@ def installed(tmp_path_factory):
     venv.create(folder / 'env', symlinks=True)
     clean = folder / 'env/bin/python'
     site = next((folder / 'env').glob('lib/python*/site-packages'))
-    # No .pth file of these folders is read, so that an editable install of hetkd stays out.
+    # .pth files in these folders are not read, so an editable install of hetkd is not found.
     (site / 'shared.pth').write_text('\n'.join(x for x in sys.path if x.endswith('-packages')))
     wheel = next(folder.glob('*.whl'))
     python(*pip, '--python', clean, 'install', '-q', '--no-index', '--no-deps', '--force-reinstall', wheel)
@@ -105,9 +106,9 @@ from hetkd.apis import init_model, load_config
 assert 'elsewhere' not in hetkd.__file__ and 'env/lib' in hetkd.__file__, hetkd.__file__
 cfg = get_config('hetkd::mldrkd/deit-t_res18_cifar100.py')
 assert cfg.model.type == 'MLDRKD' and 'env/lib' in cfg.filename
-assert type(get_model('hetkd::scratch/cnn-micro_digits.py')).__name__ == 'NetClassifier'
+assert type(get_model('hetkd::teachers/vit-micro_digits.py')).__name__ == 'NetClassifier'
 assert Config.fromfile('mine.py').model.ce_weight == 2.0
-student = load_config('hetkd::kd/vit-micro_cnn-micro_digits').model.student
+student = load_config('hetkd::mldrkd/vit-micro_cnn-micro_digits', method='kd').model.student
 assert load_config('mine.py').model.student == student
 assert init_model('mine.py').student.num_classes == 10
 """
@@ -124,7 +125,7 @@ def test_the_example_project_trains_with_its_own_loss(tmp_path, tiny_teacher):
     options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1']
     options += ['default_hooks.logger.interval=1', 'train_dataloader.batch_size=50']
     done = tool_runner(
-        'train.py', project / 'configs/cosine_vit-micro_cnn-micro_digits.py', '--no-validate', '--work-dir',
+        'train.py', CELL, '--method', project / 'configs/cosine.py', '--no-validate', '--work-dir',
         tmp_path, '--cfg-options', *options, 'default_hooks.checkpoint.save_best=None',
         env={'PYTHONPATH': f'{ROOT}:{project}'},
     )  # fmt: skip

@@ -3,16 +3,13 @@
 import argparse
 import os.path as osp
 
-from mmengine.config import DictAction
-
-from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, OPTIONS_HELP, complete_loaders
+from hetkd.apis.cli import LOADERS, add_config, complete_loaders, config_of
 from hetkd.apis.teacher_cache import write_cache
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of a distillation run')
+    add_config(parser, 'config file of a distillation run')
     parser.add_argument('--out', help='folder of the cache; default: caches/<name of the config>')
     parser.add_argument('--views', type=int, default=10, help='views of each image')
     parser.add_argument('--seed', type=int, default=0, help='random seed of the views')
@@ -21,13 +18,12 @@ def parse_args(argv=None):
     parser.add_argument(
         '--processes', type=int, default=1, help='processes that will train (counts where images are mixed)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     complete_loaders(cfg, LOADERS)
     out = args.out or osp.join('caches', osp.splitext(osp.basename(args.config))[0])
     cache = write_cache(cfg, out, args.views, args.seed, args.top_k, args.embedding, args.processes)

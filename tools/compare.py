@@ -1,4 +1,4 @@
-"""Run a set of configs with several seeds, and write a table, a CSV file and a picture.
+"""Train pairs with several methods and seeds, and write a table, a CSV file and a picture.
 
 A crashed run is reported and does not stop the others. The same command again does only what is missing:
 what was finished stays, what was broken off is resumed.
@@ -10,13 +10,14 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import product
 from pathlib import Path
 
 from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hetkd.apis.cell import Cell
+from hetkd.apis.cell import Cell, cell_name
 from hetkd.apis.results import by_config, to_csv, to_markdown
 from hetkd.utils.whole_file import write_whole
 from hetkd.visualization import Runs, comparison
@@ -27,6 +28,10 @@ TOOLS = Path(__file__).resolve().parent
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', help='config files')
+    parser.add_argument(
+        '--methods', nargs='+', metavar='NAME|FILE',
+        help="methods to put on each config (see tools/train.py --method); default: the config's own",
+    )  # fmt: skip
     parser.add_argument('--seeds', type=int, default=3, help='runs of each config, with seeds 0, 1, ...')
     parser.add_argument('--work-dir', default='work_dirs/compare', help='folder of all runs and tables')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, which share the machine')
@@ -47,22 +52,19 @@ def parse_args(argv=None):
 
 
 def make_cells(args):
-    """Every config with every seed; refuses what would mix two runs before anything is run."""
-    configs = {}
-    for config in args.configs:
-        path = Path(config).resolve()
-        name = f'{path.parent.name}/{path.stem}'
-        if configs.setdefault(name, path) != path:
-            raise SystemExit(
-                f'configs: expected names (folder/file) that differ, got {configs[name]} and {path}; rename '
-                f'one'
-            )
+    """Every config with every method and seed; refuses what would mix two runs before anything is run."""
+    named = {}
+    for config, method in product(args.configs, args.methods or [None]):
+        name = cell_name(config, method)
+        other = named.setdefault(name, (config, method))
+        if other[1] != method or Path(other[0]).resolve() != Path(config).resolve():
+            text = f'expected names that differ, got {name} twice: {other[0]}, {config}; rename one'
+            raise SystemExit(f'configs: {text}')
     threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
-    given = {Path(config).resolve(): config for config in args.configs}.values()
     try:
         return [
-            Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads)
-            for config in given
+            Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method)
+            for config, method in named.values()
             for seed in range(args.seeds)
         ]
     except ValueError as error:

@@ -4,20 +4,16 @@ import argparse
 import json
 import tempfile
 
-from mmengine.config import DictAction
-
-from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, OPTIONS_HELP, build_runner, complete_loaders
+from hetkd.apis.cli import LOADERS, add_config, build_runner, complete_loaders, config_of
 from hetkd.utils.whole_file import write_whole
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument('--images', type=int, default=1024, help='validation images for the teachers')
     parser.add_argument('--steps', type=int, default=10, help='training steps to time')
     parser.add_argument('--out', help='file of the report (*.json)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
     if args.steps < 1 or args.images < 0:
         parser.error(f'expected --steps >= 1 and --images >= 0, got {args.steps} and {args.images}')
@@ -25,12 +21,13 @@ def parse_args(argv=None):
 
 
 def run(args) -> dict:
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.launcher = work_dir, 'none'
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
+        cfg.default_hooks.interrupt = None  # nothing to save
         preflight = cfg.default_hooks.get('preflight') or {}
         cfg.default_hooks.preflight = dict(preflight, type='PreflightHook', images=args.images)
         runner = build_runner(cfg)

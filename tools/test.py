@@ -8,14 +8,14 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
-from hetkd.apis import load_config, load_student, student_config
-from hetkd.apis.cli import add_arguments, build_runner, merge_common
+from hetkd.apis import load_student, student_config
+from hetkd.apis.cli import add_arguments, add_config, build_runner, config_of, merge_common
 from hetkd.engine import plain_model
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
     parser.add_argument('--out', help='file of the results (*.pkl for predictions, *.json for metrics)')
     parser.add_argument(
@@ -77,7 +77,7 @@ def add_tta(cfg):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = merge_args(load_config(args.config, args.cfg_options), args)
+    cfg = merge_args(config_of(args), args)
     # Without the file's name: the runner would write this config over the one that training has left.
     runner = build_runner(Config(cfg.to_dict()))
     model = plain_model(runner)

@@ -4,14 +4,13 @@ import argparse
 
 import torch
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, add_arguments, build_runner, merge_common
+from hetkd.apis.cli import LOADERS, add_arguments, add_config, build_runner, config_of, merge_common
 from hetkd.engine import latest_checkpoint
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -63,7 +62,7 @@ def merge_args(cfg, args):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     build_runner(merge_args(cfg, args)).train()
 
 

@@ -12,6 +12,7 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     # hetkd's own; custom_hooks is yours.
     epoch_seed=dict(type='EpochSeedHook'),
+    interrupt=dict(type='InterruptHook'),
     class_check=dict(type='ClassCheckHook'),
     teacher_cache=dict(type='ReplayHook'),
     training_data=dict(type='TrainingDataHook'),
@@ -32,8 +33,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 log_level = 'INFO'
 load_from = None

@@ -1,3 +1,3 @@
 _base_ = ['../_base_/pairs/convnext-t_resmlp-s12_cifar100.py', '../_base_/methods/hcd.py']
 
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)
+model = _base_._pair

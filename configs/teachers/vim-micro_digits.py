@@ -1,8 +1,7 @@
 _base_ = [
-    '../_base_/teachers/vim-micro_digits.py',
     '../_base_/datasets/digits.py',
-    '../_base_/schedules/digits.py',
-    '../_base_/digits_runtime.py',
+    '../_base_/recipes/digits.py',
+    '../_base_/nets/vim-micro.py',
 ]
 
-model = dict(type='NetClassifier', student=dict(_base_.teacher, checkpoint=None))
+model = dict(type='NetClassifier', student=_base_._vim_micro)

@@ -1,12 +1,10 @@
 # From the authors' ImageNet weights (hustvl/Vim-small-midclstok on Hugging Face).
 _base_ = [
-    '../_base_/teachers/vim-s_cifar100.py',
-    '../_base_/datasets/cifar100_224_strong.py',
-    '../_base_/schedules/cifar100_finetune.py',
-    '../_base_/default_runtime.py',
+    '../_base_/datasets/cifar100_224.py',
+    '../_base_/recipes/finetune.py',
+    '../_base_/nets/vim-s.py',
 ]
 
-model = dict(
-    type='NetClassifier',
-    student=dict(_base_.teacher, checkpoint=None, pretrained='checkpoints/vim-s_in1k.pth'),
-)
+model = dict(type='NetClassifier', student=dict(_base_._vim_s, pretrained='checkpoints/vim-s_in1k.pth'))
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)

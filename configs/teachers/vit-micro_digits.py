@@ -1,8 +1,7 @@
 _base_ = [
-    '../_base_/teachers/vit-micro_digits.py',
     '../_base_/datasets/digits.py',
-    '../_base_/schedules/digits.py',
-    '../_base_/digits_runtime.py',
+    '../_base_/recipes/digits.py',
+    '../_base_/nets/vit-micro.py',
 ]
 
-model = dict(type='NetClassifier', student=dict(_base_.teacher, checkpoint=None))
+model = dict(type='NetClassifier', student=_base_._vit_micro)

@@ -1,12 +1,11 @@
 # Eight epochs: minutes on a CPU.
 _base_ = [
-    '../_base_/teachers/vit-mini_cifar100_10pct_32px.py',
     '../_base_/datasets/cifar100_32px_fast.py',
-    '../_base_/schedules/adamw_10e.py',
-    '../_base_/default_runtime.py',
+    '../_base_/recipes/small_10e.py',
+    '../_base_/nets/vit-mini.py',
 ]
 
-model = dict(type='NetClassifier', student=dict(_base_.teacher, checkpoint=None))
+model = dict(type='NetClassifier', student=_base_._vit_mini)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),

@@ -1,8 +1,9 @@
 _base_ = [
-    '../_base_/teachers/vit-s_cub.py',
-    '../_base_/datasets/cub_224_strong.py',
-    '../_base_/schedules/cifar100_finetune.py',
-    '../_base_/default_runtime.py',
+    '../_base_/datasets/cub_224.py',
+    '../_base_/recipes/finetune.py',
+    '../_base_/nets/vit-s.py',
 ]
 
-model = dict(type='NetClassifier', student=dict(_base_.teacher, checkpoint=None, pretrained=True))
+model = dict(type='NetClassifier', student=dict(_base_._vit_s, pretrained=True))
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)

@@ -1,4 +1,4 @@
-"""What the analysis tools share: a trained run opened again, and its images."""
+"""Shared code of the analysis tools: load a trained run, iterate over its test images."""
 
 import json
 from pathlib import Path
@@ -26,16 +26,16 @@ from .student import load_student, student_config
 
 
 def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetClassifier:
-    """A run's model in eval mode, with the student's weights and the teachers that its config names.
+    """Load a run's model in eval mode, with the student's weights and the teachers of its config.
 
-    The teachers are nets in float32, also where the run read a cache or had them in a half type. The
-    connectors stay random, so that an exported student will do; see :func:`open_method`.
+    Teachers are online nets in float32, even if the run used a cache or half precision. Connectors stay
+    random, so an exported student is enough; see :func:`open_method`.
 
     Args:
         cfg: config of the run.
         checkpoint: checkpoint of the run, its exported student, or ``'random'`` for the student before
             training.
-        device: default the best there is.
+        device: default: the best available.
     """
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     # Initialising a net logs each of its tensors.
@@ -55,14 +55,14 @@ def random_config(cfg: Config) -> ConfigDict:
 
 
 def _unloaded(cfg: Config) -> ConfigDict:
-    """The model's config, whose student is not to be loaded."""
+    """The model's config without the student's weight files."""
     config, plain = Config(dict(model=cfg.model)).model, student_config(cfg)
     config.student, config.data_preprocessor = plain.student, plain.get('data_preprocessor')
     return config
 
 
 def _with_teachers(config: ConfigDict, change: Callable[[dict], dict]) -> ConfigDict:
-    """The model's config with each teacher's changed."""
+    """The model's config with ``change`` applied to each teacher's config."""
     teachers = config.get('teacher')
     if isinstance(teachers, list):
         config.teacher = [change(x) for x in teachers]
@@ -72,14 +72,14 @@ def _with_teachers(config: ConfigDict, change: Callable[[dict], dict]) -> Config
 
 
 def open_student(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetClassifier:
-    """The student alone: no teacher's file is needed."""
+    """Load the student alone; no teacher file is needed."""
     alone = Config(cfg.to_dict())
     alone.model = student_config(cfg)
     return open_run(alone, checkpoint, device)
 
 
 def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: Optional[str] = None):
-    """A run of one method with all its trained parts.
+    """Load a run of one method with all its trained parts, connectors included.
 
     Raises:
         ValueError: the run is of another method, or the file holds the student alone.
@@ -88,7 +88,7 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
     if str(found).split('.')[-1] != method.__name__:
         raise ValueError(
             f'{tool}: expected a run of {method.__name__}, got {found}; take a config of '
-            f'configs/{method.__name__.lower()}'
+            f'configs/{method.__name__.lower()}, or --method {method.__name__.lower()}'
         )
     model = open_run(cfg, checkpoint, device)
     content = read_file(checkpoint)
@@ -104,7 +104,7 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
 
 
 def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
-    """The only teacher.
+    """The only teacher of a run.
 
     Raises:
         ValueError: there is none, or more than one.
@@ -119,27 +119,27 @@ def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
 
 
 class Batch(NamedTuple):
-    """Images as the model takes them, and what is known of them."""
+    """A preprocessed batch with its labels and indices."""
 
     inputs: torch.Tensor
     """(N, 3, H, W), normalised for the student."""
     target: torch.Tensor
     """(N,) class indices."""
     index: list[int]
-    """Places in the data set."""
+    """Indices in the data set."""
 
 
 class Images:
-    """The test images of a run, evenly spread where fewer are wanted, batch by batch with a progress bar.
+    """Test images of a run, or an evenly spaced part of them, in batches with a progress bar.
 
     Args:
         cfg: config of the run.
-        max_images: how many at most; default all.
-        indices: which ones instead, by their place in the data set.
+        max_images: largest number of images; default: all.
+        indices: indices in the data set, instead of ``max_images``.
 
     Attributes:
-        dataset: all of them.
-        classes: class names, or None where the data set has none.
+        dataset: the whole data set.
+        classes: class names, or None if the data set has none.
 
     Raises:
         ValueError: fewer than one image, or an index outside the data set.
@@ -170,7 +170,7 @@ class Images:
         self.classes = [str(x) for x in classes] if classes else None
 
     def batches(self, model: NetClassifier, description: str = 'images') -> Iterator[Batch]:
-        """Preprocessed for a model."""
+        """Iterate over the batches, preprocessed for a model."""
         for batch in track(self._loader, description):
             data = model.data_preprocessor(batch, False)
             samples = data['data_samples']
@@ -192,12 +192,12 @@ class Outputs(NamedTuple):
     target: torch.Tensor
     """(N,)."""
     index: list[int]
-    """Places in the data set."""
+    """Indices in the data set."""
 
 
 @torch.no_grad()
 def both_logits(model: NetClassifier, teacher: FrozenTeacher, images: Images) -> Outputs:
-    """Student's and teacher's logits."""
+    """Compute the logits of student and teacher on all images."""
     student, teachers, target, index = [], [], [], []
     for batch in images.batches(model, 'student and teacher'):
         student.append(model.student(batch.inputs).logits.float().cpu())
@@ -210,12 +210,12 @@ def both_logits(model: NetClassifier, teacher: FrozenTeacher, images: Images) ->
 def as_seen(
     model: NetClassifier, inputs: torch.Tensor, teacher: Optional[FrozenTeacher] = None
 ) -> np.ndarray:
-    """Images (N, H, W, 3) in [0, 1] of what a net's input shows, its normalisation undone.
+    """Undo a net's normalisation: its input as images (N, H, W, 3) in [0, 1].
 
     Args:
         model: whose preprocessor made the inputs.
         inputs: (N, 3, H, W), normalised for the student.
-        teacher: as this one sees them, at its size; default as the student does.
+        teacher: show this teacher's input, at its size; default: the student's.
     """
     pre = model.data_preprocessor
     mean, std = getattr(pre, 'mean', torch.zeros(1)), getattr(pre, 'std', torch.ones(1))
@@ -229,7 +229,7 @@ def as_seen(
 
 
 def save_numbers(picture: str, numbers: dict) -> Path:
-    """Write what a picture was drawn from beside it, as JSON; tensors become lists."""
+    """Write the numbers behind a picture as JSON beside it; tensors become lists."""
     path = Path(picture).with_suffix('.json')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(numbers, indent=1, default=lambda x: x.tolist()) + '\n')

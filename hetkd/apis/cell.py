@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
+from typing import Optional
 
 from hetkd.utils.whole_file import write_whole
 
@@ -23,7 +24,7 @@ SAVE_EVERY = 10.0
 
 
 class Cell:
-    """One config with one seed, trained by ``tools/train.py`` in a folder of its own.
+    """One config with one method and one seed, trained by ``tools/train.py`` in a folder of its own.
 
     Its state is ``cell.json`` there, its output ``output.log``. A config that cannot be read counts as a
     crashed run.
@@ -36,15 +37,25 @@ class Cell:
         options: overrides; those of ``model.teacher`` are left out where the model has none.
         gpus: processes of the run.
         threads: CPU threads of each process.
+        method: put on the config as by ``--method``; default: the config's own.
 
     Raises:
         ValueError: the folder holds a run of other settings.
     """
 
-    def __init__(self, config, seed: int, work_dir, tools, options=None, gpus: int = 1, threads: int = 1):
-        path = Path(config)
+    def __init__(
+        self,
+        config,
+        seed: int,
+        work_dir,
+        tools,
+        options: Optional[dict] = None,
+        gpus: int = 1,
+        threads: int = 1,
+        method: Optional[str] = None,
+    ):
         self.config, self.seed, self.tools, self.gpus, self.threads = str(config), seed, tools, gpus, threads
-        self.name = f'{path.resolve().parent.name}/{path.stem}'
+        self.method, self.name = method, cell_name(config, method)
         self.folder = Path(work_dir) / self.name / f'seed{seed}'
         self.state = {'status': 'missing', 'seconds': 0.0, 'memory': None, 'reason': ''}
         self.epochs, self.digest, self.options = 1, None, {}
@@ -56,9 +67,9 @@ class Cell:
         self._recall()
 
     def _read(self, options: dict) -> None:
-        if 'teacher' not in load_config(self.config).get('model', {}):
+        if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
             options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
-        cfg = load_config(self.config, options)
+        cfg = load_config(self.config, options, self.method)
         if 'max_epochs' not in cfg.train_cfg:
             raise ValueError('train_cfg: expected max_epochs, got none; a comparison counts epochs')
         content = json.dumps([cfg.to_dict(), self.gpus], sort_keys=True, default=str)
@@ -78,7 +89,7 @@ class Cell:
             ) from error
         if self.state['digest'] != self.digest:
             raise ValueError(
-                f'{self.folder}: expected a run of {self.config} as it is now, got one of other settings; '
+                f'{self.folder}: expected a run of {self.name} as it is now, got one of other settings; '
                 f'choose another --work-dir, or delete this folder to run it anew'
             )
 
@@ -146,7 +157,8 @@ class Cell:
 
     def _command(self) -> list[str]:
         options = {**self.options, 'randomness.seed': self.seed}
-        rest = ['--work-dir', str(self.folder), '--resume', 'auto', '--cfg-options']
+        rest = [] if self.method is None else ['--method', self.method]
+        rest += ['--work-dir', str(self.folder), '--resume', 'auto', '--cfg-options']
         rest += [f'{key}={_text(value)}' for key, value in options.items()]
         if self.gpus > 1:
             return ['bash', str(self.tools / 'dist_train.sh'), self.config, str(self.gpus), *rest]
@@ -181,6 +193,12 @@ class Cell:
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
         return RunResult(self.name, self.seed, status, curve, **shown)
+
+
+def cell_name(config, method: Optional[str] = None) -> str:
+    """``METHOD/NAME`` of a config, or of ``FOLDER/NAME.py`` with its own method."""
+    path = Path(config)
+    return f'{Path(method).stem if method else path.resolve().parent.name}/{path.stem}'
 
 
 def _metrics(folder: Path) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import os.path as osp
-from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
@@ -13,7 +12,7 @@ from PIL import Image
 from hetkd.registry import RUNNERS
 
 from .analysis import save_numbers
-from .config import find_config
+from .config import load_config, run_name
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
@@ -28,10 +27,25 @@ LOADERS = {
 }
 
 
+def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the run') -> None:
+    """A config, the method to put on it, and overrides; read by :func:`config_of`."""
+    parser.add_argument('config', help=text)
+    parser.add_argument(
+        '--method', metavar='NAME|FILE',
+        help="method in place of the config's own: a name in configs/_base_/methods, or a file *.py of that "
+        'form; "scratch" trains the student alone on its labels',
+    )  # fmt: skip
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The config that :func:`add_config`'s arguments name."""
+    return load_config(args.config, args.cfg_options, args.method)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that training and testing share."""
     parser.add_argument('--work-dir', help='folder of logs, checkpoints and metrics')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     parser.add_argument('--no-pin-memory', action='store_true', help='no pinned memory in dataloaders')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
@@ -42,16 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The arguments of a tool that looks at a trained run."""
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
     add_images(parser)
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Which test images, on which device, with which settings."""
+    """Which test images, and on which device."""
     parser.add_argument('--max-images', type=int, help='test images, evenly spread; default: all')
     parser.add_argument('--device', help='default: the best there is')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
 
 
 def add_picture(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
@@ -84,14 +97,8 @@ def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[st
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', _name_of(args.config))
+        cfg.work_dir = osp.join('work_dirs', run_name(args.config, args.method))
     complete_loaders(cfg, loader_defaults, pin_memory=not args.no_pin_memory)
-
-
-def _name_of(config: str) -> str:
-    """``METHOD/NAME`` of a config under ``configs``, since methods share names; else the file's name."""
-    path = Path(find_config(config)).resolve().with_suffix('')
-    return f'{path.parent.name}/{path.name}' if path.parent.parent.name == 'configs' else path.name
 
 
 def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: bool = True) -> None:

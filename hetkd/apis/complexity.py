@@ -1,4 +1,4 @@
-"""What each part of a distillation costs."""
+"""Parameters and FLOPs of teacher, student and train-only parts."""
 
 import torch
 from mmengine.config import Config
@@ -16,15 +16,15 @@ PARTS = ('teacher', 'student', 'train_only')
 def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: int = 8) -> dict[str, dict]:
     """Parameters and multiply-adds of the teachers, the student and the train-only parts.
 
-    Counted by torch while a random batch goes through: matrix products, convolutions and attention, forward
-    and backward; what works on single numbers (norms, activations, a selective scan) is not. One
-    multiply-add is one FLOP, as in mmpretrain's tables. The train-only parts are all that the model's loss
-    needs beside the nets: connectors and losses. No weight file is read.
+    Counted by torch on a random batch: matrix products, convolutions and attention, forward and backward.
+    Elementwise operations (norms, activations, a selective scan) are not counted. One multiply-add is one
+    FLOP, as in mmpretrain's tables. The train-only parts are all that the model's loss needs beside the nets:
+    connectors and losses. No weight file is read.
 
     Args:
         cfg: config of a run.
-        shape: (height, width) of the images; default the student's own.
-        batch_size: losses that compare images with each other depend on it.
+        shape: (height, width) of the images; default: the student's own.
+        batch_size: images in the batch; the cost of losses that compare images depends on it.
 
     Returns:
         ``{'parameters', 'forward', 'step'}``, each with a number for ``'teacher'``, ``'student'`` and
@@ -36,7 +36,7 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
     inputs, samples = random_batch(model, batch_size, shape)
     teachers, student = getattr(model, 'teachers', ()), model.student
     needs = [dict.fromkeys(getattr(model, f'{x}_needs', ()), True) for x in ('teacher', 'student')]
-    model.loss(inputs, samples)  # what nets find out of themselves at the first call is not counted
+    model.loss(inputs, samples)  # the probes that nets run at the first call are not counted
 
     def train_student():
         output = student(inputs, **needs[1])
@@ -65,17 +65,17 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
 
 
 def random_batch(model, batch_size: int, shape: tuple[int, int]) -> tuple[torch.Tensor, list[DataSample]]:
-    """Noise (N, 3, *shape) and labels for a distiller, told of a training set that holds them."""
+    """Noise (N, 3, *shape) with labels, for a distiller that is set up for a training set of this size."""
     labels = torch.arange(batch_size) % model.student.num_classes
     for part in model.modules():
-        if hasattr(part, 'prepare_data'):  # CRD's memory banks, whose size costs nothing; it needs negatives
+        if hasattr(part, 'prepare_data'):  # CRD's memory banks, of a size that leaves negatives
             part.prepare_data(torch.arange(2 * batch_size) % model.student.num_classes)
     samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label) for i, label in enumerate(labels)]
     return torch.randn(batch_size, 3, *shape), samples
 
 
 def _convolution_backward(grad, x, w, bias, stride, padding, dilation, transposed, *rest, **_) -> int:
-    """As much as the forward pass for each gradient; torch 2.15 forgets that a convolution has groups."""
+    """FLOPs of the forward pass per gradient; torch 2.15 ignores the groups of a convolution here."""
     wanted = rest[2]
     return sum(wanted[:2]) * conv_flop_count(x, w, grad, transposed)
 
@@ -84,7 +84,7 @@ _COUNTS = {torch.ops.aten.convolution_backward: _convolution_backward}
 
 
 def _flops(run, images: int) -> float:
-    """Multiply-adds an image."""
+    """Multiply-adds per image."""
     with FlopCounterMode(display=False, custom_mapping=_COUNTS) as counter:
         run()
     return counter.get_total_flops() / 2 / images

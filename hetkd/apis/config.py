@@ -1,9 +1,10 @@
-"""Loading configs: a misspelt key is an error, not silence."""
+"""Loading configs: inheritance, methods, overrides, and errors for misspelt keys."""
 
-import ast
 import inspect
+import os.path as osp
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Optional, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -16,127 +17,219 @@ PACKAGE = Path(__file__).resolve().parent.parent
 HELPER_KEYS = {
     'activation_checkpointing',
     'auto_scale_lr',
-    'bgr_mean',
-    'bgr_std',
     'compile',
     'custom_imports',
-    'data_root',
-    'dataset_type',
     'efficient_conv_bn_eval',
     'find_unused_parameters',
-    'method',
     'model_wrapper_cfg',
     'runner_type',
     'strategy',
-    'student',
     'sync_bn',
-    'teacher',
-    'test_pipeline',
-    'train_pipeline',
     'tta_model',
     'tta_pipeline',
-    'vis_backends',
 }
 
-
-# Pieces, and what a config composes of them: a piece that changes later changes nothing.
-PIECES = {
-    'data_root': 'train_dataloader',
-    'dataset_type': 'train_dataloader',
-    'method': 'model',
-    'student': 'model',
-    'teacher': 'model',
-    'test_pipeline': 'test_dataloader',
-    'train_pipeline': 'train_dataloader',
-    'vis_backends': 'visualizer',
+# Helper variables of mmpretrain's configs, and the keys that take effect.
+MMPRETRAIN_KEYS = {
+    'bgr_mean': 'data_preprocessor.mean',
+    'bgr_std': 'data_preprocessor.std',
+    'data_root': 'train_dataloader.dataset.data_root',
+    'dataset_type': 'train_dataloader.dataset.type',
+    'test_pipeline': 'test_dataloader.dataset.pipeline',
+    'train_pipeline': 'train_dataloader.dataset.pipeline',
+    'vis_backends': 'visualizer.vis_backends',
 }
 
+# Names that a reader may take for keys, and what to set instead.
+INSTEAD = {
+    'teacher': 'set model.teacher',
+    'student': 'set model.student',
+    'method': 'set the keys of model, or choose a method by --method NAME',
+}
 
-def load_config(path: str, options: dict | None = None) -> Config:
-    """Read a config file and merge ``--cfg-options`` into it.
+# What a cell keeps when another method is put on it; the rest of its model is the method's.
+CELL_KEYS = ('teacher', 'student', 'label_loss', 'data_preprocessor', 'train_cfg')
+
+# Folders of configs that gave way to --method.
+GONE = ('at', 'cc', 'crd', 'dist', 'dkd', 'fitnet', 'kd', 'ofa', 'rkd', 'rsd', 'scratch')
+
+
+def load_config(path: Union[str, Path], options: Optional[dict] = None, method: Optional[str] = None):
+    """Read a config file, put a method on it, and merge ``--cfg-options`` into it.
 
     Args:
-        path: a file, or ``'hetkd::METHOD/NAME'`` for one that comes with the package.
+        path: a file, or ``'hetkd::FOLDER/NAME'`` for one that comes with the package.
         options: overrides, with dotted keys.
+        method: the method to train with in place of the config's own: the name of a piece in
+            ``configs/_base_/methods``, or a file of that form.
+
+    Returns:
+        The config, without helper variables that start with ``_``. ``cfg.filename`` is the file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a top-level key that nothing reads, or that was read before it was changed.
+        FileNotFoundError: no such file or method.
+        ValueError: a top-level key that nothing reads, or a config that takes no method.
     """
     path = find_config(path)
     cfg = Config.fromfile(path)
     check_keys(cfg, path)
-    check_pieces(_unused(path), cfg, path)
+    for key in [key for key in cfg if key.startswith('_')]:
+        cfg.pop(key)
+    if method is not None:
+        put_method(cfg, find_method(method, path))
     if options:
-        check_keys(options, '--cfg-options')
-        check_pieces({key.split('.')[0] for key in options}, cfg, '--cfg-options')
+        check_keys(options, '--cfg-options', unused=set(MMPRETRAIN_KEYS))
         cfg.merge_from_dict(options)
     return cfg
 
 
-def find_config(path: str) -> str:
-    """The file of ``'hetkd::METHOD/NAME'``; any other path as it is.
+def run_name(config: Union[str, Path], method: Optional[str] = None) -> str:
+    """Name of a run: ``METHOD/NAME``, or ``NAME`` of a file outside of ``configs`` with its own method."""
+    path = Path(find_config(config)).resolve()
+    if method is not None:
+        return f'{Path(method).stem}/{path.stem}'
+    return f'{path.parent.name}/{path.stem}' if path.parent.parent.name == 'configs' else path.stem
+
+
+def find_config(path: Union[str, Path]) -> str:
+    """The file of ``'hetkd::FOLDER/NAME'``; any other path as it is.
 
     Raises:
-        FileNotFoundError: the package has no such config.
+        FileNotFoundError: no such config; names the command for one that gave way to ``--method``.
     """
     scope, separator, name = str(path).partition('::')
-    if not separator or scope != SCOPE:
-        return path
-    root = _shipped() / 'configs'
-    file = root / (name if name.endswith('.py') else f'{name}.py')
-    if not file.is_file():
-        known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
-        close = get_close_matches(name.removesuffix('.py'), known, n=3)
-        raise FileNotFoundError(f'config: expected one of the package, got {path!r}; nearest: {close}')
-    return str(file)
+    root = shipped() / 'configs'
+    if separator and scope == SCOPE:
+        file = root / (name if name.endswith('.py') else f'{name}.py')
+    else:
+        file = Path(path)
+    if file.is_file():
+        return str(file)
+    cell = _cell_of(file, root)
+    if cell is not None:
+        raise FileNotFoundError(
+            f'config: {path} is gone; take {cell.relative_to(root.parent)} --method {file.parent.name}'
+        )
+    known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
+    close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
+    raise FileNotFoundError(f'config: expected a config file, got {str(path)!r}; nearest: {close}')
 
 
-def _shipped() -> Path:
+def find_method(name: str, config: Union[str, Path] = '') -> str:
+    """The file of a method: a path that ends in ``.py``, or a name in ``configs/_base_/methods``.
+
+    Args:
+        name: of the method.
+        config: the cell. A piece ``NAME_DATA.py`` takes the place of ``NAME.py`` on that data set.
+
+    Raises:
+        FileNotFoundError: no such method; lists those known.
+    """
+    if name.endswith('.py'):
+        if not osp.isfile(name):
+            raise FileNotFoundError(f'--method: expected a file at {osp.abspath(name)}, got none')
+        return name
+    folder = shipped() / 'configs/_base_/methods'
+    data = Path(config).stem.split('_', 2)[-1]
+    for file in (folder / f'{name}_{data}.py', folder / f'{name}.py'):
+        if file.is_file():
+            return str(file)
+    raise FileNotFoundError(
+        f'--method: expected one of {methods()}, or a file *.py of that form (model = dict(type=...)), got '
+        f'{name!r}'
+    )
+
+
+def methods() -> list[str]:
+    """Names of the methods that come with the package."""
+    names = {x.stem for x in (shipped() / 'configs/_base_/methods').glob('*.py')}
+    return sorted(x for x in names if x.partition('_')[0] not in names - {x})
+
+
+def put_method(cfg: Config, path: str) -> None:
+    """Replace the method of a cell by that of a file, whose ``model`` has all but the nets.
+
+    The cell keeps teacher, student, data, label loss, batch augmentations and schedule. A method with
+    ``teacher=None`` is trained without one.
+
+    Raises:
+        ValueError: the file holds something else, or the config has no teacher.
+    """
+    piece = Config.fromfile(path)
+    others = sorted(
+        key for key in piece if key not in ('model', 'custom_imports') and not key.startswith('_')
+    )
+    if others or not piece.get('model', {}).get('type'):
+        raise ValueError(
+            f'{path}: expected a method, model = dict(type=..., ...) and at most custom_imports, got '
+            f'{others or "no model.type"}; set other keys in the config, or by --cfg-options'
+        )
+    if 'teacher' not in cfg.get('model', {}):
+        raise ValueError(
+            f'{cfg.filename}: expected a config with model.teacher and model.student to put a method on, got '
+            f'model.type={cfg.get("model", {}).get("type")!r}; leave --method out, or name a pair, such as '
+            f'configs/mldrkd/deit-t_res18_cifar100.py'
+        )
+    kept = {key: cfg.model[key] for key in CELL_KEYS if key in cfg.model}
+    model = {**kept, **piece.model}
+    cfg.model = {key: value for key, value in model.items() if key != 'teacher' or value is not None}
+    if 'custom_imports' in piece:
+        cfg.custom_imports = piece.custom_imports
+
+
+def shipped() -> Path:
     """Where configs and tools lie: beside the modules of an installed package, or in the clone."""
     inside = PACKAGE / '.mim'
     return inside if inside.is_dir() else PACKAGE.parent
 
 
-def check_keys(cfg, source: str) -> None:
-    """Refuse top-level keys that nothing reads."""
+def check_keys(cfg, source: str, unused: Optional[set[str]] = None) -> None:
+    """Refuse top-level keys that nothing reads.
+
+    Args:
+        cfg: a config, or overrides with dotted keys.
+        source: what to call it in errors.
+        unused: those of :data:`MMPRETRAIN_KEYS` that change nothing here. Default: those whose value does
+            not occur in the config's loaders, preprocessor and visualizer.
+    """
     known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'} | HELPER_KEYS
     for key in cfg:
         top = key.split('.')[0]
         if top in known or top.startswith('_'):
             continue
+        if top in MMPRETRAIN_KEYS:
+            if top in unused if unused is not None else _is_unused(top, cfg):
+                raise ValueError(
+                    f'{source}: expected keys that take effect, got {top!r}, which changes nothing; set '
+                    f'{MMPRETRAIN_KEYS[top]} (and its siblings) instead'
+                )
+            continue
         close = get_close_matches(top, known, n=1)
-        hint = f'did you mean {close[0]!r}?' if close else 'no such key exists.'
+        hint = INSTEAD.get(top) or (f'did you mean {close[0]!r}?' if close else 'no such key exists')
         raise ValueError(
-            f'{source}: expected known top-level keys only, got {top!r}; {hint} A helper variable of your '
+            f'{source}: expected known top-level keys only, got {top!r}; {hint}. A helper variable of your '
             f'own may be called {"_" + top!r}'
         )
 
 
-def check_pieces(names: set[str], cfg, source: str) -> None:
-    """Refuse a change of a piece that the config has already used."""
-    for piece in sorted(names & set(PIECES)):
-        whole = PIECES[piece]
-        if whole in cfg:
-            inner = {'dataset_type': 'type', 'data_root': 'data_root'}.get(piece, 'pipeline')
-            key = 'model' if piece == 'method' else f'model.{piece}'
-            key = key if whole == 'model' else f'{whole}.dataset.{inner}'
-            key = 'visualizer.vis_backends' if whole == 'visualizer' else key
-            raise ValueError(
-                f'{source}: expected a change of {whole!r}, got one of {piece!r}, of which {whole!r} has '
-                f'been made already: it would change nothing; set {key} instead'
-            )
+def _is_unused(key: str, cfg) -> bool:
+    """Whether a helper variable's value occurs nowhere where it would be read."""
+    places = ('data_preprocessor', 'model', 'visualizer')
+    places += tuple(f'{x}_{y}' for x in ('train', 'val', 'test') for y in ('dataloader', 'evaluator'))
+    return not any(_holds(cfg.get(place), cfg[key]) for place in places)
 
 
-def _unused(path: str) -> set[str]:
-    """Names that the file itself sets at its top level, its bases left out, and does not use further on."""
-    if not str(path).endswith('.py'):
-        return set()
-    tree = ast.parse(Path(path).read_text())
-    used = {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
-    assigned = (node for node in tree.body if isinstance(node, ast.Assign))
-    names = {x.id for node in assigned for x in node.targets if isinstance(x, ast.Name)}
-    # A file without bases, as a run leaves it in its work dir, changes nothing that was made before.
-    return names - used if '_base_' in names else set()
+def _holds(tree, value) -> bool:
+    if tree == value:
+        return True
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (list, tuple)) else ()
+    return any(_holds(child, value) for child in children)
+
+
+def _cell_of(file: Path, root: Path) -> Optional[Path]:
+    """The cell that replaces a config of 0.1.0 in a folder of one method, or None."""
+    if file.parent.name not in GONE:
+        return None
+    stem = file.stem.removesuffix('.py')
+    pattern = f'*_{stem}.py' if file.parent.name == 'scratch' else f'{stem}.py'
+    return min((root / 'mldrkd').glob(pattern), default=None)

@@ -1,4 +1,4 @@
-"""The student as a file for other runtimes: ONNX and torch.export."""
+"""Export of the student to ONNX and torch.export, and its check and latency."""
 
 import statistics
 import time
@@ -16,19 +16,19 @@ from hetkd.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 from .student import file_config, image_by_image, load_student, reads_files, student_config
 
 INPUT, OUTPUT = 'images', 'logits'
-# torch.export takes a batch of one or none for a constant.
+# torch.export treats a batch size of 0 or 1 as a constant.
 EXAMPLES = 2
 
 
 class Deployed(nn.Module):
-    """A net with its normalisation: images (N, 3, H, W) uint8 in the order RGB to logits (N, C) float32.
+    """A net with its normalisation: images (N, 3, H, W) uint8 RGB to logits (N, C) float32.
 
-    The normalisation is inside and the input is uint8, so images can be neither normalised in another way nor
-    scaled to 0-1 by mistake.
+    Normalisation is part of the net and the input is uint8, so images can be neither normalised in another
+    way nor scaled to 0-1 by mistake.
 
     Args:
         net: the net.
-        preprocessor: the data preprocessor, for its mean, deviation and order of channels.
+        preprocessor: the data preprocessor, for its mean and standard deviation.
         is_rgb: whether the net was trained on RGB.
     """
 
@@ -39,14 +39,13 @@ class Deployed(nn.Module):
         self.register_buffer('std', getattr(preprocessor, 'std', torch.ones(3, 1, 1)), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits of images."""
         images = images.float()
         images = images if self.is_rgb else images.flip(1)
         return self.net((images - self.mean) / self.std).logits
 
 
 def build_deployed(cfg: Config, checkpoint: str) -> tuple[Deployed, nn.Module]:
-    """The student of a checkpoint as :class:`Deployed`, and the same classifier as the run tests it."""
+    """The student of a checkpoint as :class:`Deployed`, and as the classifier that the run tests."""
     with DefaultScope.overwrite_default_scope(SCOPE):
         classifier = MODELS.build(student_config(image_by_image(cfg))).eval()
     load_student(classifier, checkpoint)
@@ -54,7 +53,7 @@ def build_deployed(cfg: Config, checkpoint: str) -> tuple[Deployed, nn.Module]:
 
 
 def build_teacher(cfg: Config, classifier: nn.Module) -> Deployed | None:
-    """The first teacher with random weights, which cost what trained ones do; None for a run without."""
+    """The first teacher with random weights, for its cost; None for a run without a teacher."""
     teacher = cfg.model.get('teacher')
     if teacher is None:
         return None
@@ -70,7 +69,7 @@ def _deployed(cfg: Config, net: nn.Module, classifier: nn.Module) -> Deployed:
 
 @torch.no_grad()
 def check_images(cfg: Config, classifier: nn.Module, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images of the test set, (N, 3, H, W) uint8 RGB, and their logits on the path of ``tools/test.py``."""
+    """Test images (N, 3, H, W) uint8 RGB, and their logits computed as in ``tools/test.py``."""
     with DefaultScope.overwrite_default_scope(SCOPE):
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
         one_by_one = image_by_image(cfg)
@@ -89,15 +88,15 @@ def check_images(cfg: Config, classifier: nn.Module, count: int) -> tuple[torch.
 
 
 def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram:
-    """The net as a program for a batch of any size.
+    """Trace the net for a batch of any size.
 
     Raises:
-        ValueError: torch cannot follow it.
+        ValueError: torch cannot trace it.
     """
     shapes = ({0: torch.export.Dim('batch')},)
     try:
         return torch.export.export(model, (images[:1].repeat(EXAMPLES, 1, 1, 1),), dynamic_shapes=shapes)
-    except Exception as error:  # torch has many kinds
+    except Exception as error:  # torch raises many types
         reason = ' '.join(str(error).split())[:300]
         raise ValueError(
             f'{type(model.net).__name__}: expected a net that torch.export follows for a batch of any size, '
@@ -106,7 +105,7 @@ def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram
 
 
 def export_onnx(model: Deployed, images: torch.Tensor, out: str, opset: int | None = None) -> None:
-    """Write ONNX, one file, with a batch of any size; torch's default opset if none is given."""
+    """Write one ONNX file for a batch of any size; torch's default opset if none is given."""
     require('onnx', 'onnxscript')
     torch.onnx.export(
         trace(model, images), (), out, input_names=[INPUT], output_names=[OUTPUT], opset_version=opset,
@@ -115,14 +114,14 @@ def export_onnx(model: Deployed, images: torch.Tensor, out: str, opset: int | No
 
 
 def export_program(model: Deployed, images: torch.Tensor, out: str, opset: int | None = None) -> None:
-    """Write a ``torch.export`` program with a batch of any size, for ``torch.export.load``."""
+    """Write a ``torch.export`` program for a batch of any size."""
     if opset is not None:
         raise ValueError(f'opset: expected none, since it is a matter of ONNX, got {opset}; drop it')
     torch.export.save(trace(model, images), out)
 
 
 def load_onnx(path: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Run an ONNX file by onnxruntime on the CPU, with as many threads as torch has."""
+    """Load an ONNX file with onnxruntime on the CPU, with as many threads as torch uses."""
     require('onnxruntime')
     import onnxruntime
 
@@ -133,11 +132,11 @@ def load_onnx(path: str) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def load_program(path: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Run a ``torch.export`` program on the CPU."""
+    """Load a ``torch.export`` program on the CPU."""
     return torch.no_grad()(torch.export.load(path).module())
 
 
-# How to write and run each format, and the name that its readers expect.
+# Writer, loader and file suffix of each format.
 FORMATS = {
     'onnx': (export_onnx, load_onnx, '.onnx'),
     'torch-export': (export_program, load_program, '.pt2'),
@@ -145,7 +144,7 @@ FORMATS = {
 
 
 def require(*packages: str) -> None:
-    """Say how to get what is missing."""
+    """Raise an error with the install command if a package is missing."""
     from importlib.util import find_spec
 
     missing = [name for name in packages if find_spec(name) is None]
@@ -154,13 +153,13 @@ def require(*packages: str) -> None:
 
 
 def latencies(runs: dict, images: dict, batches=(1, 16), repeats: int = 50) -> dict[str, dict[int, float]]:
-    """Median milliseconds of each run on each batch size, the runs taking turns so that noise hits all.
+    """Median latency in ms of each callable at each batch size; interleaved, so that noise affects all alike.
 
     Args:
-        runs: what to call, by name.
+        runs: callables by name.
         images: (1, 3, H, W) for each name.
         batches: batch sizes.
-        repeats: how often.
+        repeats: timed calls of each.
     """
     inputs = {name: {n: images[name].repeat(n, 1, 1, 1) for n in batches} for name in runs}
     times = {name: {n: [] for n in batches} for name in runs}

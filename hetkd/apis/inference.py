@@ -1,4 +1,4 @@
-"""Predicting with a trained student."""
+"""Inference with a trained student."""
 
 from typing import Optional, Union
 
@@ -27,17 +27,17 @@ def init_model(
     mmpretrain's ``ImageClassificationInferencer`` takes it as its model.
 
     Args:
-        config: config of the run, or that which stands beside an exported mmpretrain student: a path,
+        config: config of the run, or the one beside an exported mmpretrain student: a path,
             ``'hetkd::METHOD/NAME'`` for one that comes with the package, or a ``Config``.
         checkpoint: checkpoint of the run, or its exported student; default: random weights.
-        device: where to put it; default: the CPU.
+        device: device of the model; default: the CPU.
 
     Returns:
         A ``NetClassifier``, or mmpretrain's ``ImageClassifier`` for an exported student's own config.
 
     Raises:
         FileNotFoundError: no such config or checkpoint.
-        ValueError: the checkpoint is that of another net.
+        ValueError: the checkpoint is of another net.
     """
     cfg = config if isinstance(config, Config) else load_config(config)
     if 'student' not in cfg.model:
@@ -60,7 +60,7 @@ def inference_model(model: BaseModel, image: Union[str, np.ndarray], **kwargs) -
 
     Args:
         model: from :func:`init_model`.
-        image: path, or an array (H, W, 3) uint8 in the order BGR, as OpenCV reads it.
+        image: path, or an array (H, W, 3) uint8 BGR, as OpenCV reads it.
         **kwargs: see ``mmpretrain.ImageClassificationInferencer``, e.g. ``show_dir``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The log of a run: mmengine's ``scalars.json``."""
+"""Reader of a run's log, mmengine's ``scalars.json``."""
 
 import json
 from itertools import groupby
@@ -17,7 +17,7 @@ class Log(NamedTuple):
     """Of validation: ``step`` is the epoch."""
 
     def curve(self, key: str) -> tuple[list[float], list[float]]:
-        """Epochs (parts of them for training; iterations where the run counts those), and values."""
+        """Epochs (fractions for training; iterations for a run by iteration) and values of a quantity."""
         found = [(x['step'], x[key]) for x in self.val if key in x]
         if not found or key in ('time', 'data_time'):
             length = self._epoch_length()
@@ -25,7 +25,7 @@ class Log(NamedTuple):
         return [x for x, _ in found], [x for _, x in found]
 
     def _epoch_length(self) -> float:
-        """Iterations of an epoch, as far as the lines tell; 1 for a run of iterations."""
+        """Iterations of an epoch, estimated from the lines; 1 for a run by iteration."""
         if not self.train or 'epoch' not in self.train[-1]:
             return 1
         first = {}
@@ -37,13 +37,13 @@ class Log(NamedTuple):
         return max(x['step'] / x['epoch'] for x in self.train)
 
     def keys(self) -> list[str]:
-        """All quantities."""
+        """Names of all logged quantities."""
         names = dict.fromkeys(key for line in [*self.train, *self.val] for key in line)
         return [key for key in names if key not in ('step', 'epoch', 'iter')]
 
 
 def read_log(path) -> Log:
-    """Read a ``scalars.json``, or all of a work dir, whose resumed parts take the place of what they repeat.
+    """Read a ``scalars.json``, or all of a work dir; a resumed part replaces the steps that it repeats.
 
     Raises:
         FileNotFoundError: there is none.
@@ -61,7 +61,7 @@ def read_log(path) -> Log:
         for line in file.read_text().splitlines():
             try:
                 values = json.loads(line)
-            except json.JSONDecodeError:  # the run was killed while it wrote
+            except json.JSONDecodeError:  # the run was killed while writing
                 continue
             # As in mmpretrain's load_json_log: training lines have a learning rate.
             (part.train if 'lr' in values else part.val).append(values)
@@ -71,10 +71,10 @@ def read_log(path) -> Log:
 
 
 def train_time(log: Log, include_outliers: bool = False) -> dict:
-    """Seconds of an iteration: the mean, and the slowest and the fastest epoch, as mmpretrain counts them.
+    """Seconds per iteration: mean, slowest and fastest epoch, as in mmpretrain's tool.
 
     Args:
-        log: of a run.
+        log: log of a run.
         include_outliers: count the first line of each epoch too.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Results of runs: read from their logs, put into tables and pictures."""
+"""Results of runs: read records and logs, write tables."""
 
 import csv
 import io
@@ -40,19 +40,19 @@ class RunResult:
 
     @property
     def last(self) -> Optional[float]:
-        """The metric after the last epoch of a run that is done."""
+        """The metric after the last epoch; None if the run is not finished."""
         return self.curve[max(self.curve)] if self.status == 'done' and self.curve else None
 
     @property
     def best_epoch(self) -> Optional[int]:
-        """The epoch of the best value, the first of several; of a run that is done."""
+        """The first epoch with the best value; None if the run is not finished."""
         if self.last is None:
             return None
         return max(self.curve, key=lambda epoch: (self.curve[epoch], -epoch))
 
     @property
     def best(self) -> Optional[float]:
-        """The best value, which has seen the test set: report it beside the last one, not alone."""
+        """The best value. It is chosen on the test set, so report it beside the last one, not alone."""
         return None if self.best_epoch is None else self.curve[self.best_epoch]
 
 
@@ -63,25 +63,25 @@ def read_record(work_dir) -> dict:
 
 
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
-    """The metric by epoch."""
+    """A run's metric by epoch."""
     metrics = read_record(work_dir).get('metrics', {})
     return {int(epoch): values[metric] for epoch, values in metrics.items() if metric in values}
 
 
 def read_epoch(work_dir) -> int:
-    """Epochs that have begun, from the log of a run and its resumed parts."""
+    """Number of epochs started, from the logs of a run and its resumed parts."""
     epoch = 0
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines()[-20:]:
             try:
                 epoch = max(epoch, int(json.loads(line).get('epoch', 0)))
-            except json.JSONDecodeError:  # the run was killed while it wrote
+            except json.JSONDecodeError:  # the run was killed while writing
                 continue
     return epoch
 
 
 def by_config(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
-    """Runs by config, in the order in which the configs came."""
+    """Group runs by config, in the order of first appearance."""
     groups: dict[str, list[RunResult]] = {}
     for result in results:
         groups.setdefault(result.config, []).append(result)
@@ -89,7 +89,7 @@ def by_config(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
 
 
 def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> str:
-    """One row a config: mean and standard deviation over the seeds that are done."""
+    """Markdown table, one row per config: mean and standard deviation over the finished seeds."""
     head = f'| config | last {metric} | best {metric} | time of a run | memory | seeds | |'
     rows = [head, '|---|---|---|---|---|---|---|']
     for config, runs in by_config(results).items():
@@ -110,7 +110,7 @@ def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> 
 
 
 def to_csv(results: Sequence[RunResult]) -> str:
-    """One line a run."""
+    """CSV table, one line per run."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""The student alone: testing it without its teacher, and exporting it."""
+"""The student alone: its config, loading, export and publishing."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ STUDENT_OPTIONS = ('student', 'label_loss', 'data_preprocessor', 'train_cfg')
 def student_config(cfg: Config) -> ConfigDict:
     """The model config of a run's student as a plain classifier: no teacher, no connectors.
 
-    Its weights are to come from elsewhere, so the student's own ``pretrained`` and ``checkpoint`` go.
+    Its weights are loaded separately, so the student's ``pretrained`` and ``checkpoint`` are removed.
 
     Raises:
         ValueError: the model has no student.
@@ -42,10 +42,10 @@ def student_config(cfg: Config) -> ConfigDict:
 
 
 def image_by_image(cfg: Config) -> Config:
-    """The config with its test images prepared one by one, by a pipeline.
+    """Replace test views of whole batches by a pipeline for single images.
 
-    What ``BatchViewPreprocessor`` does to whole batches of ``InMemory`` becomes the transforms that it stands
-    for; any other config is given back as it is.
+    The test view of ``BatchViewPreprocessor`` on ``InMemory`` becomes the equivalent transforms. Any other
+    config is returned unchanged.
     """
     loader = cfg.get('test_dataloader')
     if loader is None or loader.dataset.type != 'InMemory':
@@ -55,7 +55,7 @@ def image_by_image(cfg: Config) -> Config:
     view = {x: preprocessor.pop(x, None) for x in ('type', 'train_view', 'test_view')}['test_view']
     steps = [] if view is None else BATCH_AUGMENTS.build(view).as_pipeline()
     dataset = dict(cfg.test_dataloader.dataset.dataset, pipeline=[*steps, dict(type='PackInputs')])
-    # Through Config, whose values are read by attribute.
+    # Through Config, so that values can be read by attribute.
     cfg.test_dataloader.dataset = Config(dict(dataset=dataset)).dataset
     return cfg
 
@@ -66,10 +66,9 @@ def reads_files(cfg: Config) -> bool:
 
 
 def file_config(cfg: Config) -> Config:
-    """The data's part of a config, for predicting images in files.
+    """The data part of a config for image files, in the form that mmpretrain's inferencers need.
 
-    As mmpretrain's inferencers want it: they read an image as BGR and skip ``LoadImageFromFile``, and know
-    no transform of ours.
+    They read images as BGR, skip ``LoadImageFromFile``, and do not know hetkd's transforms.
     """
     cfg = deepcopy(image_by_image(cfg))
     parts = {}
@@ -89,7 +88,7 @@ def file_config(cfg: Config) -> Config:
 
 
 def load_student(classifier, path: str) -> Weights:
-    """Load them into a :class:`~hetkd.models.distillers.NetClassifier`, strictly."""
+    """Load the student's weights into a :class:`~hetkd.models.distillers.NetClassifier`, strictly."""
     weights = read_weights(path)
     student = classifier.student
     load_strict(student.model, weights.state_dict, path, student.num_classes)
@@ -97,7 +96,7 @@ def load_student(classifier, path: str) -> Weights:
 
 
 def export_student(cfg: Config, checkpoint: str, out: str) -> str:
-    """Write the student of a checkpoint as a plain file of its own library.
+    """Write the student of a checkpoint as a plain weight file of mmpretrain or timm.
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
     ``timm.create_model(checkpoint_path=OUT)`` reads that of a timm net. An mmpretrain net also gets a config
@@ -107,7 +106,7 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     Args:
         cfg: config of the run.
         checkpoint: checkpoint of the run.
-        out: file to write, ``*.pth``. Written whole or not at all.
+        out: file to write, ``*.pth``. Written atomically.
 
     Returns:
         The path of the written config, or ``''`` for a timm net.
@@ -129,15 +128,15 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
 
 
 def publish_student(checkpoint: str, out: str) -> str:
-    """Write the student of a checkpoint, or an exported one, under a name with its digest.
+    """Write the student of a checkpoint, or an exported student, with its SHA-256 in the name.
 
-    Nothing else of the run goes along: no optimizer, no trained copy beside an average, no connectors, no
-    paths. The name is that which ``torch.hub`` and mmengine check on download; it depends on the content
+    Nothing else of the run is written: no optimizer, no plain weights beside an average, no connectors, no
+    paths. ``torch.hub`` and mmengine check the digest in the name on download; it depends on the content
     alone.
 
     Args:
         checkpoint: checkpoint of the run, or the exported student.
-        out: name to write, ``NAME.pth``.
+        out: file to write, ``NAME.pth``.
 
     Returns:
         The path, ``NAME-DIGEST.pth`` with the first eight digits of the SHA-256.

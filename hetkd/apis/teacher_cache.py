@@ -8,9 +8,10 @@ from mmengine.dataset import ClassBalancedDataset, DefaultSampler, RepeatDataset
 from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hetkd.clock import own_clock
+from hetkd.engine.batches import starting_at
 from hetkd.engine.hooks.replay import mixes, run_facts, show_view, validation_facts
 from hetkd.engine.hooks.training_data import check_places
-from hetkd.engine.loop import starting_at
 from hetkd.models.distillers.cached_teacher import CachedTeacher, teacher_config, weights_digest
 from hetkd.registry import MODELS, RUNNERS
 from hetkd.teacher_cache import TeacherCache
@@ -78,11 +79,12 @@ def write_cache(
         **facts,
     )
     _check(header)
-    _check_views(loader, model.data_preprocessor, header)
-    cache = TeacherCache.create(out, header)
-    if not cache.is_whole:
-        _fill(cache, model, loader, validation, processes)
-        cache.finish()
+    with own_clock():
+        _check_views(loader, model.data_preprocessor, header)
+        cache = TeacherCache.create(out, header)
+        if not cache.is_whole:
+            _fill(cache, model, loader, validation, processes)
+            cache.finish()
     return cache
 
 

@@ -1,4 +1,4 @@
-"""Whether a data set is whole."""
+"""Data set check: number of images and classes, broken image files."""
 
 from typing import Optional
 
@@ -6,7 +6,7 @@ from mmengine.utils import track_progress_rich
 
 from .transforms import LoadImage
 
-# Classes, and images of each split, as the data sets' own pages say.
+# Number of classes, and of images per split, from the data sets' own pages.
 SIZES = {
     'CIFAR10': (10, dict(train=50_000, test=10_000)),
     'CIFAR100': (100, dict(train=50_000, test=10_000)),
@@ -18,7 +18,7 @@ SIZES = {
 
 
 def count_problem(config: dict, images: int, classes: int) -> Optional[str]:
-    """What is wrong with the size of a data set, or None where it is right, cut on purpose or not known.
+    """Error message for a data set of the wrong size; None if it is right, cut on purpose or unknown.
 
     Args:
         config: the data set's config; ``type``, ``split`` and ``indices`` are read.
@@ -39,13 +39,16 @@ def count_problem(config: dict, images: int, classes: int) -> Optional[str]:
 
 
 def broken_images(dataset, workers: int = 1) -> list[str]:
-    """Decode every image file of a data set, with a progress bar; what is wrong with each broken one.
+    """Decode every image file of a data set, with a progress bar, and collect the errors.
 
-    Images that a data set holds in memory are left out.
+    Images that a data set holds in memory are skipped.
 
     Args:
         dataset: an mmengine data set.
         workers: number of processes. Default 1.
+
+    Returns:
+        Path and error of each broken file.
     """
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     paths = [info['img_path'] for info in infos if 'img_path' in info]

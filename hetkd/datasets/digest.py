@@ -1,4 +1,4 @@
-"""What identifies a data set."""
+"""Data set checksum."""
 
 import hashlib
 import os.path as osp
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def data_digest(dataset) -> dict:
-    """Kind, size and a digest of labels and images (their bytes in memory, or their names in files)."""
+    """Class name, size and SHA-256 of labels and images (pixels in memory, or names of files)."""
     digest = hashlib.sha256()
     if not hasattr(dataset, 'get_data_info'):
         return dict(type=type(dataset).__name__, images=len(dataset))

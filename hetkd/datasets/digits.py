@@ -1,4 +1,4 @@
-"""Real handwritten digits that come with scikit-learn."""
+"""Handwritten digits from scikit-learn."""
 
 from typing import Optional
 
@@ -14,11 +14,11 @@ from hetkd.registry import DATASETS
 class Digits(BaseDataset):
     """1,797 grey 8x8 images of ten digits (UCI Optical Recognition of Handwritten Digits), no download.
 
-    1,197 images are for training and 600 for testing, stratified, always the same.
+    The split is fixed and stratified: 1,197 images for training, 600 for testing.
 
     Args:
         split: ``'train'`` or ``'test'``.
-        per_class: how many images of each class to keep, for a setting with few labels. Default: all.
+        per_class: number of images per class to keep, for a setting with few labels. Default: all.
         **kwargs: see mmengine's ``BaseDataset``.
     """
 

@@ -1,4 +1,4 @@
-"""Small images, all in memory."""
+"""In-memory data set of small images."""
 
 import numpy as np
 import torch
@@ -12,15 +12,15 @@ from .transforms import LoadImage
 
 @DATASETS.register_module()
 class InMemory(Dataset):
-    """All images of a data set as one uint8 tensor, for views that ``BatchViewPreprocessor`` makes.
+    """All images of a data set as one uint8 tensor, from which ``BatchViewPreprocessor`` makes views.
 
-    It holds RGB whatever the data set gives: images in files, which are read at the start, are turned from
-    BGR. Data workers share the tensor with the process that forks them.
+    The images are always RGB: files are read at the start and converted from BGR. Data workers share the
+    tensor with the process that forks them.
 
     Args:
         dataset: config of an mmengine data set without a pipeline, such as
-            ``dict(type='CIFAR100', data_root='data/cifar100', split='train')``. All images have one size, and
-            one label each.
+            ``dict(type='CIFAR100', data_root='data/cifar100', split='train')``. All images must have one
+            size, and one label each.
 
     Attributes:
         images: (M, 3, H, W) uint8.
@@ -28,7 +28,8 @@ class InMemory(Dataset):
         metainfo: the data set's own.
 
     Raises:
-        ValueError: a pipeline, which would not be run; images of several sizes, or not of three channels.
+        ValueError: a pipeline is given, which would not be run; images differ in size or do not have three
+            channels.
     """
 
     def __init__(self, dataset: dict):
@@ -41,7 +42,7 @@ class InMemory(Dataset):
         self.metainfo = inner.metainfo
         infos = [inner.get_data_info(i) for i in range(len(inner))]
         self.labels = torch.tensor([int(info['gt_label']) for info in infos])
-        # One array each: every worker would copy a list as soon as it counts references.
+        # Arrays, not lists: reference counting would copy a list into every worker.
         self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
         self.images = torch.empty(0, dtype=torch.uint8)
         read = LoadImage()
@@ -58,7 +59,7 @@ class InMemory(Dataset):
             self.images[i] = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
     def get_data_info(self, idx: int) -> dict:
-        """Label, place, and image (H, W, 3) in RGB or path, as the data set itself tells them."""
+        """Label and index, with the image (H, W, 3) in RGB or its path."""
         idx = range(len(self))[idx]
         info = dict(sample_idx=idx, gt_label=int(self.labels[idx]))
         if self._paths is None:
@@ -66,7 +67,7 @@ class InMemory(Dataset):
         return dict(info, img_path=str(self._paths[idx]))
 
     def __getitem__(self, idx: int) -> dict:
-        """What mmpretrain's ``PackInputs`` gives: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
+        """As from mmpretrain's ``PackInputs``: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
         idx = range(len(self))[idx]
         sample = DataSample(metainfo=dict(sample_idx=idx)).set_gt_label(self.labels[idx : idx + 1])
         return dict(inputs=self.images[idx], data_samples=sample)

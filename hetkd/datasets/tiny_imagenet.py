@@ -19,8 +19,8 @@ FOLDER = 'tiny-imagenet-200'
 class TinyImageNet(BaseDataset):
     """Tiny-ImageNet: 200 classes, 100,000 training and 10,000 validation images of 64 x 64 pixels.
 
-    In the official layout, with class indices in the order of the sorted WordNet ids, as for a folder of
-    folders::
+    Reads the official layout. Class indices are in the order of the sorted WordNet ids, as in a data set of
+    class folders::
 
         tiny-imagenet-200
         ├── wnids.txt, words.txt
@@ -30,12 +30,12 @@ class TinyImageNet(BaseDataset):
     Args:
         data_root: the folder ``tiny-imagenet-200``.
         split: ``'train'`` or ``'val'`` (the test images have no public labels).
-        download: whether to download and unpack it beside ``data_root`` where it is absent.
+        download: whether to download and unpack it beside ``data_root`` if it is absent.
         **kwargs: see mmpretrain's ``BaseDataset``.
 
     Raises:
         ValueError: another split.
-        RuntimeError: files are missing, with the first of them.
+        RuntimeError: files are missing; the first one is named.
     """
 
     def __init__(
@@ -90,5 +90,5 @@ class TinyImageNet(BaseDataset):
     def _absent(self, name: str, count: str = '') -> None:
         raise RuntimeError(
             f'Cannot find {count}{osp.join(self.data_root, name)} of Tiny-ImageNet; unpack {URL} (md5 {MD5}) '
-            f'anew, or set download=True where the folder is absent'
+            f'again, or set download=True if the folder is absent'
         )

@@ -5,6 +5,7 @@ from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
     GradientCosineHook,
+    InterruptHook,
     LossGuardHook,
     PortableCheckpointHook,
     PreflightHook,
@@ -16,7 +17,6 @@ from .hooks import (
     TrainingDataHook,
 )
 from .lasting import latest_checkpoint
-from .loop import DistillTrainLoop
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
@@ -24,9 +24,9 @@ from .runner import DistillRunner
 __all__ = [
     'ClassCheckHook',
     'DistillRunner',
-    'DistillTrainLoop',
     'EpochSeedHook',
     'GradientCosineHook',
+    'InterruptHook',
     'LossGuardHook',
     'PortableCheckpointHook',
     'PreflightHook',

@@ -11,13 +11,13 @@ from mmengine.dist import master_only
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from hetkd.clock import own_clock
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
+from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
-from .loop import DistillTrainLoop
 from .message_hub import DeferredMessageHub
-from .termination import Termination, shield
 
 # Those that mmengine knows how to leave out.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -26,13 +26,10 @@ MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
 class LastingRun:
     """A mixin of mmengine's runners.
 
-    - SIGTERM saves and leaves: see :class:`~hetkd.engine.loop.DistillTrainLoop`.
     - ``--resume`` finds the latest whole checkpoint.
     - No step waits for the device to log a value: see :class:`~hetkd.engine.message_hub.DeferredMessageHub`.
     - A data set that is absent, and a data worker that died, end with a message that says what to do.
     """
-
-    termination = Termination()
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
@@ -41,26 +38,20 @@ class LastingRun:
             return shield(Runner.build_dataloader(dataloader, *args, **kwargs))
 
     def train(self):
-        """Train; SIGTERM is a wish to stop meanwhile."""
-        self.termination = Termination()
-        with self.termination:
-            try:
+        """mmengine's; explains a dead data worker, and leaves clock and signals as they were."""
+        try:
+            with own_clock():
                 return super().train()
-            except RuntimeError as error:
-                if not re.search(r'DataLoader worker \(pid', str(error)):
-                    raise
-                raise RuntimeError(
-                    f'a data worker has died: it was killed from outside, most often for want of memory. '
-                    f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
-                    f'memory (docker run --shm-size). Reason: {error}'
-                ) from error
-
-    def build_train_loop(self, loop):
-        """mmengine's; ``by_epoch=True`` takes our loop."""
-        if isinstance(loop, dict) and loop.get('by_epoch') and 'type' not in loop:
-            loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
-            return DistillTrainLoop(**loop, runner=self, dataloader=self._train_dataloader)
-        return super().build_train_loop(loop)
+        except RuntimeError as error:
+            if not re.search(r'DataLoader worker \(pid', str(error)):
+                raise
+            raise RuntimeError(
+                f'a data worker has died: it was killed from outside, most often for want of memory. '
+                f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
+                f'memory (docker run --shm-size). Reason: {error}'
+            ) from error
+        finally:
+            self.call_hook('release')
 
     def register_default_hooks(self, hooks=None) -> None:
         """mmengine's; any hook of the config can be left out by None, not only mmengine's own."""

@@ -16,7 +16,7 @@ from .lasting import LastingRun
 class DistillRunner(LastingRun, Runner):
     """mmengine's ``Runner`` with atomic checkpoints and safe resume.
 
-    - SIGTERM saves and leaves; see :class:`~hetkd.engine.loop.DistillTrainLoop`.
+    - SIGTERM saves and leaves; see :class:`~hetkd.engine.InterruptHook`.
     - Checkpoints hold plain values; a killed write leaves the previous one whole.
     - ``--launcher pytorch`` and ``slurm`` work on a machine without GPUs (gloo).
     - A full disk, an absent data set and a dead data worker end with a message that says what to do.

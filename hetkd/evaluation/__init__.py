@@ -1,4 +1,4 @@
-"""Metrics beside mmpretrain's."""
+"""Metrics that mmpretrain lacks."""
 
 from .calibration import CalibrationError
 

@@ -1,4 +1,4 @@
-"""Calibration as a metric."""
+"""Expected calibration error as a metric."""
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -25,14 +25,13 @@ class CalibrationError(BaseMetric):
         self.num_bins = num_bins
 
     def process(self, data_batch, data_samples) -> None:
-        """Keep the largest score, and whether it is of the true class."""
+        """Keep the largest score, and whether its class is the true one."""
         for sample in data_samples:
             score, label = sample['pred_score'].max(0)
             self.results.append((score.cpu(), (label == sample['gt_label'].to(label.device)).cpu().view(())))
 
     def compute_metrics(self, results) -> dict[str, float]:
-        """The error over all samples."""
         confidence, right = (torch.stack(x) for x in zip(*results))
-        # A net of one class: its score, and whether it is the true one.
+        # As a net of one class: its score, and label 0 where that class is the true one.
         error = calibration_error(confidence[:, None], (~right).long(), self.num_bins)
         return {'ece': 100 * float(error)}

@@ -1,4 +1,4 @@
-"""Which of two nets is right."""
+"""Agreement of two classifiers: which of them is right on each image."""
 
 import torch
 

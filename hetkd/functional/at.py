@@ -1,4 +1,4 @@
-"""Attention transfer."""
+"""Attention transfer (AT)."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""How far confidence is from accuracy."""
+"""Expected calibration error, and the bins of a reliability diagram."""
 
 from typing import NamedTuple
 
@@ -33,13 +33,13 @@ class CalibrationBins(NamedTuple):
     count: torch.Tensor
     """Samples in the bin."""
     right: torch.Tensor
-    """How many of them are classified rightly."""
+    """Number of them that are classified correctly."""
     confidence: torch.Tensor
     """Sum of their largest probabilities."""
 
 
 def calibration_bins(scores: torch.Tensor, target: torch.Tensor, num_bins: int = 15) -> CalibrationBins:
-    """What a reliability diagram shows; arguments and errors are those of :func:`calibration_error`."""
+    """Bins of a reliability diagram; arguments and errors as in :func:`calibration_error`."""
     if len(scores) == 0 or num_bins < 1:
         raise ValueError(
             f'calibration: expected samples and at least one bin, got {len(scores)} and {num_bins}'

@@ -1,4 +1,4 @@
-"""Correlation congruence."""
+"""Correlation congruence (CC)."""
 
 import math
 
@@ -23,7 +23,7 @@ def cc_loss(
     Args:
         student_embedding: (N, D).
         teacher_embedding: (N, D'). Never receives a gradient.
-        gamma: of the kernel, > 0. Default 0.4.
+        gamma: width parameter of the kernel, > 0. Default 0.4.
         order: P >= 1. Default 2.
 
     Returns:

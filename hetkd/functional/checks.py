@@ -1,4 +1,4 @@
-"""Checks that the equations share."""
+"""Input checks and type conversions that the equations share."""
 
 import math
 from functools import wraps
@@ -15,7 +15,7 @@ def check_temperature(temperature: float) -> None:
 
 
 def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
-    """Refuse logits that are not (..., N, C) beside (N, C)."""
+    """Refuse shapes other than student (..., N, C) and teacher (N, C)."""
     if teacher.dim() != 2 or student.dim() < 2 or student.shape[-2:] != teacher.shape:
         raise ValueError(
             f'logits: expected student (..., N, C) and teacher (N, C) of one batch and one set of '
@@ -30,23 +30,23 @@ def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
 
 
 def full_precision(logits: torch.Tensor) -> torch.Tensor:
-    """Half types become float32; float32 and float64 stay as they are."""
+    """Convert float16 and bfloat16 to float32; keep float32 and float64."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def target_class(target: torch.Tensor) -> torch.Tensor:
-    """Class indices (N,) of indices (N,) or probabilities (N, C): the largest, where labels are mixed."""
+    """Class indices (N,) from indices (N,) or probabilities (N, C); of mixed labels the most probable."""
     return target.argmax(1) if target.dim() == 2 else target
 
 
 def one_hot(target: torch.Tensor, num_classes: int, dtype: torch.dtype) -> torch.Tensor:
-    """Class indices (N,) as (N, C) of zeros and ones. ``F.one_hot`` reads the indices on some devices."""
+    """Class indices (N,) as (N, C) of zeros and ones. ``F.one_hot`` waits for the device on some devices."""
     zeros = torch.zeros(len(target), num_classes, dtype=dtype, device=target.device)
     return zeros.scatter_(1, target[:, None], 1)
 
 
 def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) -> None:
-    """Refuse embeddings that are not (N, D) beside (N, D') with N > 1."""
+    """Refuse shapes other than student (N, D) and teacher (N, D') with N > 1."""
     if student.dim() != 2 or teacher.dim() != 2 or student.shape[0] != teacher.shape[0]:
         raise ValueError(
             f"{name}: expected embeddings (N, D) and (N, D') of one batch, got student "
@@ -60,7 +60,7 @@ def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) ->
 
 
 def without_autocast(function):
-    """Keep a loss with matrix products in float32 where autocast would run them in a half type."""
+    """Decorator that turns autocast off, so that matrix products are not computed in half precision."""
 
     @wraps(function)
     def run(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Centred kernel alignment: how alike two nets' representations are."""
+"""Centred kernel alignment (CKA), a similarity of two nets' representations."""
 
 from typing import Iterable, Sequence
 
@@ -16,9 +16,9 @@ def linear_cka(
         {\sqrt{\sum_b \mathrm{HSIC}_1(K_b, K_b)}\,\sqrt{\sum_b \mathrm{HSIC}_1(L_b, L_b)}},
         \qquad K = X X^\top,\ L = Y Y^\top
 
-    CKA is Kornblith et al.'s (ICML 2019, arXiv 1905.00414); the sums over minibatches of the unbiased HSIC
-    are Nguyen et al.'s (ICLR 2021, arXiv 2010.15327, equations 2 to 4), so that no kernel of all images is
-    needed and the batch size does not shift the value. Maps are flattened, as in both papers.
+    Source: Kornblith et al. (ICML 2019, arXiv 1905.00414) for CKA; Nguyen et al. (ICLR 2021, arXiv
+    2010.15327, equations 2 to 4) for the sums of the unbiased HSIC over minibatches. They need no kernel of
+    all images, and the batch size adds no bias. Maps are flattened, as in both papers.
 
     Args:
         batches: for each minibatch of at least 4 images, the A representations of the one net and the B of
@@ -45,7 +45,7 @@ def linear_cka(
 @without_autocast
 def _gram(x: torch.Tensor) -> torch.Tensor:
     x = x.flatten(1)
-    # HSIC_1 does not see the mean; without it float32 products lose nothing.
+    # HSIC_1 does not depend on the mean; subtracting it keeps float32 products accurate.
     x = x.float() - x.float().mean(0)
     return (x @ x.T).double()
 

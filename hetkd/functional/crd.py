@@ -1,4 +1,4 @@
-"""Contrastive representation distillation."""
+"""Contrastive representation distillation (CRD)."""
 
 import math
 from typing import Optional
@@ -21,14 +21,15 @@ def crd_loss(
 ) -> torch.Tensor:
     r"""Contrastive representation distillation (CRD, arXiv 1910.10699).
 
-    Each net's embedding v of an image is told from K others among vectors m that the OTHER net gave before,
-    by noise-contrastive estimation over M images:
+    Noise-contrastive estimation over M images: the embedding v of an image in one net must pick out the same
+    image among K others in the memory of the OTHER net, whose vectors m are embeddings of earlier batches.
 
     .. math:: h(v, m) = e^{v^\top m / \tau} / Z, \qquad
               L = -\frac1N \sum_n \Big[ \log\frac{h_+}{h_+ + K/M} +
               \sum_{k=1}^K \log\frac{K/M}{h_k + K/M} \Big]
 
-    summed over student anchors and teacher anchors. In logits h is a softplus, finite for any input.
+    The loss is summed over student and teacher anchors. Each term is computed as a softplus of a logit, so it
+    is finite for any input.
 
     Args:
         student_embedding: (N, D), unit vectors.
@@ -36,14 +37,15 @@ def crd_loss(
         student_memory, teacher_memory: (M, D), unit vectors of all images. Never receive a gradient.
         samples: (N, 1 + K) rows of the memories: the image itself, then its K negatives.
         temperature: tau > 0. Default 0.07.
-        log_normalisers: log Z of student and teacher anchors; see :func:`crd_log_normalisers`. Default: of
-            these samples.
+        log_normalisers: log Z of student and teacher anchors; see :func:`crd_log_normalisers`.
+            Default: computed from these samples.
 
     Returns:
         Scalar >= 0.
 
     Raises:
-        ValueError: shapes that do not fit, no negatives, or a temperature that is no finite number > 0.
+        ValueError: shapes that do not fit, no negatives, or a temperature that is not a finite
+            number > 0.
     """
     check_temperature(temperature)
     _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)

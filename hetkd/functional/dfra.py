@@ -1,4 +1,4 @@
-"""DFRA, MLDR-KD's loss."""
+"""DFRA (Decoupled Finegrained Relation Alignment), the loss of MLDR-KD."""
 
 from typing import NamedTuple
 
@@ -39,13 +39,14 @@ def dfra_loss(
 
     Args:
         student_logits: (N, C) or (..., N, C): leading dimensions hold several students (a net's logits,
-            its stage logits, ...) compared with one teacher, whose half is then computed once.
+            its stage logits, ...) compared with one teacher, whose terms are then computed once.
         teacher_logits: (N, C). Never receives a gradient.
         temperature: T > 0. Default 1 as in the authors' code.
         alpha: weight of the probability term. Default 2 as in the authors' code.
 
     Returns:
-        A :class:`DFRA`; all zero when student and teacher are equal. Half inputs are computed in float32.
+        A :class:`DFRA`; all zero when student and teacher are equal. Half-precision inputs are computed
+        in float32.
 
     Raises:
         ValueError: shapes do not fit, the temperature is not a finite number > 0, or N is 1 (a single

@@ -1,4 +1,4 @@
-"""DIST: correlations instead of KL."""
+"""DIST: Pearson correlations in place of the KL divergence."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation."""
+"""Decoupled knowledge distillation (DKD)."""
 
 import torch
 import torch.nn.functional as F

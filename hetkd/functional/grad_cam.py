@@ -1,4 +1,4 @@
-"""Grad-CAM: where in an image a net finds a class."""
+"""Grad-CAM, a heat map of the image regions behind a class score."""
 
 import torch
 from torch.autograd.graph import GradientEdge
@@ -10,12 +10,12 @@ def grad_cam(stage: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
     .. math:: \mathrm{ReLU}\Big(\sum_k \alpha_k A_k\Big), \qquad
         \alpha_k = \mathrm{mean}_{hw}\ \partial\, \mathrm{score} / \partial A_{khw}
 
-    A token net's map is cut from its tokens and the net goes on with those, so the map is no part of the
-    score's graph; see :func:`stage_gradient`.
+    A token net's map is a slice of its tokens, and the net continues with the tokens. So the map is not part
+    of the score's graph; see :func:`stage_gradient`.
 
     Args:
         stage: (N, K, H, W), with a graph.
-        score: (N,), the logits of the classes to be explained, with a graph.
+        score: (N,), the logits of the classes to explain, with a graph.
 
     Returns:
         (N, H, W), scaled to a largest value of 1 in each image; all 0 where the score does not depend on the
@@ -27,11 +27,11 @@ def grad_cam(stage: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 
 
 def stage_gradient(stage: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """Gradient (N, K, H, W) of the scores' sum at what the stage was cut from, cut in the same way.
+    """Gradient (N, K, H, W) of the scores' sum with respect to the stage or the tokens behind it.
 
-    Going back from the map, the first tensor that the score depends on is taken: the map itself, or the
-    tokens of which it is a slice and a reshape. Their gradient goes through the same cut (the derivative of
-    the cut, obtained by differentiating its backward pass, which is linear).
+    It is taken at the map's nearest ancestor in the graph that the score depends on: the map itself, or the
+    tokens of which it is a slice and a reshape. The tokens' gradient is then sliced and reshaped in the same
+    way, by a Jacobian-vector product (obtained by differentiating the backward pass, which is linear).
     """
     source = _source(stage, score)
     if source is None:
@@ -44,7 +44,7 @@ def stage_gradient(stage: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 
 
 def _source(stage: torch.Tensor, score: torch.Tensor) -> GradientEdge | None:
-    """The nearest tensor behind the map that is also behind the score."""
+    """The map's nearest ancestor in the graph that is also an ancestor of the score."""
     behind, stack = set(), [score.grad_fn]
     while stack:
         node = stack.pop()
@@ -53,7 +53,7 @@ def _source(stage: torch.Tensor, score: torch.Tensor) -> GradientEdge | None:
             stack += [parent for parent, _ in node.next_functions]
     queue, seen = [(stage.grad_fn, stage.output_nr)], set()
     for node, number in queue:
-        if node is None or node in seen or hasattr(node, 'variable'):  # a parameter is behind everything
+        if node is None or node in seen or hasattr(node, 'variable'):  # parameters are shared ancestors
             continue
         if node in behind:
             return GradientEdge(node, number)

@@ -1,4 +1,4 @@
-"""The gradient of each loss term on the student, for looking at."""
+"""Gradients of the loss terms and their cosines, for diagnosis."""
 
 from typing import Mapping, Sequence
 
@@ -10,7 +10,7 @@ def term_gradients(
 ) -> dict[str, torch.Tensor]:
     """Flat gradient (P,) of each loss term with respect to all parameters; P is their number of entries.
 
-    The graph is kept, and ``.grad`` is left alone. Zero where a term does not reach a parameter.
+    The graph is kept and ``.grad`` is not changed. Zero where a term does not depend on a parameter.
 
     Args:
         losses: scalars of one graph, by name.

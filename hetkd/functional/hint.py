@@ -1,4 +1,4 @@
-"""FitNet's hint."""
+"""FitNet's hint loss."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""Hinton's knowledge distillation."""
+"""Knowledge distillation (KD) as in Hinton et al."""
 
 import torch
 
@@ -14,7 +14,7 @@ def kd_loss(
     gradient of half the squared difference of the centred logits, divided by C.
 
     Args:
-        student_logits: (N, C), any real numbers; half types are computed in float32.
+        student_logits: (N, C), any real numbers; half precision is computed in float32.
         teacher_logits: (N, C). Never receives a gradient.
         temperature: T > 0. The common setting on CIFAR-100 is 4.
 

@@ -1,4 +1,7 @@
-"""Kullback-Leibler divergence between two nets' class distributions: the one KL of the package."""
+"""Kullback-Leibler divergence between the class distributions of two nets' logits.
+
+DKD and the relation losses have a KL of their own, between other distributions.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +24,7 @@ def kl_divergence(
         temperature: T > 0.
 
     Returns:
-        Tensor of the leading shape (a scalar for (N, C) input), >= 0, in float32 for half inputs.
+        Tensor of the leading shape (a scalar for (N, C) input), >= 0, in float32 for half-precision inputs.
 
     Raises:
         ValueError: shapes do not fit, or the temperature is not a finite number > 0.
@@ -45,7 +48,7 @@ def kl_of_each(logits: torch.Tensor, target_logits: torch.Tensor, temperature: f
         temperature: T > 0, checked by the caller.
 
     Returns:
-        (..., N), >= 0, in float32 for half inputs.
+        (..., N), >= 0, in float32 for half-precision inputs.
     """
     log_q = F.log_softmax(full_precision(logits) / temperature, dim=-1)
     log_p = F.log_softmax(full_precision(target_logits) / temperature, dim=-1)

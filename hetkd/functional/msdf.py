@@ -1,4 +1,4 @@
-"""MSDF's fusion of stage logits."""
+"""Multi-Scale Dynamic Fusion (MSDF) of stage logits, from MLDR-KD."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""OFA-KD's loss."""
+"""OFA-KD's target-enhanced cross-entropy."""
 
 import torch
 import torch.nn.functional as F

@@ -7,7 +7,7 @@ from .unit import unit
 
 
 def check_threshold(threshold: float) -> None:
-    """Refuse a threshold that is no cosine."""
+    """Refuse a threshold outside [-1, 1], the range of a cosine."""
     if not -1 <= threshold <= 1:
         raise ValueError(f'threshold: expected a cosine in [-1, 1], got {threshold!r}; the default is 0.5')
 
@@ -16,7 +16,7 @@ def check_threshold(threshold: float) -> None:
 def orthogonality_loss(
     sub_logits: torch.Tensor, target: torch.Tensor, threshold: float = 0.5
 ) -> torch.Tensor:
-    r"""Keep sub-logits diverse (HCD, arXiv 2511.10942; details second-hand, from a third-party port).
+    r"""HCD's penalty on similar sub-logits (arXiv 2511.10942; details second-hand, from a third-party port).
 
     .. math:: \mathrm{mean}_{n,\, j \ne m}\ \mathrm{ReLU}(\cos(s'_{nj}, s'_{nm}) - \theta)^2
 
@@ -26,7 +26,7 @@ def orthogonality_loss(
     Args:
         sub_logits: (..., N, n, C) with n sub-logits of each sample.
         target: class indices (N,), or probabilities (N, C) whose argmax is dropped (our decision for mixup).
-        threshold: :math:`\theta` in [-1, 1]; cosines up to it cost nothing. Default 0.5.
+        threshold: :math:`\theta` in [-1, 1]; cosines up to it add no loss. Default 0.5.
 
     Returns:
         Tensor of the leading shape (a scalar for (N, n, C)), in [0, (1 - threshold)^2]; 0 for n = 1.
@@ -54,7 +54,7 @@ def sublogit_cosines(sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Te
     if classes < 2:
         raise ValueError(f'orthogonality: expected at least 2 classes, got {classes}')
     target = target_class(target)
-    # Indices of the other classes: 0..C-2, from the true class on shifted by one.
+    # Indices of the other classes: 0..C-2, shifted by one from the true class on.
     others = torch.arange(classes - 1, device=target.device).expand(samples, -1)
     others = others + (others >= target[:, None])
     index = others[:, None, :].expand(*leading, samples, count, classes - 1)

@@ -1,4 +1,4 @@
-"""KL between outer-product relations, value and gradient in one pass and in small memory."""
+"""KL divergence between outer-product relations: value and gradient in one pass, in little memory."""
 
 from typing import NamedTuple, Optional
 
@@ -15,8 +15,8 @@ _CHUNK_GPU = 2**25
 def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> torch.Tensor:
     r"""Mean KL(teacher column || student column) of the relations :math:`R[b] = s\,x_b x_b^\top`.
 
-    Every column of R[b] (D, D) is made a distribution by a softmax; the mean runs over the items b and
-    the columns. With logits (N, C) this is MLDR-KD's class relation; with transposed logits (C, N), its
+    A softmax makes every column of R[b] (D, D) a distribution; the mean is over the items b and the
+    columns. With logits (N, C) this is MLDR-KD's class relation; with transposed logits (C, N), its
     sample relation (arXiv 2502.06189).
 
     How it is computed (our derivation). Let u = x of the student, v of the teacher, P = softmax(R).
@@ -27,7 +27,7 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
     - gradient: :math:`s (G + G^\top) u` with G = P_s - P_t, of which only :math:`E(u/z)`,
       :math:`E^\top u / z`, :math:`P_t u` and :math:`P_t^\top u` are needed: P_s is never formed.
 
-    Items go through in chunks; nothing of size B D^2 is kept, and the teacher's half serves all K
+    Items are processed in chunks. Nothing of size B D^2 is kept, and the teacher's terms are shared by all K
     students. One item is never split, so (K + 1) D^2 numbers must fit. The result is differentiable once.
 
     Args:
@@ -51,7 +51,7 @@ def mean_relation(logits: torch.Tensor, scale: float) -> torch.Tensor:
 
     Args:
         logits: (B, D).
-        scale: s > 0; :math:`R[b] = s\,x_b x_b^\top`, every column made a distribution by a softmax.
+        scale: s > 0; :math:`R[b] = s\,x_b x_b^\top`, a softmax makes every column a distribution.
 
     Returns:
         (D, D); every column sums to 1.

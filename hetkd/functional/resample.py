@@ -1,4 +1,4 @@
-"""Cropping, mirroring and resizing of a batch, each image in its own way."""
+"""Batched cropping, flipping and resizing, with other parameters for each image."""
 
 from typing import Optional, Sequence
 
@@ -8,7 +8,7 @@ from .checks import without_autocast
 
 
 def pool_matrix(size: int, out: int, like: torch.Tensor) -> torch.Tensor:
-    """Matrix (out, size) that averages a line as ``adaptive_avg_pool1d`` does, in the type of ``like``.
+    """Matrix (out, size) of ``adaptive_avg_pool1d``, in the dtype of ``like``.
 
     Row i averages the entries from floor(i size / out) to ceil((i + 1) size / out) - 1. As a product it has a
     deterministic backward pass on GPUs, which torch's pooling lacks.
@@ -16,7 +16,7 @@ def pool_matrix(size: int, out: int, like: torch.Tensor) -> torch.Tensor:
     Args:
         size: entries of the line.
         out: entries of the result.
-        like: tensor whose device and type the matrix has.
+        like: tensor whose device and dtype the matrix has.
     """
     row = torch.arange(out, device=like.device)[:, None]
     column = torch.arange(size, device=like.device)
@@ -31,14 +31,14 @@ def resize_matrix(
     out: int,
     cubic: bool = False,
 ) -> torch.Tensor:
-    r"""Matrices that cut a part of a line of pixels and resize it as Pillow does.
+    r"""Matrices that crop a part of a line of pixels and resize it as Pillow does.
 
     .. math::
         W_{ij} \propto f\Big(\frac{j + 1/2 - c_i}{\max(s, 1)}\Big), \quad s = \text{length} / \text{out},
         \quad c_i = \text{start} + (i + 1/2)\, s, \quad \sum_j W_{ij} = 1
 
     for pixels j of the part, 0 outside it. f is the triangle or Keys' cubic with a = -1/2, as in
-    ``libImaging/Resample.c``; it widens where the part shrinks.
+    ``libImaging/Resample.c``; it is widened when the part is scaled down.
 
     Args:
         start, length: first pixel and number of pixels (N,) of the part, within the line.
@@ -49,7 +49,7 @@ def resize_matrix(
     Returns:
         (N, out, size) float32; rows sum to 1.
     """
-    # In float64, so that a level that lies half-way between two is rounded as by Pillow.
+    # In float64, so that a value half-way between two levels is rounded as in Pillow.
     start, length = start.double()[:, None], length.double()[:, None]
     pixel = torch.arange(size, device=start.device).double() + 0.5
     # A pixel outside the part is infinitely far from all others.
@@ -73,14 +73,15 @@ def cut(
     flip: torch.Tensor,
     size: Sequence[int],
 ) -> torch.Tensor:
-    """A part of each image, with its first pixel in the corner.
+    """Crop a part of each image to the top left corner of the result, flipped where asked.
 
-    What lies beyond the border of the image repeats its last pixels.
+    Beyond the border of an image its last pixels are repeated.
 
     Args:
         images: (N, C, H, W).
         top, left: first row and column (N,) of the parts, int64.
-        width: their width (N,), within which those of ``flip`` (N,), bool, are mirrored.
+        width: width (N,) of the parts.
+        flip: (N,) bool, which parts are flipped horizontally, within their width.
         size: height and width of the result, at least those of the parts.
 
     Returns:
@@ -107,18 +108,18 @@ def resample(
 ) -> torch.Tensor:
     r"""``(rows @ image @ columns^T - mean) / std`` of each image, the levels clipped to [0, 255].
 
-    Levels are rounded and clipped between the two products, as Pillow does, and only clipped after the
-    second. Rounded there too they are within a level of Pillow's, but for levels half-way between two in
-    both passes (1 of 10^5 is 2 off), and for some parts that shrink along one axis, where Pillow takes the
-    products in the other order. Rows sum to 1, so the normalisation stands before the second product, where
-    the images are still small.
+    Levels are rounded and clipped between the two products, as in Pillow, and only clipped after the second.
+    If they are rounded there too, they are within one level of Pillow's. Exceptions: values half-way between
+    two levels in both passes (1 of 10^5 is 2 off), and some parts that shrink along one axis, where Pillow
+    takes the products in the other order. Rows sum to 1, so the normalisation is done before the second
+    product, where the images are still small.
 
     Args:
         images: (N, C, H, W), uint8 or floats in [0, 255].
         rows: (N, H', H) or (1, H', H), see :func:`resize_matrix`.
         columns: (N, W', W) or (1, W', W).
         mean, std: (C, 1, 1) float32, in levels.
-        out: where to write it. Default: new memory.
+        out: tensor to write to. Default: a new one.
 
     Returns:
         (N, C, H', W') float32.
@@ -130,7 +131,7 @@ def resample(
     across = across.add_(0.5).floor_().clamp_(0, 255).sub_(mean).div_(std)
     low, high = -mean / std, (255 - mean) / std
     rows = rows[:, None].expand(len(images), 1, -1, -1)
-    # On a CPU an image a thread, so that views stay in the cache between the passes.
+    # On a CPU one image per thread at a time, so that views stay in the cache between the passes.
     chunk = torch.get_num_threads() if images.device.type == 'cpu' else len(images)
     for part in range(0, len(images), chunk):
         target = out[part : part + chunk]

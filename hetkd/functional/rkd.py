@@ -1,4 +1,4 @@
-"""Relational knowledge distillation."""
+"""Relational knowledge distillation (RKD)."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def rkd_loss(
     Args:
         student_embedding: (N, D).
         teacher_embedding: (N, D'). Never receives a gradient.
-        distance_weight: default 25, as in the field's common code.
+        distance_weight: default 25, as in common code.
         angle_weight: default 50, as in the paper's ratio of 1 to 2.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Redundancy suppression distillation."""
+"""Redundancy suppression distillation (RSD)."""
 
 import torch
 
@@ -11,8 +11,8 @@ def rsd_loss(
 ) -> torch.Tensor:
     r"""Redundancy suppression (RSD, arXiv 2507.21844).
 
-    The cross-correlation of teacher and student dimensions over the batch is driven to the identity: the
-    diagonal to 1 (what both architectures share is kept), the rest to 0 (what repeats it is suppressed).
+    The loss pulls the cross-correlation of teacher and student dimensions over the batch to the identity: the
+    diagonal to 1, which keeps what both architectures share, the rest to 0, which suppresses redundancy.
 
     .. math:: P = \frac1N \hat T^\top \hat S, \qquad
               L = \sum_i (P_{ii} - 1)^2 + \kappa \sum_{i \ne j} P_{ij}^2
@@ -21,12 +21,12 @@ def rsd_loss(
     added to it, as in the authors' released code).
 
     Args:
-        student_embedding: (N, D), already brought to the teacher's width.
+        student_embedding: (N, D), already mapped to the teacher's width.
         teacher_embedding: (N, D). Never receives a gradient.
         kappa: weight of the off-diagonal, >= 0. Default 0.01.
 
     Returns:
-        Scalar >= 0. A dimension that is constant over the batch counts 1.
+        Scalar >= 0. A dimension that is constant over the batch contributes 1.
 
     Raises:
         ValueError: the shapes differ, the batch holds one sample only, or kappa is negative.

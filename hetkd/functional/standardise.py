@@ -17,7 +17,7 @@ def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
         logits: (..., C), C >= 2.
 
     Returns:
-        The same shape, in float32 for half inputs; zero for a row of equal logits.
+        The same shape, in float32 for half-precision inputs; zero for a row of equal logits.
 
     Raises:
         ValueError: fewer than two classes.

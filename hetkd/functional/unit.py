@@ -1,4 +1,4 @@
-"""Vectors of length 1."""
+"""L2 normalisation with a zero gradient at zero."""
 
 import torch
 
@@ -6,7 +6,7 @@ import torch
 def unit(x: torch.Tensor, dim: int = -1, eps: float = 1e-12) -> torch.Tensor:
     """Divide by the Euclidean length along ``dim``.
 
-    A vector no longer than ``eps`` becomes 0 and gets no gradient. ``F.normalize`` would give it one of the
+    A vector of length at most ``eps`` becomes 0 and gets no gradient. In ``F.normalize`` its gradient is of
     size 1 / eps.
     """
     squared = x.square().sum(dim, keepdim=True)

@@ -1,9 +1,9 @@
-"""The selective scan in plain torch: time in chunks, recomputed in backward."""
+"""Selective scan in plain torch: chunks of time, whose states are recomputed in the backward pass."""
 
 import torch
 from torch.autograd.function import once_differentiable
 
-# Steps of time in a chunk, and the entries of its states that fit a CPU's cache.
+# Time steps in a chunk: least, most, and the number of state entries that fits a CPU's cache.
 SHORTEST, LONGEST, ENTRIES = 8, 64, 2**20
 
 
@@ -12,17 +12,16 @@ class ChunkedScan(torch.autograd.Function):
 
     .. math:: h_t = e^{\Delta_t A} h_{t-1} + \Delta_t B_t u_t, \qquad y_t = C_t^\top h_t
 
-    Time comes first, so that a step is one in-place operation on a contiguous slab. Of the states only those
-    at the borders of chunks are kept; backward computes a chunk's states again and runs the recurrence of
-    their gradients from its end.
+    Time is the first dimension, so that a step is one in-place operation on contiguous memory. Only the
+    states at the borders of chunks are kept. The backward pass recomputes a chunk's states and runs the
+    recurrence of their gradients from its end.
 
-    Shapes: u, dt (L, batch, groups, E), A (groups, E, N), B, C (L, batch, groups, N). Gives y like u and the
-    last state (batch, groups, E, N). One dtype, float32 or float64.
+    Shapes: u, dt (L, batch, groups, E), A (groups, E, N), B, C (L, batch, groups, N). Returns y like u and
+    the last state (batch, groups, E, N). One dtype, float32 or float64.
     """
 
     @staticmethod
     def forward(ctx, u, dt, A, B, C):
-        """y and the last state."""
         state = u.new_zeros(*u.shape[1:], A.shape[-1])
         borders, y = [], torch.empty_like(u)
         for part in _chunks(u, A):

@@ -1,4 +1,4 @@
-"""mamba-ssm's CUDA kernel, imported when it is first needed and never on a CPU."""
+"""mamba-ssm's CUDA kernel, imported at first use and never on a CPU."""
 
 import importlib
 from functools import lru_cache
@@ -12,7 +12,7 @@ MAX_STATE = 256
 def load_kernel() -> tuple[Optional[Callable], str]:
     """mamba-ssm's ``selective_scan_fn``, or None and the reason.
 
-    The import raises errors of its own where triton, the compiled extension or transformers do not fit.
+    The import may raise any error, e.g. where triton, the compiled extension or transformers do not fit.
     """
     try:
         return importlib.import_module('mamba_ssm.ops.selective_scan_interface').selective_scan_fn, ''
@@ -21,7 +21,7 @@ def load_kernel() -> tuple[Optional[Callable], str]:
 
 
 def run_kernel(kernel, u, delta, A, B, C, D, z, delta_bias, delta_softplus):
-    """Call it with the types and the layout that it asks for; y in the type of u, and the last state."""
+    """Call the kernel with the dtypes and layout it needs; returns y in the dtype of u and the last state."""
     dtype = u.dtype
     u, delta, B, C = (x.to(dtype).contiguous() for x in (u, delta, B, C))
     z = None if z is None else z.to(dtype).contiguous()

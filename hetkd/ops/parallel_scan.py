@@ -1,4 +1,4 @@
-"""The selective scan as a fixed number of whole-tensor operations, for programs that are exported."""
+"""Selective scan as a parallel prefix scan, for export: a fixed number of whole-tensor operations."""
 
 import torch
 
@@ -6,10 +6,10 @@ import torch
 def parallel_scan(u, dt, A, B, C) -> tuple[torch.Tensor, torch.Tensor]:
     r"""The recurrence of :class:`~hetkd.ops.chunked_scan.ChunkedScan`, by doubling (Hillis and Steele, 1986).
 
-    Two neighbouring steps :math:`h \mapsto a h + b` are one, :math:`h \mapsto a_2 a_1 h + (a_2 b_1 + b_2)`,
-    so :math:`\lceil\log_2 L\rceil` rounds reach from the first step to the last. All states are in memory
-    at once and the work grows by the logarithm, but no loop depends on the batch: torch.export follows it,
-    and ONNX has all of its operators.
+    Two neighbouring steps :math:`h \mapsto a h + b` compose to one,
+    :math:`h \mapsto a_2 a_1 h + (a_2 b_1 + b_2)`, so :math:`\lceil\log_2 L\rceil` rounds cover all L steps.
+    All states are in memory at once and the work grows by a factor :math:`\log_2 L`. But no loop depends on
+    the batch, so torch.export can trace it, and ONNX has all of its operators.
 
     Args:
         u, dt: (L, batch, groups, E).

@@ -32,24 +32,25 @@ def selective_scan(
     .. math:: h_t = e^{\Delta_t A} h_{t-1} + \Delta_t B_t u_t, \qquad
               y_t = (C_t^\top h_t + D u_t)\,\mathrm{silu}(z_t), \qquad h_0 = 0
 
-    with :math:`\Delta` = softplus(delta + delta_bias), if asked for. Computed in float32 (float64 stays),
-    also under autocast.
+    with :math:`\Delta` = delta + delta_bias, or its softplus if ``delta_softplus``. Computed in float32
+    (float64 stays), also under autocast.
 
     Args:
         u: (batch, d, L).
         delta: (batch, d, L).
-        A: (d, N), as a rule negative.
+        A: (d, N), usually negative.
         B, C: (batch, N, L), or (batch, groups, N, L) where each group of d / groups channels has its own.
-        D: (d,), the skip; or None.
+        D: (d,), the skip connection; or None.
         z: (batch, d, L), the gate; or None.
         delta_bias: (d,) or None.
-        delta_softplus: whether a softplus makes delta positive.
+        delta_softplus: whether to apply a softplus to delta.
         return_last_state: whether to return the last state too.
         backend: ``'cuda'``: mamba-ssm's kernel; ``'torch'``: plain torch, in chunks of time; ``'auto'``: the
             kernel for CUDA tensors where mamba-ssm is installed, else torch (with one warning on CUDA).
 
     Returns:
-        y (batch, d, L) in the type of u; with ``return_last_state`` also (batch, d, N) in float32 or float64.
+        y (batch, d, L) in the dtype of u; with ``return_last_state`` also (batch, d, N) in float32 or
+        float64.
 
     Raises:
         ValueError: shapes that do not fit, L = 0, tensors of integers, an unknown backend, or more than 256

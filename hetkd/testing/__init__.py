@@ -1,4 +1,4 @@
-"""Tiny nets of each family, for tests of methods and of your own components."""
+"""Tiny nets of each family, for tests of hetkd and of your own components."""
 
 from .micro_nets import MICRO_FAMILIES, micro_net
 

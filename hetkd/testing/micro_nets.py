@@ -1,4 +1,4 @@
-"""Tiny nets for 32 px images, one a family."""
+"""Configs of tiny nets for 32 px images, one per family."""
 
 from copy import deepcopy
 

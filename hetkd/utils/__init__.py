@@ -1,4 +1,4 @@
-"""What mmengine and mim ask of a package by name."""
+"""``register_all_modules``, which mmengine and mim call by name."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ from mmengine.registry import init_default_scope as set_scope
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Import everything that registers itself; ``mmengine.hub.get_model('hetkd::...')`` calls this.
+    """Import all modules that register components; ``mmengine.hub.get_model('hetkd::...')`` calls this.
 
     Args:
         init_default_scope: whether to make hetkd the default scope as well.

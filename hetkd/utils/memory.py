@@ -1,4 +1,4 @@
-"""What a process has needed so far."""
+"""Peak memory."""
 
 import resource
 import sys
@@ -7,7 +7,7 @@ import torch
 
 
 def peak_memory_mib() -> float:
-    """Peak of this process in MiB: of its CUDA tensors, or without a GPU of its resident set."""
+    """Peak memory of this process in MiB: CUDA tensors, or without a GPU the resident set."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Drawings: numbers in, a PNG file out."""
+"""Plots: arrays in, a PNG file out."""
 
 from .bars import shares
 from .comparison import Runs, comparison

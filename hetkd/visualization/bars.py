@@ -1,4 +1,4 @@
-"""Shares of a whole."""
+"""Stacked bar chart."""
 
 from typing import Mapping, Sequence
 
@@ -6,13 +6,13 @@ from .figure import EXTRA, STUDENT, TEACHER, new_figure, save
 
 
 def shares(path, rows: Mapping[str, Sequence[float]], parts: Sequence[str], texts: Mapping[str, str]) -> None:
-    """One bar a row, divided into the shares of up to three parts.
+    """Stacked bars: one per row, divided into the shares of up to three parts.
 
     Args:
         path: file to write.
         rows: amounts by row, in the order of the parts.
-        parts: their names.
-        texts: the total of each row, in words.
+        parts: names of the parts.
+        texts: text at the end of each row's bar, such as its total.
     """
     figure = new_figure(7.5, 0.55 * len(rows) + 1.1)
     axes = figure.subplots()

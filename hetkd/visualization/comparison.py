@@ -1,4 +1,4 @@
-"""Runs of several configs and seeds beside each other."""
+"""Comparison plot of runs of several configs and seeds."""
 
 from typing import Mapping, NamedTuple, Sequence
 
@@ -10,21 +10,21 @@ MAX_LEGEND = 12
 
 
 class Runs(NamedTuple):
-    """Those of one config, one a seed."""
+    """Runs of one config, one per seed."""
 
     last: Sequence[float]
-    """The metric after the last epoch, of the runs that are done."""
+    """The metric after the last epoch, of the finished runs."""
     curves: Sequence[Mapping[int, float]]
     """The metric by epoch, of each run."""
 
 
 def comparison(path, groups: Mapping[str, Runs], metric: str) -> None:
-    """Left the last values with their deviation and each seed as a dot, right the curves.
+    """Left: last values, with standard deviation and a dot per seed. Right: curves.
 
     Args:
         path: file to write.
         groups: runs by the name of their config.
-        metric: its name.
+        metric: name of the metric.
     """
     figure = new_figure(11, max(3.5, 0.4 * len(groups) + 1.2))
     left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Quantities over time, of several runs."""
+"""Line plots of logged quantities."""
 
 from typing import Mapping, Optional, Sequence
 
@@ -14,14 +14,14 @@ def curves(
     title: Optional[str] = None,
     size: tuple[float, float] = (10, 5),
 ) -> None:
-    """One panel a quantity, one line a run.
+    """Line plots: one panel per quantity, one line per run.
 
     Args:
         path: file to write.
         runs: epochs and values by quantity by run; a run may lack some.
         keys: the quantities, in the order of the panels.
-        title: of the figure.
-        size: of the figure, in inches.
+        title: title of the figure.
+        size: size of the figure, in inches.
     """
     columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
@@ -45,5 +45,5 @@ def curves(
 
 
 def _legend_line(number: int):
-    """The legend's line of the run of this number."""
+    """Legend entry of a run."""
     return Line2D([], [], color=f'C{number % 10}', linewidth=2)

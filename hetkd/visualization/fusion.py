@@ -1,4 +1,4 @@
-"""The weights of a fusion of stages."""
+"""Plot of a fusion's stage weights."""
 
 from typing import Sequence
 
@@ -15,7 +15,7 @@ def fusion_weights(path, weights: np.ndarray, target: np.ndarray, names: Sequenc
         path: file to write.
         weights: (S, N, C), sums to 1 over the stages.
         target: (N,) true class of each sample.
-        names: of the classes.
+        names: names of the classes.
     """
     stages = len(weights)
     figure = new_figure(11, 3.2)

@@ -1,4 +1,4 @@
-"""Matrices as colours."""
+"""Heat maps."""
 
 from typing import NamedTuple, Optional, Sequence
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from .figure import new_figure, save
 
-# Up to so many rows or columns have names, up to so many cells numbers.
+# Largest number of rows or columns with names, and of cells with numbers.
 MAX_NAMES, MAX_NUMBERS = 20, 64
 
 
 class Panel(NamedTuple):
-    """One matrix."""
+    """A heat map's title, values and colour limits."""
 
     title: str
     values: np.ndarray
     """(rows, columns)."""
     limits: Optional[tuple[float, float]] = None
-    """Of the colours; default the smallest and the largest value. Limits (-x, x) get two colours."""
+    """Of the colours; default: smallest and largest value. Limits (-x, x) get a diverging colour map."""
 
 
 def heat_maps(
@@ -28,7 +28,7 @@ def heat_maps(
     x_names: Optional[Sequence[str]] = None,
     y_names: Optional[Sequence[str]] = None,
 ) -> None:
-    """Matrices side by side."""
+    """Write heat maps side by side."""
     rows, columns = np.shape(panels[0].values)
     width = min(3.9, max(3.0, 0.3 * columns + 0.9))
     figure = new_figure(width * len(panels), max(2.6, 0.85 * width * rows / columns))
@@ -39,7 +39,7 @@ def heat_maps(
 
 
 def draw_panel(axes, panel: Panel, x_names=None, y_names=None) -> None:
-    """One matrix on given axes, with a bar of its colours."""
+    """Draw a heat map on given axes, with a colour bar."""
     values = np.asarray(panel.values)
     low, high = panel.limits or (values.min(), values.max())
     colours = 'RdBu_r' if low == -high else 'viridis'

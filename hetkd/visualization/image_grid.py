@@ -1,4 +1,4 @@
-"""Images in rows and columns."""
+"""Image grids and contact sheets."""
 
 from typing import NamedTuple, Optional, Sequence
 
@@ -8,17 +8,17 @@ from .figure import new_figure, save
 
 
 class Tile(NamedTuple):
-    """One image."""
+    """An image with its title and an optional heat map."""
 
     image: np.ndarray
     """(H, W, 3) in [0, 1]."""
     title: str = ''
     heat: Optional[np.ndarray] = None
-    """(h, w) in [0, 1], laid over the image."""
+    """(h, w) in [0, 1], drawn over the image."""
 
 
 def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> None:
-    """Write them; ``names`` stand left of the rows."""
+    """Write a grid of images; ``names`` label the rows on the left."""
     columns = max(map(len, rows))
     lines = max((tile.title.count('\n') + 1 if tile.title else 0 for row in rows for tile in row), default=0)
     figure = new_figure(1.25 * columns + (0.4 if names else 0), (1.25 + 0.16 * lines) * len(rows))
@@ -40,5 +40,5 @@ def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) 
 
 
 def contact_sheet(path, tiles: Sequence[Tile], columns: int = 10) -> None:
-    """Write many in rows of ``columns``."""
+    """Write a sheet of images, ``columns`` per row."""
     image_grid(path, [tiles[i : i + columns] for i in range(0, len(tiles), columns)])

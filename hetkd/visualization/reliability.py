@@ -1,4 +1,4 @@
-"""Whether confidence is accuracy, and who is right."""
+"""Reliability diagrams (accuracy by confidence), and which net is right."""
 
 from typing import Mapping
 
@@ -8,13 +8,13 @@ from .figure import EXTRA, STUDENT, TEACHER, new_figure, save
 
 
 def reliability(path, nets: Mapping[str, dict], groups: Mapping[str, int]) -> None:
-    """A reliability diagram of each net, and a bar of groups of images.
+    """Write a reliability diagram per net, and a bar of the groups of images.
 
     Args:
         path: file to write.
-        nets: by name: ``count``, ``right`` and ``confidence`` of equally wide bins (see
+        nets: for each name ``count``, ``right`` and ``confidence`` of equally wide bins (see
             :func:`hetkd.functional.calibration_bins`), ``ece`` and ``accuracy`` in percent.
-        groups: number of images by name of the group, in the order of the bar.
+        groups: number of images by name of group, in the order of the bar.
     """
     figure = new_figure(4 * len(nets) + 1, 4.4)
     above, below = figure.subfigures(2, 1, height_ratios=[3.2, 1])

@@ -1,4 +1,4 @@
-"""Points in the plane, by class."""
+"""Scatter plots coloured by class."""
 
 from typing import Mapping, Sequence
 
@@ -11,14 +11,14 @@ from .figure import new_figure, save
 def scatter(
     path, panels: Mapping[str, np.ndarray], labels: np.ndarray, names: Sequence[str], legend: bool = True
 ) -> None:
-    """Points (N, 2) side by side, coloured alike.
+    """Scatter plots of points (N, 2), side by side, with the same class colours.
 
     Args:
         path: file to write.
         panels: points by title.
         labels: (N,) class indices.
         names: names of all classes.
-        legend: whether to say which colour is which class.
+        legend: whether to add a legend of the classes.
     """
     figure = new_figure(4 * len(panels) + (0.8 if legend else 0), 4)
     classes = np.unique(labels)

@@ -1,4 +1,4 @@
-"""HCD's sub-logits."""
+"""Plot of HCD's sub-logits."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .heat_map import Panel, draw_panel
 def sub_logits(
     path, similarity: np.ndarray, fused: np.ndarray, raw: np.ndarray, student: float, teacher: float
 ) -> None:
-    """How alike the sub-logits are, and the accuracy of each beside those of the nets.
+    """Similarity of the sub-logits, and the accuracy of each beside that of the nets.
 
     Args:
         path: file to write.

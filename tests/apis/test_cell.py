@@ -10,7 +10,7 @@ import pytest
 from hetkd.apis.cell import Cell
 from tests.conftest import ROOT
 
-CONFIG = ROOT / 'configs/scratch/cnn-micro_digits.py'
+CONFIG = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def tools(tmp_path):
 
 def cell(tmp_path, tools, script='', **options):
     (tools / 'train.py').write_text(script)
-    return Cell(CONFIG, 0, tmp_path / 'all', tools, **options)
+    return Cell(CONFIG, 0, tmp_path / 'all', tools, method='scratch', **options)
 
 
 def test_the_reason_is_of_this_attempt_and_names_the_error_of_a_process(tmp_path, tools):

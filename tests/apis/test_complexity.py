@@ -26,14 +26,14 @@ def test_a_vit_is_counted_as_on_paper():
     model = dict(type='LogitDistiller', teacher=micro_net('vit'), student=micro_net('vit'))
     found = count(model)
     assert found['forward'] == {'teacher': expected, 'student': expected, 'train_only': 0}
-    # Two products backward for each one forward; the patches' input needs no gradient.
+    # Two products backward per product forward; the input of the patch embedding needs no gradient.
     assert found['step']['student'] == pytest.approx(3 * expected - 16 * 3 * patch**2 * width, rel=0.05)
     assert found['step']['teacher'] == expected
     assert found['parameters']['teacher'] == found['parameters']['student']
 
 
 def test_convolutions_with_groups_cost_backward_twice_their_forward():
-    """StageProjector of MLDRKD is made of depthwise convolutions, which torch counts too high."""
+    """MLDR-KD's StageProjector has depthwise convolutions, which torch counts too high."""
     model = dict(type='MLDRKD', teacher=micro_net('vit'), student=micro_net('cnn'))
     found = count(model, batch_size=2)
     ratio = found['step']['train_only'] / found['forward']['train_only']
@@ -42,12 +42,12 @@ def test_convolutions_with_groups_cost_backward_twice_their_forward():
 
 @pytest.mark.parametrize('method', ['crd', 'hcd', 'fitnet'])
 def test_methods_of_all_kinds_are_counted_without_any_weight_file(method):
-    found = complexity(load_config(f'configs/{method}/vit-micro_cnn-micro_digits.py'))
+    found = complexity(load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method=method))
     assert all(value > 0 for part in found.values() for value in part.values())
 
 
 def test_a_student_without_a_teacher_and_a_shape():
-    cfg = load_config('configs/scratch/cnn-micro_digits.py')
+    cfg = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='scratch')
     small, large = complexity(cfg), complexity(cfg, (32, 32))
     assert small['forward']['teacher'] == small['parameters']['train_only'] == 0
     assert large['forward']['student'] / small['forward']['student'] == pytest.approx(4, rel=0.01)
@@ -57,10 +57,10 @@ def test_a_student_without_a_teacher_and_a_shape():
 
 
 def test_a_teachers_own_keys_and_a_cache_count_as_its_net(tmp_path):
-    plain = load_config('configs/kd/vit-micro_cnn-micro_digits.py')
+    plain = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
     expected = complexity(plain)
     for option in (dict(dtype='bfloat16'), dict(channels_last=True), dict(compile=True), dict(weight=0.5)):
-        cfg = load_config('configs/kd/vit-micro_cnn-micro_digits.py')
+        cfg = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
         cfg.model.teacher.update(option)
         assert complexity(cfg) == expected
         assert isinstance(build_teacher(cfg, NetClassifier(dict(cfg.model.student))), Deployed)

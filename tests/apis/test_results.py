@@ -1,4 +1,4 @@
-"""Reading results and putting them into tables and pictures."""
+"""Results of runs: records, tables, comparison plot."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ RUNS = [
     RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
     RunResult('kd/a', 1, 'done', {1: 40.0, 2: 40.0}, seconds=20, memory=300.5),
     RunResult('kd/a', 2, 'crashed', {1: 5.0}, seconds=3, reason='ValueError: a | b'),
-    RunResult('ofa/b', 0, 'missing', {1: 50.0}, seconds=1, reason='broken off'),
+    RunResult('ofa/b', 0, 'missing', {1: 50.0}, seconds=1, reason='interrupted'),
 ]
 
 

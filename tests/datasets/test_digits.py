@@ -1,4 +1,4 @@
-"""The digits."""
+"""The digits data set."""
 
 import numpy as np
 import pytest

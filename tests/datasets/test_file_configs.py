@@ -1,4 +1,4 @@
-"""The configs of data sets in files, on a few images in the official layouts."""
+"""Configs of file-based data sets, on a few images in the official layouts."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,26 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 
 from hetkd.apis import load_config
+from hetkd.clock import set_clock
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 
 DATASET_CONFIGS = ROOT / 'configs/_base_/datasets'
+STRONG = """_base_ = ['{folder}/{name}_224.py', '{folder}/views_strong.py']
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)
+"""
+
+
+def config_of(name, views, folder):
+    """A data set's config, also with the views of ViT students."""
+    if views == 'weak':
+        return load_config(DATASET_CONFIGS / f'{name}_224.py')
+    path = folder / 'config.py'
+    path.write_text(STRONG.format(folder=DATASET_CONFIGS, name=name))
+    return load_config(path)
+
+
 COLOUR = (250, 120, 20)  # RGB
 
 
@@ -43,7 +59,7 @@ def aircraft(root):
 
 
 def imagenet(root):
-    """All 1,000 folders, as the data set asks for, the first and last with an image."""
+    """All 1,000 folders, as the data set expects; the first and last have an image."""
     for split in ('train', 'val'):
         for number in range(1000):
             (root / split / f'n{number:08}').mkdir(parents=True)
@@ -66,24 +82,18 @@ LAYOUTS = dict(
 )
 
 
-def start_epoch(pipeline):
-    for transform in pipeline.transforms:
-        if hasattr(transform, 'start_epoch'):
-            transform.start_epoch(0, 0)
-
-
 def batch(dataset):
-    """All images of a data set, as a loader gives them."""
-    start_epoch(dataset.pipeline)
+    """All images of a data set, collated as by a loader."""
+    set_clock(0, 0)
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
 
-@pytest.mark.parametrize('views', ['', '_strong'])
+@pytest.mark.parametrize('views', ['weak', 'strong'])
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
     layout, classes, *labels = LAYOUTS[name]
     layout(tmp_path)
-    cfg = load_config(DATASET_CONFIGS / f'{name}_224{views}.py')
+    cfg = config_of(name, views, tmp_path)
     preprocessor = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
     assert name == 'custom' or cfg.data_preprocessor.num_classes == classes
     for loader, expected in zip((cfg.train_dataloader, cfg.val_dataloader), labels):
@@ -93,7 +103,7 @@ def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
         assert [int(x.gt_label) for x in data['data_samples']] == expected
         inputs = preprocessor(data)['inputs']
         assert inputs.shape == (len(expected), 3, 224, 224) and inputs.dtype == torch.float32
-    # The colour in RGB, so the channels are in their order; without batch augments and jitter.
+    # The colour is RGB, so the channel order is checked; without batch augments and jitter.
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     colour = torch.tensor((np.array(COLOUR) / 255 - mean) / std)
     assert (inputs.mean((0, 2, 3)) - colour).abs().max() < 0.05
@@ -102,8 +112,8 @@ def test_images_come_out_normalised_with_their_labels(name, views, tmp_path):
 
 def test_strong_views_mix_the_batch_and_weak_ones_do_not(tmp_path):
     custom(tmp_path)
-    for views, soft in (('', False), ('_strong', True)):
-        cfg = load_config(DATASET_CONFIGS / f'custom_224{views}.py')
+    for views, soft in (('weak', False), ('strong', True)):
+        cfg = config_of('custom', views, tmp_path)
         preprocessor = MODELS.build(dict(cfg.data_preprocessor, type='ClsDataPreprocessor'))
         data = batch(DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path))))
         samples = preprocessor(data, training=True)['data_samples']
@@ -121,7 +131,7 @@ def test_cifar10_is_normalised_by_its_own_statistics(name, size):
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         config = dict(type='BaseDataset', ann_file='', lazy_init=True, pipeline=loader.dataset.pipeline)
         pipeline = DATASETS.build(config).pipeline
-        start_epoch(pipeline)
+        set_clock(0, 0)
         assert tuple(pipeline(dict(info))['inputs'].shape) == (3, size, size)
 
 

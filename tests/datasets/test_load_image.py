@@ -1,4 +1,4 @@
-"""LoadImage: mmcv's pixels, and the name of a file that is broken."""
+"""LoadImage: pixels equal to mmcv's, and errors that name a broken file."""
 
 import re
 
@@ -22,7 +22,7 @@ def good(tmp_path):
 
 @pytest.fixture
 def broken(good):
-    """A file of each kind that is no whole image."""
+    """Broken image files of several kinds."""
     content = good.read_bytes()
     files = {'cut.jpg': content[: len(content) // 2], 'empty.jpg': b'', 'text.jpg': b'<html>not found</html>'}
     for name, data in files.items():

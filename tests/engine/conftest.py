@@ -17,11 +17,11 @@ def runner_of(tmp_path, tiny_teacher):
     """``runner_of(method='mldrkd', work_dir=..., **options)``: a runner of the micro pair on the digits."""
 
     def build(method='mldrkd', work_dir=tmp_path, resume=False, **options):
-        path = ROOT / f'configs/{method}/vit-micro_cnn-micro_digits.py'
+        path = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
         options = {key.replace('__', '.'): value for key, value in options.items()}
         if method != 'scratch':
             options.setdefault('model.teacher.checkpoint', str(tiny_teacher))
-        cfg = load_config(str(path), {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, **options})
+        cfg = load_config(path, {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, **options}, method)
         cfg.resume, cfg.experiment_name = resume, f'run{next(COUNT)}'
         cfg.work_dir = str(work_dir)
         complete_loaders(cfg, LOADERS)

@@ -21,15 +21,12 @@ class Scores(Hook):
 
 
 class Break(Hook):
-    """Stop before an epoch."""
+    """Stop between the second checkpoint and its validation, which a resumed run repeats."""
 
     priority = 'LOWEST'
 
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def before_train_epoch(self, runner):
-        if runner.epoch == self.epoch:
+    def before_val_epoch(self, runner):
+        if runner.epoch == 2:
             raise KeyboardInterrupt
 
 
@@ -106,7 +103,7 @@ def test_a_checkpoint_alone_is_removed_late_and_never_the_one_just_written(tmp_p
 
 @pytest.fixture
 def stopped(runner_of, tmp_path):
-    """A work dir of a run that was stopped after its second epoch of three, and how to go on in another."""
+    """A work dir of a run that was stopped after its second epoch of three, and how to resume in another."""
 
     def runner(name, **options):
         one = runner_of(
@@ -120,7 +117,7 @@ def stopped(runner_of, tmp_path):
         return one
 
     first = runner('a')
-    first.register_hook(Break(2))
+    first.register_hook(Break())
     with pytest.raises(KeyboardInterrupt):
         first.train()
     return runner
@@ -148,7 +145,7 @@ def test_a_copy_goes_on_with_its_own_files_and_leaves_the_original_alone(stopped
 def test_checkpoints_in_another_folder_are_found_again(stopped, tmp_path):
     elsewhere = dict(default_hooks__checkpoint__out_dir=str(tmp_path / 'disk'))
     first = stopped('c', **elsewhere)
-    first.register_hook(Break(2))
+    first.register_hook(Break())
     with pytest.raises(KeyboardInterrupt):
         first.train()
     assert latest_checkpoint(str(tmp_path / 'c')) == str(tmp_path / 'disk/c/epoch_2.pth')

@@ -75,9 +75,7 @@ def test_no_step_of_a_method_waits(method, runner_of, monkeypatch):
     monkeypatch.setattr(DeferredMessageHub, '_read', lambda hub: (reads.append(runner.iter), read(hub)))
     runner.train()
     assert len(runner.train_dataloader) == 8 and steps.mode.calls == []
-    assert set(reads) <= {7, 8}, (
-        "for the checkpoint at the end; mmengine's timer asks for a time at each step"
-    )
+    assert set(reads) <= {7, 8}, 'for the checkpoint at the end; a timer asks for a time at each step'
     assert len(runner.message_hub.get_scalar('train/loss').data[0]) == 8
     assert len(runner.message_hub.get_scalar('train/grad_norm').data[0]) == 8, 'all logged all the same'
 

@@ -1,4 +1,4 @@
-"""Which of two nets is right."""
+"""Agreement of two classifiers."""
 
 import torch
 

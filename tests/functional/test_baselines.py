@@ -1,4 +1,4 @@
-"""The baselines: transcriptions, limits, gradients, extremes."""
+"""Baseline losses: reference transcriptions, limits, gradients, extreme inputs."""
 
 import math
 import statistics

@@ -8,7 +8,7 @@ from hetkd.functional import calibration_bins, calibration_error
 
 
 def transcription(scores, target, bins):
-    """Guo et al., equation 5, bin by bin."""
+    """Guo et al., equation 5, computed bin by bin."""
     confidence, label = scores.max(1)
     total = 0.0
     for b in range(bins):

@@ -13,7 +13,7 @@ def features(*widths, n=24):
 
 
 def hsic(k, l):  # noqa: E741
-    """Nguyen et al., equation 3, element by element."""
+    """Nguyen et al., equation 3, computed element by element."""
     n = len(k)
     k, l = (x - torch.diag(x.diagonal()) for x in (k, l))  # noqa: E741
     one = torch.ones(n, 1, dtype=k.dtype)
@@ -56,7 +56,7 @@ def test_it_is_not_invariant_to_any_linear_map_and_near_0_for_independent_nets()
 
 
 def test_small_batches_estimate_the_whole_without_bias():
-    """The mean of HSIC_1 over all batches of 4 is that of all images: a U-statistic."""
+    """The mean of HSIC_1 over all batches of 4 equals HSIC_1 of all images: it is a U-statistic."""
     x, y = features(3, 5, n=8)
     y[:, :3] += x
     batches = [([x[list(c)]], [y[list(c)]]) for c in combinations(range(8), 4)]

@@ -35,7 +35,7 @@ def gradient(loss, student):
 
 
 def assert_close(got, expected, tolerance):
-    """Largest difference relative to the largest expected entry."""
+    """Compare by the largest difference relative to the largest expected entry."""
     expected = torch.as_tensor(expected, dtype=F64)
     difference = (got.detach().to(F64) - expected).abs().max()
     assert difference <= tolerance * expected.abs().max(), f'{difference} beside {expected.abs().max()}'
@@ -367,7 +367,7 @@ print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='ru_maxrss is in KiB on Linux only')
 def test_imagenet_batch_with_six_students_stays_under_1_gb():
-    # Through a shell that forks: a child of ours would start with our own peak as its ru_maxrss.
+    # Through a shell, which forks: a direct child would start with this process's peak as its ru_maxrss.
     command = ['sh', '-c', '"$0" -c "$1"; exit $?', sys.executable, MEASURE]
     before, after = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert 0 < int(after) - int(before) < 10**9 / 1024

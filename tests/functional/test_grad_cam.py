@@ -32,7 +32,7 @@ def test_of_a_map_on_the_way_it_is_the_papers_formula():
 def test_a_map_cut_from_tokens_gets_the_gradient_of_its_tokens():
     tokens = (torch.randn(2, 10, 5, requires_grad=True) * 1.0).requires_grad_()
     stage = tokens[:, 1:].transpose(1, 2).reshape(2, 5, 3, 3).contiguous()
-    score = tokens.square().sum((1, 2))  # goes on with the tokens, not with the map
+    score = tokens.square().sum((1, 2))  # continues with the tokens, not with the map
     torch.testing.assert_close(stage_gradient(stage, score), 2 * stage.detach())
 
 

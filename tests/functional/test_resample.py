@@ -1,4 +1,4 @@
-"""Cropping, mirroring and resizing of whole batches, beside Pillow."""
+"""Batched cropping, flipping and resizing, compared with Pillow."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def noise(count, height, width, seed=0):
 
 
 def pillow(image, box, flip, size, name):
-    """(3, *size) of Pillow."""
+    """Crop and resize by Pillow: (3, *size)."""
     top, left, height, width = box
     part = Image.fromarray(image.permute(1, 2, 0).numpy()).crop((left, top, left + width, top + height))
     view = np.array(part.resize(size[::-1], FILTERS[name]))
@@ -30,7 +30,7 @@ def pillow(image, box, flip, size, name):
 
 
 def boxes_in(image, count, square):
-    """Random boxes, among them the whole image, both corners and a single pixel."""
+    """Random boxes, including the whole image, both corners and a single pixel."""
     rng = np.random.default_rng(0)
     boxes = []
     for number in range(count):
@@ -66,7 +66,7 @@ def test_parts_are_pillows_within_a_level(image, size, square, name):
     expected = torch.stack([pillow(*x, size, name) for x in zip(images, boxes, flip.tolist())])
     assert got.shape == (60, 3, *size) and got.min() >= 0 and got.max() <= 255
     difference = (got.round() - expected).abs()
-    # Levels half-way between two are left to the last bits of Pillow's weights, in both passes.
+    # Values half-way between two levels depend on the last bits of Pillow's weights, in both passes.
     assert difference.max() <= 2 and (difference > 1).float().mean() < 5e-5 and difference.mean() < 0.03
 
 

@@ -1,4 +1,4 @@
-"""Vim and VMamba: official names and sizes, transcriptions, checkpoints of all namings."""
+"""Vim and VMamba: official names and sizes, reference transcriptions, checkpoints of all naming schemes."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def test_vim_s_of_other_classes(classes, count):
 
 
 def scrambled(net):
-    """Random values everywhere, so that no term is zero or one; in float64."""
+    """Random float64 values everywhere, so that no term is 0 or 1."""
     generator = torch.Generator().manual_seed(0)
     net = net.double().eval()
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_vmamba_is_the_transcription(arch):
 
 
 def released(state):
-    """The names of the released checkpoints: projections as parameters, weights as convolutions."""
+    """The naming scheme of the released checkpoints: projections as parameters, weights as convolutions."""
     result = {}
     for key, value in state.items():
         for part, rows in (('x_proj', 4), ('dt_projs', 4)):
@@ -103,7 +103,7 @@ def released(state):
 
 
 def oldest(state):
-    """The names of the first files."""
+    """The naming scheme of the first files."""
     pairs = [
         (r'^patch_embed\.0\.', 'patch_embed.proj.'),
         (r'^patch_embed\.2\.', 'patch_embed.norm.'),

@@ -123,14 +123,13 @@ def test_stages_at_224_are_the_papers_taps_and_logits_do_not_depend_on_asking(na
     config, stages, embedding = NETS[name]
     net = MODELS.build(config).eval()
     names = list(net.state_dict())
-    specs = net.feature_specs
-    assert [(x.channels, x.stride) for x in specs.stages] == stages
-    assert specs.embedding == embedding
+    assert [(x.channels, x.stride) for x in net.stage_specs] == stages
+    assert net.embedding_channels == embedding
     with torch.no_grad():
         images = torch.randn(1, 3, 224, 224)
         plain, full, again = net(images), net(images, stages=True, embedding=True), net(images)
     assert plain.stages == () and plain.embedding is None
-    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in specs.stages]
+    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in net.stage_specs]
     assert full.embedding.shape == (1, embedding)
     assert torch.equal(plain.logits, full.logits) and torch.equal(plain.logits, again.logits)
     assert list(net.state_dict()) == names, 'reading stages must not change the plain state dict'
@@ -193,7 +192,7 @@ def test_a_probe_leaves_modes_buffers_and_random_state_alone():
     modes = [x.training for x in net.modules()]
     before = {k: v.clone() for k, v in net.state_dict().items()}
     state = torch.get_rng_state()
-    assert net.feature_specs.embedding == 32
+    assert len(net.stage_specs) == 4 and net.embedding_channels == 32
     assert [x.training for x in net.modules()] == modes
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
@@ -215,7 +214,7 @@ def test_pyramids_are_tapped_at_the_last_map_of_the_four_deepest_strides():
 @pytest.mark.parametrize('family', ['cnn', 'vit'])
 def test_stage_indices_can_be_given(family):
     net = MODELS.build(micro_net(family, stage_indices=(0, 3)))
-    assert len(net.feature_specs.stages) == 2
+    assert len(net.stage_specs) == 2
 
 
 @pytest.mark.parametrize('indices', [(1, 2), (-4, -3)])

@@ -1,4 +1,4 @@
-"""The scan: a float64 loop, gradients, backends, bad input."""
+"""Selective scan: a float64 reference loop, gradients, backends, bad input."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ def test_float32_gradients_are_those_of_a_float64_loop():
 
 
 def test_mambas_own_start_is_finite_over_a_long_sequence():
-    """exp(cumsum) forms give NaN here."""
+    """Implementations by exp(cumsum) return NaN here."""
     u, delta, _, B, C, *_ = make(1, 4, 16, 2000, 1, torch.float32)
     A = -torch.arange(1.0, 17).expand(4, 16)
     u.requires_grad_()
@@ -166,7 +166,7 @@ def test_the_kernel_on_a_cpu_tensor_is_refused():
 
 
 def test_on_a_cpu_nothing_of_mamba_ssm_is_imported(tmp_path):
-    """A package of that name stands by, and a Vim runs forward and backward."""
+    """A fake mamba_ssm is importable while a Vim runs forward and backward."""
     (tmp_path / 'mamba_ssm').mkdir()
     (tmp_path / 'mamba_ssm/__init__.py').write_text('')
     code = (
@@ -184,7 +184,7 @@ def test_on_a_cpu_nothing_of_mamba_ssm_is_imported(tmp_path):
 
 @pytest.fixture
 def on_cuda(monkeypatch):
-    """CPU tensors that say they are on CUDA, and no memory of an earlier import or warning."""
+    """CPU tensors that claim to be on CUDA; no cached import, no earlier warning."""
     monkeypatch.setattr(scan_module, '_warned', False)
     kernel.load_kernel.cache_clear()
     yield lambda dtype=torch.float32: SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device('cuda'))

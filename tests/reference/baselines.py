@@ -1,4 +1,4 @@
-"""The baselines' losses transcribed with loops, from their papers' formulas."""
+"""Reference implementations of the baseline losses: loops after the papers' formulas."""
 
 import math
 
@@ -132,7 +132,7 @@ def rsd_loops(student, teacher, kappa):
 
 
 def crd_loops(student, teacher, student_memory, teacher_memory, samples, temperature):
-    """The authors' form, with Z of this very batch."""
+    """The authors' form, with Z from the same batch."""
     student, teacher, student_memory, teacher_memory = (
         x.tolist() for x in (student, teacher, student_memory, teacher_memory)
     )

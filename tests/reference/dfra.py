@@ -1,4 +1,4 @@
-"""DFRA written straight from its formulas (MLDR-KD, arXiv 2502.06189): in loops, and for autograd.
+"""Reference implementations of DFRA (MLDR-KD, arXiv 2502.06189): loops, and plain autograd.
 
 With u = z / T of each net, N samples and C classes::
 
@@ -20,7 +20,7 @@ PARTS = ('total', 'class_relation', 'sample_relation', 'probability')
 
 STUDENT = [[1, -2, 0.5, 0], [0, 1, 2, -1], [0.3, 0.3, -0.7, 1.5]]
 TEACHER = [[2, -1, 0, 0.5], [-0.5, 1.5, 2.5, -2], [0, 0.1, -1, 3]]
-# By temperature, at alpha 2; computed once, outside this package, from the authors' formulation.
+# By temperature, for alpha = 2; computed once, outside this package, from the authors' formulation.
 VALUES = {
     1: dict(
         class_relation=0.15446814559594432,

@@ -1,4 +1,4 @@
-"""HCD's sub-logit losses, transcribed with loops from the description of the third-party port."""
+"""Reference implementations of HCD's sub-logit losses: loops after a third-party port's description."""
 
 import math
 

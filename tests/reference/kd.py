@@ -1,4 +1,4 @@
-"""KL and KD written straight from the papers' formulas: once in loops, once for autograd."""
+"""Reference implementations of KL and KD after the papers' formulas: loops, and plain autograd."""
 
 import math
 

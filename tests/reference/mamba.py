@@ -1,4 +1,4 @@
-"""Vim and VMamba transcribed step by step from the authors' description, on a state dict with their names."""
+"""Reference implementations of Vim and VMamba, step by step, on a state dict with the authors' names."""
 
 import math
 
@@ -27,7 +27,7 @@ def scan_loops(u, delta, A, B, C, D=None, z=None, bias=None, softplus=False):
 
 
 def scan_steps(u, delta, A, B, C, D=None, z=None, bias=None, softplus=False):
-    """The same with autograd, one step of time after the other (the reference-style loop)."""
+    """The same with autograd, one time step after the other (the reference loop)."""
     share = u.shape[1] // B.shape[1]
     B, C = (x.repeat_interleave(share, 1) for x in (B, C))
     delta = delta if bias is None else delta + bias[:, None]

@@ -1,4 +1,4 @@
-"""tools/analysis_tools and tools/visualization, on a short real run; each number is computed anew."""
+"""tools/analysis_tools and tools/visualization, on a short real run; numbers are recomputed."""
 
 import json
 import re
@@ -28,7 +28,7 @@ FOLDERS = dict.fromkeys(
 
 
 def folder_of(name):
-    """Where a tool lies."""
+    """The folder of a tool."""
     return FOLDERS.get(name, 'visualization')
 
 
@@ -39,14 +39,14 @@ def run(name, *args):
 
 
 def numbers(picture):
-    """What stands beside a picture, which must be one."""
+    """The JSON beside a picture; checks that the picture is an image."""
     assert min(Image.open(picture).size) > 50
     return json.loads(picture.with_suffix('.json').read_text())
 
 
 @pytest.fixture(scope='module')
 def trained(short_run):
-    """The run's own config, as it lies in the work dir, and both nets' outputs on all test images."""
+    """The config in the run's work dir, and both nets' outputs on all test images."""
     config = short_run.work_dir / 'vit-micro_cnn-micro_digits.py'
     cfg = load_config(str(config))
     init_default_scope('hetkd')
@@ -66,7 +66,7 @@ def trained(short_run):
 
 @pytest.fixture(scope='module')
 def hcd_run(tmp_path_factory, tiny_teacher):
-    """Config options and a checkpoint of HCD at its first step."""
+    """Config options and a checkpoint of an untrained HCD."""
     init_default_scope('hetkd')
     options = {'model.teacher.checkpoint': str(tiny_teacher)}
     cfg = load_config(CONFIG.replace('mldrkd', 'hcd'), options)
@@ -105,7 +105,7 @@ def test_agreement_counts_who_is_right(trained, tmp_path):
     p, q = (x.logits.double().softmax(1) for x in (trained.teacher, trained.student))
     kl = (p * (p / q).log()).sum(1)
     assert found['kl'] == pytest.approx(float(kl.mean()), rel=1e-4)
-    # The validation of the run has seen the same.
+    # The same value as in the run's validation.
     logged = json.loads((trained.work_dir / 'results.json').read_text())['metrics']['2']
     for name, key in (('agreement', 'teacher/agreement'), ('kl', 'teacher/kl')):
         assert found[name] == pytest.approx(logged[key], rel=1e-2)
@@ -211,7 +211,15 @@ def test_another_method_and_an_exported_student_have_no_such_connectors(trained,
 
 def test_wrong_arguments_say_what_to_do(trained, tmp_path, capsys):
     with pytest.raises(ValueError, match='agreement: expected a run with one teacher, got 0 .NetClassifier.'):
-        run('agreement', 'configs/scratch/cnn-micro_digits.py', 'random', '--out', tmp_path / 'x.png')
+        run(
+            'agreement',
+            'configs/mldrkd/vit-micro_cnn-micro_digits.py',
+            'random',
+            '--method',
+            'scratch',
+            '--out',
+            tmp_path / 'x.png',
+        )
     with pytest.raises(ValueError, match='--max-images: expected at least 1, got 0'):
         run(
             'vis_relations',
@@ -248,7 +256,7 @@ def test_the_confusion_matrix_of_a_checkpoint_and_of_predictions(trained, tmp_pa
 
 
 def predictions_of(trained, path):
-    """A file as tools/test.py --out writes it."""
+    """A predictions file, as written by tools/test.py --out."""
     scores = trained.student.logits.softmax(1)
     rows = [
         dict(sample_idx=i, gt_label=y[None], pred_label=s.argmax()[None], pred_score=s, num_classes=10)
@@ -344,7 +352,7 @@ def test_the_schedule_is_that_of_the_run(parameter, trained, tmp_path):
     if parameter == 'lr':
         file = next(trained.work_dir.glob('*/vis_data/scalars.json'))
         logged = [json.loads(x)['lr'] for x in file.read_text().splitlines() if '"lr"' in x]
-        # The log has the mean of a window, which begins with the first step.
+        # The log holds the mean of a window that begins with the first step.
         assert found['lr'][0] == pytest.approx(logged[0]) and found['lr'] == sorted(found['lr'])
     else:
         assert found['wd'] == [0.05] * 4
@@ -363,7 +371,7 @@ def test_mmpretrain_without_its_tools_is_named(monkeypatch, tmp_path):
 
 
 def test_both_nets_views_of_the_test_images(trained, tmp_path):
-    """De-normalised, the student's is the image; the teacher's has its own size and normalisation."""
+    """Denormalised, the student's view is the image; the teacher's has its own size and normalisation."""
     teacher = ['model.teacher.input_size=32', 'model.teacher.mean=[10,20,30]', 'model.teacher.std=[50,60,70]']
     flags = ['-p', 'test', '-n', 3, '-o', tmp_path, '--not-show', '--cfg-options', *teacher]
     run('browse_dataset', trained.config, *flags)
@@ -396,7 +404,7 @@ def test_cam_of_both_nets(trained, tmp_path):
     assert found['teacher']['score'] == pytest.approx(
         float(trained.teacher.logits[5].softmax(0).max()), rel=1e-4
     )
-    # The deepest map is averaged and goes to a linear layer: CAM's weights are those of the layer.
+    # The deepest map is averaged and goes to a linear layer, so CAM's weights are those of the layer.
     weight = trained.model.student.model.head.fc.weight[found['student']['category']].detach()
     cam = (weight[:, None, None] * trained.student.stages[-1][5]).sum(0).relu()
     np.testing.assert_allclose(found['student']['cam'], cam / cam.max(), atol=1e-4)
@@ -436,7 +444,7 @@ def test_tsne_of_both_embeddings(trained, tmp_path):
     embedding = trained.teacher.embedding[chosen].numpy()
     options = dict(perplexity=5, learning_rate=200, max_iter=250, init='random', random_state=0)
     expected = TSNE(**options).fit_transform(embedding)
-    # Rounding grows in t-SNE; distances of its first steps do not.
+    # t-SNE amplifies rounding; the distances after its first steps are stable.
     assert np.corrcoef(np.ravel(found['points']['teacher']), expected.ravel())[0, 1] > 0.9
     flags = ['--checkpoint', trained.checkpoint, '--out', out, *flags]
     run('vis_tsne', trained.config, *flags, '--vis-stage', 2)
@@ -510,13 +518,13 @@ def test_a_folder_that_is_not_there_is_made(trained, tmp_path):
 def test_the_schedule_of_a_mixed_precision_run_is_drawn_without_a_gpu(tmp_path):
     out = tmp_path / 'new/lr.png'
     options = ['optim_wrapper.type=AmpOptimWrapper', 'optim_wrapper.loss_scale=dynamic']
-    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    config = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
     run('vis_scheduler', config, '--save-path', out, '--not-show', '--cfg-options', *options)
     assert out.exists() and numbers(out)['lr'][0] > 0
 
 
 def test_every_tool_has_a_picture_and_its_command_in_the_docs():
-    """Each command is one that the tool takes, and names the picture above it."""
+    """Each command is valid for its tool and writes the picture above it."""
     page = (ROOT / 'docs/en/analysis.md').read_text()
     shown = re.findall(r'!\[(\w+)\]\((_static/analysis/(\w+)\.png)\)\n\n```bash\n(.*?)```', page, re.DOTALL)
     files = [*ROOT.glob('tools/analysis_tools/*.py'), *ROOT.glob('tools/visualization/*.py')]

@@ -27,7 +27,7 @@ def config(tiny_teacher, tmp_path):
     """``config(method, cached=folder, **options)`` as a tool would have it."""
 
     def make(method='mldrkd', cached=None, work_dir=tmp_path / 'run', **options):
-        path = str(ROOT / f'configs/{method}/vit-micro_cnn-micro_digits.py')
+        path = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
         options = {key.replace('__', '.'): value for key, value in options.items()}
         base = {
             'model.teacher.checkpoint': str(tiny_teacher),
@@ -37,7 +37,7 @@ def config(tiny_teacher, tmp_path):
             'train_dataloader.dataset.per_class': 11,
             'data_preprocessor.num_classes': 10,
         }
-        cfg = load_config(path, {**base, **options})
+        cfg = load_config(path, {**base, **options}, method)
         if cached is not None:
             cfg.model.teacher = dict(type='CachedTeacher', cache=str(cached), net=cfg.model.teacher)
         cfg.experiment_name = f'{method}{cached is None}{time.time_ns()}'
@@ -124,7 +124,7 @@ STALE = {
     'another teacher file': dict(model__teacher__checkpoint='other'),
     'another teacher': dict(model__teacher__mean=[1.0] * 3, model__teacher__std=[1.0] * 3),
     'other data': dict(train_dataloader__dataset__per_class=12),
-    'another pipeline': dict(train_pipeline=None),
+    'another pipeline': dict(pipeline=None),
     'another normalisation': dict(data_preprocessor__mean=[1.0] * 3),
     'mixed images': dict(data_preprocessor__batch_augments=MIX),
 }
@@ -138,7 +138,7 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
         state = torch.load(tiny_teacher)
         torch.save({k: v + 1 for k, v in state.items()}, tmp_path / 'other.pth')
         options['model__teacher__checkpoint'] = str(tmp_path / 'other.pth')
-    options.pop('train_pipeline', None)
+    options.pop('pipeline', None)
     cfg = config('kd', cached=tmp_path / 'cache', **options)
     if what == 'another pipeline':
         cfg.train_dataloader.dataset.pipeline[0].transforms[0].padding = 2
@@ -216,13 +216,13 @@ def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
 
 def test_a_killed_writing_goes_on_where_it_was(tmp_path, tiny_teacher, run_tool):
     """The tool itself, killed -9; and what is there is not computed again."""
-    config = 'configs/kd/vit-micro_cnn-micro_digits.py'
-    few = [config, '--views', 4]
+    config = ['configs/mldrkd/vit-micro_cnn-micro_digits.py', '--method', 'kd']
+    few = [*config, '--views', 4]
     options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_dataloader.dataset.per_class=20']
     options += ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0']
     run_tool('cache_teacher.py', *few, '--out', tmp_path / 'few', '--cfg-options', *options)
     command, env = tool_command(
-        'cache_teacher.py', config, '--views', 200, '--out', tmp_path / 'killed', '--cfg-options', *options
+        'cache_teacher.py', *config, '--views', 200, '--out', tmp_path / 'killed', '--cfg-options', *options
     )
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     note = tmp_path / 'killed/view003.progress'
@@ -248,7 +248,7 @@ def test_a_killed_writing_goes_on_where_it_was(tmp_path, tiny_teacher, run_tool)
 def test_two_processes_read_their_own_rows(tmp_path, run_tool, tiny_teacher):
     """Each process sees the losses of its online twin, with partners from its own batch."""
     (tmp_path / 'online.py').write_text(f"""
-_base_ = ['{ROOT}/configs/kd/vit-micro_cnn-micro_digits.py']
+_base_ = ['{ROOT}/configs/mldrkd/vit-micro_cnn-micro_digits.py']
 model = dict(teacher=dict(checkpoint='{tiny_teacher}'))
 data_preprocessor = dict(num_classes=10, batch_augments={MIX})
 train_dataloader = dict(batch_size=10, dataset=dict(per_class=6))

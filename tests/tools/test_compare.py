@@ -10,8 +10,11 @@ import pytest
 
 from tests.conftest import ROOT, tool_command
 
-SCRATCH = 'configs/scratch/cnn-micro_digits.py'
-KD = 'configs/kd/vit-micro_cnn-micro_digits.py'
+CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
+NAME = 'vit-micro_cnn-micro_digits'
+SCRATCH = [CELL, '--methods', 'scratch']
+BOTH = [CELL, '--methods', 'scratch', 'kd']
+KD = [CELL, '--methods', 'kd']
 
 
 @pytest.fixture
@@ -36,45 +39,45 @@ def rows(tmp_path):
 
 
 def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare, tmp_path):
-    printed = compare(SCRATCH, KD, '--seeds', '1', '--jobs', '2').stdout
+    printed = compare(*BOTH, '--seeds', '1', '--jobs', '2').stdout
     assert '2 runs, 2 to do' in printed and '[2/2]' in printed and 's left' in printed
-    done = compare(SCRATCH, ROOT / SCRATCH, '--seeds', '1', '--metric', 'acc', check=False)
+    done = compare(ROOT / CELL, *SCRATCH, '--seeds', '1', '--metric', 'acc', check=False)
     assert done.returncode and '1 runs, 0 to do' in done.stdout, 'one file under two names is one run'
     assert "no 'acc' in its results; --metric may be one of ['accuracy/top1'" in done.stdout
-    compare(SCRATCH, KD, '--seeds', '1')
+    compare(*BOTH, '--seeds', '1')
     table = (tmp_path / 'all/compare.md').read_text()
     assert table in printed and '| 1 of 1 |' in table and 'MiB' in table
     assert (tmp_path / 'all/compare.png').read_bytes().startswith(b'\x89PNG')
     first = rows(tmp_path)
-    assert {key[0] for key in first} == {'scratch/cnn-micro_digits', 'kd/vit-micro_cnn-micro_digits'}
+    assert {key[0] for key in first} == {f'scratch/{NAME}', f'kd/{NAME}'}
     for row in first.values():
         assert row['status'] == 'done' and row['epochs'] == '2' and float(row['best']) >= float(row['last'])
 
-    printed = compare(SCRATCH, KD, '--seeds', '2').stdout
+    printed = compare(*BOTH, '--seeds', '2').stdout
     assert '4 runs, 2 to do' in printed
     second = rows(tmp_path)
     assert len(second) == 4 and all(second[key] == first[key] for key in first)
 
-    done = compare(SCRATCH, KD, '--seeds', '1', options=['ce_weight=1'], check=False)
+    done = compare(*BOTH, '--seeds', '1', options=['ce_weight=1'], check=False)
     assert done.returncode, 'an unknown key is a crash'
-    done = compare(SCRATCH, '--seeds', '1', options=['optim_wrapper.optimizer.lr=1'], check=False)
+    done = compare(*SCRATCH, '--seeds', '1', options=['optim_wrapper.optimizer.lr=1'], check=False)
     assert done.returncode and 'got one of other settings; choose another --work-dir' in done.stderr
 
 
 def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
     bad = tmp_path / 'mine/bad.py'
     bad.parent.mkdir()
-    bad.write_text(f"_base_ = ['{ROOT / KD}']\nmodel = dict(losses=[dict(type='KDLoss', heat=1.0)])\n")
+    bad.write_text(f"_base_ = ['{ROOT / CELL}']\nmodel = dict(heat=1.0)\n")
     typo = tmp_path / 'mine/typo.py'
-    typo.write_text(f"_base_ = ['{ROOT / KD}']\nmodle = dict()\n")
-    done = compare(bad, typo, SCRATCH, '--seeds', '1', check=False)
+    typo.write_text(f"_base_ = ['{ROOT / CELL}']\nmodle = dict()\n")
+    done = compare(bad, typo, CELL, '--seeds', '1', check=False)
     assert done.returncode and '2 of 3 runs crashed; the same command again tries them anew' in done.stderr
     found = {key[0]: row for key, row in rows(tmp_path).items()}
-    assert found['scratch/cnn-micro_digits']['status'] == 'done'
+    assert found[f'mldrkd/{NAME}']['status'] == 'done'
     assert found['mine/bad']['status'] == 'crashed' and 'heat' in found['mine/bad']['reason']
     assert 'modle' in found['mine/typo']['reason'], 'a config that cannot be read'
     assert 'heat' in (tmp_path / 'all/compare.md').read_text()
-    bad.write_text(f"_base_ = ['{ROOT / KD}']\n")
+    bad.write_text(f"_base_ = ['{ROOT / CELL}']\n")
     done = compare(bad, '--seeds', '1', check=False)
     assert done.returncode and 'delete this folder to run it anew' in done.stderr
 
@@ -82,7 +85,7 @@ def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
 def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
     options = ['train_cfg.max_epochs=60', 'train_cfg.val_interval=60', 'default_hooks.checkpoint.interval=1']
     options += [f'model.teacher.checkpoint={tiny_teacher}']
-    args = [KD, '--seeds', '1', '--work-dir', tmp_path / 'all', '--cfg-options', *options]
+    args = [*KD, '--seeds', '1', '--work-dir', tmp_path / 'all', '--cfg-options', *options]
     command, env = tool_command('compare.py', *args)
     process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
     folder = tmp_path / 'all/kd/vit-micro_cnn-micro_digits/seed0'
@@ -107,19 +110,19 @@ def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
 
 def test_several_processes_a_run_and_several_runs_at_a_time(compare, tmp_path):
     env = {'CUDA_VISIBLE_DEVICES': ''}
-    compare(SCRATCH, '--seeds', '2', '--gpus', '2', '--jobs', '2', env=env)
+    compare(*SCRATCH, '--seeds', '2', '--gpus', '2', '--jobs', '2', env=env)
     assert [row['status'] for row in rows(tmp_path).values()] == ['done', 'done']
-    done = compare(SCRATCH, '--seeds', '1', check=False)
+    done = compare(*SCRATCH, '--seeds', '1', check=False)
     assert done.returncode and 'got one of other settings' in done.stderr, 'one process is another batch'
-    log = (tmp_path / 'all/scratch/cnn-micro_digits/seed0/output.log').read_text()
+    log = (tmp_path / f'all/scratch/{NAME}/seed0/output.log').read_text()
     assert 'MMDistributedDataParallel' in log or 'Distributed training: True' in log
 
 
 def test_two_configs_of_one_name_and_counts_below_one_are_refused(compare, tmp_path):
-    twin = tmp_path / 'scratch/cnn-micro_digits.py'
+    twin = tmp_path / f'mldrkd/{NAME}.py'
     twin.parent.mkdir()
-    twin.write_text(f"_base_ = ['{ROOT / SCRATCH}']\n")
-    done = compare(SCRATCH, twin, check=False)
-    assert done.returncode and 'expected names (folder/file) that differ' in done.stderr
-    done = compare(SCRATCH, '--seeds', '0', check=False)
+    twin.write_text(f"_base_ = ['{ROOT / CELL}']\n")
+    done = compare(CELL, twin, check=False)
+    assert done.returncode and f'expected names that differ, got mldrkd/{NAME} twice' in done.stderr
+    done = compare(*SCRATCH, '--seeds', '0', check=False)
     assert done.returncode and '--seeds: expected >= 1, got 0' in done.stderr

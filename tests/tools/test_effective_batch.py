@@ -4,7 +4,7 @@ import torch
 
 from tests.conftest import ROOT, free_port
 
-CONFIG = 'configs/kd/vit-micro_cnn-micro_digits.py'
+CONFIG = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 VIT = (
     "{'type':'TimmNet','model':'vit_tiny_patch16_224','num_classes':10,'model_kwargs':"
     "{'img_size':16,'patch_size':4,'embed_dim':24,'depth':2,'num_heads':2}}"
@@ -22,7 +22,7 @@ param_scheduler = None
 train_cfg = dict(max_epochs=2, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1))
 """)
-    args = ['--no-validate', '--work-dir']
+    args = ['--method', 'kd', '--no-validate', '--work-dir']
     env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
     config = tmp_path / 'config.py'
     run_tool('dist_train.sh', config, 2, *args, tmp_path / 'two', env=env)

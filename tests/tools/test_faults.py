@@ -199,7 +199,7 @@ class Dying(BaseTransform):
 
 
 def test_a_dead_data_worker_is_named_with_what_to_do(tmp_path, tiny_teacher, run_tool):
-    pipeline = "dataset=dict(pipeline=[dict(type='Dying'), *_base_.train_pipeline])"
+    pipeline = "dataset=dict(pipeline=[dict(type='Dying'), *_base_._train_pipeline])"
     config, env = with_module(tmp_path, DYING, f'train_dataloader = dict({pipeline})')
     args = ['train.py', config, '--no-validate', '--work-dir', tmp_path / 'run', *options(tiny_teacher)]
     done = run_tool(*args, check=False, env=env)

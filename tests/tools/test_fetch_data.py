@@ -12,7 +12,7 @@ CONFIG = f'{ROOT}/configs/_base_/datasets/{{}}.py'
 
 @pytest.fixture(scope='module')
 def main():
-    """The tool in this process: it takes its arguments as a list."""
+    """Run the tool in this process."""
     spec = importlib.util.spec_from_file_location('fetch_data', ROOT / 'tools/misc/fetch_data.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -44,7 +44,7 @@ def test_broken_images_are_listed_and_end_with_an_error(main, tmp_path, capsys):
     assert 'train_dataloader: CustomDataset, 6 images, 2 classes' in capsys.readouterr().out
     (tmp_path / 'train/dog/1.jpg').write_bytes(b'no image')
     (tmp_path / 'val/cat/0.jpg').write_bytes((tmp_path / 'val/cat/0.jpg').read_bytes()[:-50])
-    main(command)  # images are decoded only where that is asked for
+    main(command)  # images are decoded only with --check-images
     with pytest.raises(SystemExit) as stop:
         main([*command, '--check-images'])
     first, second, last = str(stop.value).splitlines()

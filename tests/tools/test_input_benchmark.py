@@ -4,7 +4,7 @@ import json
 
 
 def test_it_measures_both_forms_and_says_which_images(run_tool, tmp_path):
-    """Where CIFAR-100 is not, images are made up."""
+    """Without CIFAR-100, images are made up."""
     absent = tmp_path / 'absent'
     for form, root in (('', 'data_root'), ('_fast', 'dataset.data_root')):
         out = tmp_path / 'out.json'
@@ -25,6 +25,6 @@ def test_it_measures_both_forms_and_says_which_images(run_tool, tmp_path):
         (row,) = report['rows']
         assert row['images'] == 'made-up images' and row['per_second'] > 0 and row['ratio'] == 1
         assert 'CIFAR100 is not there' in done.stderr
-        assert 'A step of 0.5 s and 8 images takes 16/s.' in done.stdout
+        assert 'A step of 0.5 s and 8 images needs 16/s.' in done.stdout
         assert report['step_images_per_second'] == 16
     assert not absent.exists(), 'nothing was fetched'

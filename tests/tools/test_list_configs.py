@@ -2,22 +2,23 @@
 
 from tests.conftest import ROOT
 
+METHODS = 'at cc crd dist dkd fitnet hcd kd mldrkd ofa rkd rsd scratch'
 
-def test_the_grid_shows_every_file(run_tool):
+
+def test_pairs_and_methods_are_listed(run_tool):
     printed = run_tool('misc/list_configs.py').stdout
-    rows = {line.split('|')[1].strip(): line for line in printed.splitlines() if line.startswith('|')}
-    header = [x.strip() for x in rows['pair'].split('|')[2:-1]]
-    assert header[-1] == 'scratch' and {'kd', 'crd', 'rsd', 'mldrkd', 'hcd', 'ofa'} < set(header)
-    for pair, line in rows.items():
-        for method, mark in zip(header, (x.strip() for x in line.split('|')[2:-1])):
-            if mark in ('x', ''):
-                name = pair.removeprefix('none_')
-                assert (ROOT / f'configs/{method}/{name}.py').exists() == (mark == 'x'), (pair, method)
+    files = [x for x in printed.split() if x.endswith('.py')]
+    assert sorted(files) == sorted(f'configs/mldrkd/{x.name}' for x in (ROOT / 'configs/mldrkd').glob('*.py'))
+    assert f'{len(files)} pairs, each with --method {" | ".join(METHODS.split())}' in printed
+    assert any(
+        x.split('|')[1:4] == [' deit-t     ', ' res18       ', ' cifar100            ']
+        for x in printed.splitlines()
+    )
 
 
 def test_one_data_set_and_files(run_tool):
     files = run_tool('misc/list_configs.py', '--data', 'digits', '--files').stdout.split()
-    assert len(files) == 23 and all((ROOT / name).exists() and name.endswith('digits.py') for name in files)
+    assert len(files) == 2 and all((ROOT / name).exists() and name.endswith('digits.py') for name in files)
     done = run_tool('misc/list_configs.py', '--data', 'cifra', check=False)
     assert done.returncode
     assert "expected one of ['aircraft', 'cifar100', 'cifar100_10pct_32px', 'cifar100_32px', " in done.stderr

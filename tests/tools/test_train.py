@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from hetkd.apis import load_config
 from tests.conftest import ROOT, free_port, tool_command
 from tests.tools.conftest import CONFIG
 
@@ -75,7 +76,7 @@ def test_both_spellings_of_local_rank_are_taken(spelling):
 )
 def test_resume_takes_auto_or_a_path(flags, resume, load_from):
     train = load_train_py()
-    cfg = train.load_config(str(ROOT / CONFIG))
+    cfg = load_config(str(ROOT / CONFIG))
     cfg = train.merge_args(cfg, train.parse_args([CONFIG, *flags]))
     assert (cfg.resume, cfg.load_from) == (resume, load_from)
     assert cfg.work_dir == 'work_dirs/mldrkd/vit-micro_cnn-micro_digits'
@@ -85,7 +86,7 @@ def test_resume_takes_auto_or_a_path(flags, resume, load_from):
 def test_resuming_automatically_goes_on_or_begins_with_load_from(runner, tmp_path):
     def start(**options):
         train = load_train_py()
-        cfg = train.load_config(str(ROOT / CONFIG), {'runner_type': runner, **options})
+        cfg = load_config(str(ROOT / CONFIG), {'runner_type': runner, **options})
         cfg = train.merge_args(cfg, train.parse_args([CONFIG, '--work-dir', str(tmp_path), '--resume']))
         return cfg.resume, cfg.load_from
 
@@ -99,14 +100,18 @@ def test_resuming_automatically_goes_on_or_begins_with_load_from(runner, tmp_pat
 @pytest.mark.parametrize(
     'config, name',
     [
-        ('configs/kd/vit-micro_cnn-micro_digits.py', 'kd/vit-micro_cnn-micro_digits'),
+        ('configs/mldrkd/vit-micro_cnn-micro_digits.py --method kd', 'kd/vit-micro_cnn-micro_digits'),
+        ('configs/mldrkd/vit-micro_cnn-micro_digits.py --method my/own.py', 'own/vit-micro_cnn-micro_digits'),
         ('hetkd::teachers/vit-micro_digits', 'teachers/vit-micro_digits'),
-        ('my_config.py', 'my_config'),
+        ('{tmp}/my_config.py', 'my_config'),
     ],
 )
-def test_each_method_has_a_work_dir_of_its_own(config, name):
+def test_each_method_has_a_work_dir_of_its_own(config, name, tmp_path):
     train = load_train_py()
-    cfg = train.merge_args(train.load_config(str(ROOT / CONFIG)), train.parse_args([config]))
+    (tmp_path / 'my_config.py').touch()
+    cfg = train.merge_args(
+        load_config(str(ROOT / CONFIG)), train.parse_args(config.format(tmp=tmp_path).split())
+    )
     assert cfg.work_dir == f'work_dirs/{name}'
 
 
@@ -116,7 +121,7 @@ def test_each_method_has_a_work_dir_of_its_own(config, name):
 def test_bfloat16_needs_no_loss_scale(dtype, scale, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     train = load_train_py()
-    cfg = train.load_config(str(ROOT / CONFIG), dtype and {'optim_wrapper.dtype': dtype})
+    cfg = load_config(str(ROOT / CONFIG), dtype and {'optim_wrapper.dtype': dtype})
     cfg = train.merge_args(cfg, train.parse_args([CONFIG, '--amp']))
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.loss_scale == scale
 
@@ -126,7 +131,7 @@ def test_flags_change_the_config():
     args = train.parse_args(
         [CONFIG, '--no-validate', '--auto-scale-lr', '--no-pin-memory', '--no-persistent-workers']
     )
-    cfg = train.merge_args(train.load_config(str(ROOT / CONFIG)), args)
+    cfg = train.merge_args(load_config(str(ROOT / CONFIG)), args)
     assert cfg.val_cfg is None and cfg.val_dataloader is None and cfg.val_evaluator is None
     assert cfg.auto_scale_lr.enable
     assert not cfg.train_dataloader.pin_memory and not cfg.train_dataloader.persistent_workers
@@ -155,9 +160,18 @@ def test_an_absent_data_set_names_the_command_that_fetches_it(run_tool, tmp_path
         f'train_dataloader.dataset.data_root={tmp_path}/none',
         'train_dataloader.num_workers=0',
     ]
-    config = 'configs/scratch/res18_cifar100_32px.py'
+    config = 'configs/mldrkd/deit-t_res18_cifar100_32px.py'
     done = run_tool(
-        'train.py', config, '--no-validate', '--work-dir', tmp_path, '--cfg-options', *options, check=False
+        'train.py',
+        config,
+        '--method',
+        'scratch',
+        '--no-validate',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *options,
+        check=False,
     )
     assert done.returncode
     assert f'data set CIFAR100: expected its files in {tmp_path}/none' in done.stderr

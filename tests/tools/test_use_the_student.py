@@ -1,4 +1,4 @@
-"""init_model, inference, deployment, publishing: everything that begins with a trained student."""
+"""A trained student: init_model, inference, deployment, publishing."""
 
 import hashlib
 import importlib.util
@@ -59,13 +59,13 @@ def untrained(cfg, tmp_path):
 
 
 def colours(size=40):
-    """A picture that is another one in another order of channels."""
+    """An image that differs in RGB and BGR."""
     picture = np.random.default_rng(0).integers(0, 80, (size, size, 3), dtype=np.uint8)
     return picture + np.array([0, 60, 170], dtype=np.uint8)
 
 
 def main_of(path, *args):
-    """A script in this process."""
+    """Run a script in this process."""
     spec = importlib.util.spec_from_file_location('script', ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -95,12 +95,14 @@ def test_a_checkpoint_its_export_and_mmpretrains_inferencer_agree(short_run, exp
         assert result['pred_score'] == expected.max()
 
 
-@pytest.mark.parametrize('name', ['cifar100_32px', 'cub'], ids=['in-memory', 'files'])
+@pytest.mark.parametrize(
+    'name', ['deit-t_res18_cifar100_32px', 'vit-s_res18_cub'], ids=['in-memory', 'files']
+)
 def test_an_image_file_is_seen_in_the_colours_of_the_data_set(name, tmp_path):
-    cfg = load_config(f'hetkd::scratch/res18_{name}')
+    cfg = load_config(f'hetkd::mldrkd/{name}')
     classifier, checkpoint = untrained(cfg, tmp_path)
     cv2.imwrite(str(tmp_path / 'x.png'), colours(32)[..., ::-1])
-    loaded = dict(img_path=str(tmp_path / 'x.png')) if name == 'cub' else dict(img=colours(32))
+    loaded = dict(img_path=str(tmp_path / 'x.png')) if name.endswith('cub') else dict(img=colours(32))
     pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
     inputs = classifier.data_preprocessor(dict(inputs=pipeline(loaded)['inputs'][None]))['inputs']
     with torch.no_grad():
@@ -203,7 +205,7 @@ def test_a_mamba_student_is_exported_for_a_batch_of_any_size(kind, format, tmp_p
 
 
 class Undecided(torch.nn.Module):
-    """Goes another way where its input says so."""
+    """A net with data-dependent control flow."""
 
     def forward(self, x):
         return x if x.mean() > 0 else -x
@@ -245,9 +247,9 @@ def test_a_deployed_net_takes_rgb_whatever_the_files_order(to_rgb, tmp_path):
     for label in 'ab':
         (tmp_path / 'val' / label).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / 'val' / label / 'x.png'), colours()[..., ::-1])
-    cfg = load_config('hetkd::scratch/cnn-micro_digits')
+    cfg = load_config('hetkd::mldrkd/vit-micro_cnn-micro_digits', method='scratch')
     cfg.data_preprocessor.update(to_rgb=to_rgb, mean=[10.0, 100.0, 200.0], std=[20.0, 30.0, 40.0])
-    pipeline = [dict(type='LoadImage'), *cfg.test_pipeline]
+    pipeline = [dict(type='LoadImage'), *cfg.test_dataloader.dataset.pipeline]
     cfg.test_dataloader.dataset = dict(
         type='CustomDataset', data_root=str(tmp_path), data_prefix='val', pipeline=pipeline
     )
@@ -287,7 +289,7 @@ def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
         (tmp_path / f'student{suffix}').write_bytes(exported.with_suffix(suffix).read_bytes())
     (tmp_path / 'image.png').write_bytes(digit.read_bytes())
     monkeypatch.chdir(tmp_path)
-    config = ROOT / 'configs/scratch/cnn-micro_digits.py'
+    config = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
     main_of('tools/deployment/export.py', config, 'student.pth', '--out', 'student.onnx', '--repeats', 1)
     main_of(
         'tools/deployment/export.py',

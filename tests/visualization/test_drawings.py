@@ -1,4 +1,4 @@
-"""Each drawing writes a picture of what it was given."""
+"""Each plot writes a file that shows its data."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hetkd.visualization import Panel, Tile
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that are saved."""
+    """List of the figures that are saved."""
     saved, save = [], Figure.savefig
     monkeypatch.setattr(Figure, 'savefig', lambda self, *a, **kw: saved.append(self) or save(self, *a, **kw))
     return saved

@@ -1,12 +1,11 @@
-"""Where student and teacher disagree, which of them is right, and how far each can be trusted."""
+"""Agreement of student and teacher, which of them is right, and their calibration."""
 
 import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_of_each, who_is_right
 from hetkd.visualization import Tile, contact_sheet, reliability
 
@@ -16,13 +15,13 @@ def parse_args(argv=None):
     add_run(parser)
     add_picture(parser)
     parser.add_argument('--num-bins', type=int, default=15, help='bins of confidence; default 15')
-    parser.add_argument('--show-dir', help='folder for the images on which they differ most')
-    parser.add_argument('--topk', type=int, default=20, help='how many of them')
+    parser.add_argument('--show-dir', help='folder for a sheet of the images with the largest KL divergence')
+    parser.add_argument('--topk', type=int, default=20, help='number of images on it; default 20')
     return parser.parse_args(argv)
 
 
 def numbers_of(logits, target, num_bins):
-    """Accuracy, ECE and the bins of one net."""
+    """Accuracy, ECE and calibration bins of one net."""
     scores = logits.softmax(1)
     bins = calibration_bins(scores, target, num_bins)
     return dict(
@@ -33,7 +32,7 @@ def numbers_of(logits, target, num_bins):
 
 
 def draw_most_different(args, cfg, model, outputs, names):
-    """A sheet of the images with the largest divergence."""
+    """Write a sheet of the images with the largest KL divergence."""
     kl = kl_of_each(outputs.student, outputs.teacher)
     places = kl.argsort(descending=True)[: args.topk].tolist()
     index = [outputs.index[i] for i in places]
@@ -54,7 +53,7 @@ def draw_most_different(args, cfg, model, outputs, names):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     images = Images(cfg, args.max_images)
     outputs = both_logits(model, teacher_of(model, 'agreement'), images)

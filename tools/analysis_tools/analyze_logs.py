@@ -1,4 +1,4 @@
-"""Draw what runs have logged (plot_curve), or the time of their iterations (cal_train_time)."""
+"""Plot logged quantities of runs (plot_curve), or compute the time per iteration (cal_train_time)."""
 
 import argparse
 from pathlib import Path
@@ -11,17 +11,17 @@ from hetkd.visualization import curves
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     tasks = parser.add_subparsers(dest='task', required=True)
-    for name, text in (('plot_curve', 'one panel a quantity, one line a run'), ('cal_train_time', 'seconds')):
+    for name, text in (('plot_curve', 'a panel per quantity, a line per run'), ('cal_train_time', 'seconds')):
         task = tasks.add_parser(name, help=text, description=text)
-        task.add_argument('json_logs', nargs='+', help='work dirs, or files scalars.json')
+        task.add_argument('json_logs', nargs='+', help='work dirs, or scalars.json files')
         task.add_argument('--legend', nargs='+', help='names of the runs; default: their folders')
-        task.add_argument('--title', help='of the figure')
+        task.add_argument('--title', help='title of the figure')
         add_picture(task, required=False)
         if name == 'plot_curve':
             task.add_argument('--keys', nargs='+', default=['loss'], help='quantities; default: loss')
-            task.add_argument('--window-size', default='10*5', help='of the figure in inches, W*H')
+            task.add_argument('--window-size', default='10*5', help='size of the figure in inches, W*H')
         else:
-            task.add_argument('--include-outliers', action='store_true', help='also the first of each epoch')
+            task.add_argument('--include-outliers', action='store_true', help='keep the first of each epoch')
     args = parser.parse_args(argv)
     args.legend = args.legend or names_of(args.json_logs)
     if len(set(args.legend)) != len(args.json_logs):
@@ -30,7 +30,7 @@ def parse_args(argv=None):
 
 
 def names_of(paths):
-    """What tells the runs apart: their work dirs without the parts that all share."""
+    """Short names of the runs: their work dirs without the path components that all share."""
     folders = [Path(x) if Path(x).is_dir() else Path(x).parent.parent.parent for x in paths]
     parts = [folder.resolve().parts for folder in folders]
     if len(paths) == 1:
@@ -40,7 +40,7 @@ def names_of(paths):
 
 
 def plot_curve(args, logs):
-    """Epochs and values by quantity by run."""
+    """Plot the curves; returns epochs and values by run and quantity."""
     runs = {}
     for name, log in zip(args.legend, logs):
         runs[name] = {key: log.curve(key) for key in args.keys}
@@ -56,7 +56,7 @@ def plot_curve(args, logs):
 
 
 def cal_train_time(args, logs):
-    """Times by run."""
+    """Print, and plot if wanted, the times per iteration of each run."""
     numbers = {name: train_time(log, args.include_outliers) for name, log in zip(args.legend, logs)}
     for name, x in numbers.items():
         print(f'{"-" * 5}{name}{"-" * 5}')

@@ -1,29 +1,26 @@
-"""The surest right and the surest wrong predictions of a student."""
+"""The most confident correct and wrong predictions of a student."""
 
 import argparse
 
 import mmengine
-from mmengine.config import DictAction
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, open_student
-from hetkd.apis.cli import OPTIONS_HELP, finish
+from hetkd.apis.cli import add_config, config_of, finish
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Tile, contact_sheet
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('result', help='predictions of tools/test.py --out FILE.pkl')
     parser.add_argument('--out-dir', required=True, help='folder for success.png and fail.png')
-    parser.add_argument('--topk', type=int, default=20, help='how many images in each; default 20')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument('--topk', type=int, default=20, help='number of images in each; default 20')
     return parser.parse_args(argv)
 
 
 def sheet(path, cfg, model, results):
-    """Draw some images with their classes."""
+    """Write a sheet of images with their true and predicted classes."""
     images = Images(cfg, indices=[x['sample_idx'] for x in results])
     names = images.names(model.student.num_classes)
     views = [view for batch in images.batches(model, path) for view in as_seen(model, batch.inputs)]
@@ -41,7 +38,7 @@ def sheet(path, cfg, model, results):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_student(cfg, RANDOM, 'cpu')  # only to prepare the images
     results = sorted(mmengine.load(args.result), key=lambda x: -float(x['pred_score'].max()))
     right = [bool(x['pred_label'] == x['gt_label']) for x in results]

@@ -1,4 +1,4 @@
-"""The student's confusion matrix, by mmpretrain's ConfusionMatrix."""
+"""Confusion matrix of a student, by mmpretrain's ConfusionMatrix."""
 
 import argparse
 from pathlib import Path
@@ -9,23 +9,22 @@ from matplotlib import pyplot as plt
 from mmengine.evaluator import Evaluator
 from mmpretrain.evaluation import ConfusionMatrix
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.cli import add_images, finish, png
+from hetkd.apis.cli import add_config, add_images, config_of, finish, png
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         'ckpt_or_result',
         help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.pkl)',
     )
-    parser.add_argument('--out', help='file of the matrix as a tensor, *.pkl')
+    parser.add_argument('--out', help='file for the matrix as a tensor, *.pkl')
     parser.add_argument('--show-path', type=png, help='the picture; its numbers go to FILE.json')
-    parser.add_argument('--show', action='store_true', help='open the picture as well')
+    parser.add_argument('--show', action='store_true', help='also open the picture')
     parser.add_argument('--include-values', action='store_true', help='write the numbers into the cells')
-    parser.add_argument('--cmap', default='viridis', help="matplotlib's name of the colours")
+    parser.add_argument('--cmap', default='viridis', help="matplotlib's name of the colour map")
     add_images(parser)
     args = parser.parse_args(argv)
     if not (args.out or args.show_path):
@@ -37,7 +36,7 @@ def parse_args(argv=None):
 
 @torch.no_grad()
 def matrix_of(args, cfg, images):
-    """(C, C): images of each class by predicted class."""
+    """(C, C) number of images by true and predicted class."""
     if args.ckpt_or_result.endswith('.pkl'):
         predictions = mmengine.load(args.ckpt_or_result)
         return Evaluator(ConfusionMatrix()).offline_evaluate(predictions, None)['confusion_matrix/result']
@@ -51,7 +50,7 @@ def matrix_of(args, cfg, images):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     images = Images(cfg, args.max_images)
     matrix = matrix_of(args, cfg, images)
     names = images.names(len(matrix))

@@ -1,15 +1,12 @@
-"""Parameters and FLOPs of teacher, student and train-only parts apart, and their shares of a training step.
+"""Parameters and FLOPs of teacher, student and train-only parts, and their shares of a training step.
 
-A multiply-add counts as one FLOP, as in mmpretrain's tables. Matrix products, convolutions and attention
-are counted, of one image; the backward pass of the student and of the train-only parts is in the step.
+A multiply-add counts as one FLOP, as in mmpretrain's tables. Matrix products, convolutions and attention of
+one image are counted. The step includes the backward pass of the student and of the train-only parts.
 """
 
 import argparse
 
-from mmengine.config import DictAction
-
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish
 from hetkd.apis.complexity import PARTS, complexity
 from hetkd.visualization import shares
 
@@ -18,13 +15,12 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument(
         '--shape', type=int, nargs='+', help="image size, one or two numbers; default: the student's"
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time; default 8')
+    parser.add_argument('--batch-size', type=int, default=8, help='images in a batch; default 8')
     add_picture(parser, required=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
     if args.shape and len(args.shape) > 2:
         parser.error(f'--shape: expected one or two numbers, got {args.shape}')
@@ -34,7 +30,7 @@ def parse_args(argv=None):
 
 
 def readable(number):
-    """12.3 M and the like."""
+    """A number with a unit prefix, such as 12.3 M."""
     units = ['', ' k', ' M', ' G', ' T']
     while number >= 1000 and len(units) > 1:
         number /= 1000
@@ -45,7 +41,7 @@ def readable(number):
 def main(argv=None):
     args = parse_args(argv)
     shape = args.shape * 2 if args.shape and len(args.shape) == 1 else args.shape
-    found = complexity(load_config(args.config, args.cfg_options), shape, args.batch_size)
+    found = complexity(config_of(args), shape, args.batch_size)
     print(f'{"":14}{"parameters":>12}{"forward":>12}{"step":>12}{"of a step":>12}')
     for part in PARTS:
         cells = ''.join(f'{readable(found[key][part]):>12}' for key in found)

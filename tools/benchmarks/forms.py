@@ -1,4 +1,4 @@
-"""Straightforward forms of losses, and hetkd's, on the same inputs, for losses.py."""
+"""Inputs and two implementations of each loss, plain and hetkd's, for losses.py."""
 
 import math
 
@@ -16,7 +16,7 @@ def _seeded():
 
 
 def _logits(*leading):
-    """Inputs (logits, teacher's logits, labels), the logits with further leading axes."""
+    """A function that makes (logits, teacher's logits, labels); the logits have further leading axes."""
 
     def make(shape):
         samples, classes = shape
@@ -37,7 +37,7 @@ def _done(loss):
 
 
 def plain_ofa(students, teacher, target):
-    """Stage by stage."""
+    """OFA's loss, stage by stage."""
     p, mask = teacher.softmax(1), F.one_hot(target, teacher.shape[1])
     return _done(sum((-((p + mask - mask) * x.log_softmax(1)).sum(1)).mean() for x in students))
 
@@ -47,7 +47,7 @@ def hetkd_ofa(students, teacher, target):
 
 
 def plain_sub_logit(sub_logits, student, target):
-    """HCD's 4 stages x 4 sub-logits, one after the other."""
+    """HCD's SDD in a loop over 4 stages x 4 sub-logits."""
     total = 0
     for stage in sub_logits:
         for j in range(stage.shape[1]):
@@ -62,7 +62,7 @@ def hetkd_sub_logit(sub_logits, student, target):
 
 
 def plain_orthogonality(sub_logits, student, target):
-    """Pair by pair, the true class left out by a mask."""
+    """HCD's orthogonality loss, pair by pair, the true class removed by a mask."""
     samples, classes = student.shape
     others = ~F.one_hot(target, classes).bool()
     total = 0
@@ -81,7 +81,7 @@ def hetkd_orthogonality(sub_logits, student, target):
 
 
 def plain_dkd(student, teacher, target):
-    """By masks of -1000, as in common code; alpha 1, beta 8, T 4."""
+    """DKD by masks of -1000, as in common code; alpha 1, beta 8, T 4."""
     true = F.one_hot(target, student.shape[1]).bool()
     p, q = ((x / 4).softmax(1) for x in (student, teacher))
     pairs = [torch.stack([x[true], 1 - x[true]], 1) for x in (p, q)]
@@ -96,7 +96,7 @@ def hetkd_dkd(student, teacher, target):
 
 
 def make_crd(shape):
-    """Anchors of N samples, memories of CIFAR-100's 50,000 images, 4,096 negatives; C is not used."""
+    """CRD's inputs: N anchors, memories of CIFAR-100's 50,000 images, 4,096 negatives; C is not used."""
     samples, generator = shape[0], _seeded()
     anchors = F.normalize(torch.randn(2, samples, WIDTH, generator=generator), dim=2)
     memories = F.normalize(torch.randn(2, IMAGES, WIDTH, generator=generator), dim=2)
@@ -109,7 +109,7 @@ def make_crd(shape):
 
 
 def plain_crd(student, teacher, mine, theirs, samples, log_z):
-    """Rows of the memory gathered for each sample: N K D numbers."""
+    """CRD's loss with the memory's rows gathered for each sample: N K D numbers."""
     total = 0
     for anchor, memory, z in ((student, theirs, log_z[0]), (teacher, mine, log_z[1])):
         scores = torch.einsum('nkd,nd->nk', memory[samples], anchor) / 0.07

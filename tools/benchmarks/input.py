@@ -1,7 +1,7 @@
-"""Images per second from the training set to the nets' input: loading, views, normalisation, mixing.
+"""Benchmark of the input: images per second of loading, views, normalisation and mixing for training.
 
-Each CONFIG is measured with loading in this process and, where it has data workers, with them. Rounds of all
-are interleaved. The first row is what the ratios refer to.
+Each CONFIG is measured with loading in this process and, if it has data workers, with them. The rounds are
+interleaved. Ratios refer to the first row.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('', '_f
 
 @DATASETS.register_module()
 class MadeUp(BaseDataset):
-    """Noise of CIFAR's size."""
+    """Noise images of CIFAR's size."""
 
     def load_data_list(self):
         images = np.random.default_rng(0).integers(256, size=(50_000, 32, 32, 3), dtype=np.uint8)
@@ -36,7 +36,7 @@ class MadeUp(BaseDataset):
 
 
 class Input:
-    """The training input of a config, cut to ``batches`` batches."""
+    """Training input of a config, limited to ``batches`` batches."""
 
     def __init__(self, path, options, workers, batches):
         cfg = load_config(path, options)
@@ -66,10 +66,7 @@ class Input:
 
     def round(self, epoch):
         """Images per second of an epoch."""
-        model = SimpleNamespace(data_preprocessor=self.preprocessor)
-        loop = SimpleNamespace(dataloader=self.loader)
-        runner = SimpleNamespace(seed=0, epoch=epoch, model=model, train_loop=loop)
-        EpochSeedHook().before_train_epoch(runner)
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch))
         seconds, _ = timed(self._epoch)
         return len(self.loader) * self.batch_size / seconds
 
@@ -83,9 +80,9 @@ def main(argv=None):
     parser.add_argument(
         'configs', nargs='*', metavar='CONFIG', help='default: CIFAR-100 at 224 px, both forms'
     )
-    parser.add_argument('--rounds', type=int, default=5, help='interleaved, after one to warm up')
-    parser.add_argument('--batches', type=int, default=8, help='of a round')
-    parser.add_argument('--step-seconds', type=float, help='of a training step, to compare its appetite')
+    parser.add_argument('--rounds', type=int, default=5, help='interleaved, after one warm-up')
+    parser.add_argument('--batches', type=int, default=8, help='batches per round')
+    parser.add_argument('--step-seconds', type=float, help='of a step, to compare the images/s it needs')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
     parser.add_argument('--out', help='JSON file to write')
     args = parser.parse_args(argv)
@@ -113,9 +110,9 @@ def main(argv=None):
         print(f'| {row["input"]} | {row["images"]} | {row["per_second"]:.0f} | {row["ratio"]:.2f} |')
     report = dict(machine(), rows=rows)
     if args.step_seconds:
-        appetite = inputs[0].batch_size / args.step_seconds
-        report['step_images_per_second'] = appetite
-        print(f'A step of {args.step_seconds:g} s and {inputs[0].batch_size} images takes {appetite:.0f}/s.')
+        needed = inputs[0].batch_size / args.step_seconds
+        report['step_images_per_second'] = needed
+        print(f'A step of {args.step_seconds:g} s and {inputs[0].batch_size} images needs {needed:.0f}/s.')
     if args.out:
         write_whole(args.out, json.dumps(report, indent=2))
 

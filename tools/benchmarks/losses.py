@@ -1,8 +1,8 @@
-"""Time and memory of losses, forward and backward, beside their straightforward forms.
+"""Benchmark of the losses: time and memory of forward and backward, beside plain implementations.
 
 DFRA compares six students (logits, four stages, fused) with one teacher: in one stacked call, and by plain
-autograd in six evaluations, each with its backward, so that one graph at a time is alive. The others are
-those of which hetkd's form differs from writing the equation down (forms.py).
+autograd in six evaluations, each with its own backward pass, so that only one graph is alive at a time. The
+other losses are those whose implementation in hetkd is not the equation as written (forms.py).
 Run it alone: OpenMP threads that wait for a busy core were seen to make hetkd's form 30 times slower.
 """
 
@@ -20,7 +20,7 @@ from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 
 STUDENTS = 6
-BIG = 2**26  # entries of the (N, C, C) relation from which the plain form takes gigabytes
+BIG = 2**26  # entries of the (N, C, C) relation from which the plain form needs gigabytes
 
 
 def plain_relation(student, teacher, scale):
@@ -42,14 +42,14 @@ def plain(students, teacher):
 
 
 def hetkd(students, teacher):
-    """The same by this package."""
+    """DFRA of all students by hetkd, forward and backward."""
     losses = dfra_loss(students, teacher).total
     losses.sum().backward()
     return losses.detach()
 
 
 def shape(text):
-    """'128x100' to (128, 100); argparse names it where the text is no such thing."""
+    """Parse '128x100' to (128, 100); argparse reports a ValueError."""
     samples, classes = map(int, text.split('x'))
     return samples, classes
 
@@ -62,7 +62,7 @@ def make(shape):
     return students.to(DEVICE).requires_grad_(), teacher.to(DEVICE)
 
 
-# Of each loss: inputs of a shape, the first of which gets the gradient, and two forms that take them.
+# For each loss: a function that makes inputs (the first gets the gradient), plain form, hetkd's form.
 LOSSES = {'dfra': (make, plain, hetkd), **OTHERS}
 FORMS = ('plain', 'hetkd')
 
@@ -76,7 +76,7 @@ def evaluate(loss, form, inputs):
 
 
 def benchmark(loss, shape, rounds):
-    """One row of the table."""
+    """Measure one loss at one shape: a row of the table."""
     name = '{}x{}'.format(*shape)
     big = loss == 'dfra' and shape[0] * shape[1] ** 2 >= BIG
     rounds, warm = (1, (8, shape[1])) if big else (rounds, shape)

@@ -1,4 +1,4 @@
-"""Time and memory, for the benchmarks beside this file."""
+"""Time and memory measurement for the benchmarks."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def timed(run):
-    """Seconds of ``run()`` with the device's work done, and its result."""
+    """Seconds of ``run()``, synchronised with the device, and its result."""
     wait = torch.cuda.synchronize if DEVICE == 'cuda' else lambda: None
     wait()
     start = time.perf_counter()
@@ -20,12 +20,12 @@ def timed(run):
 
 
 def peak_of(script, *args):
-    """What ``script`` prints as its extra peak in a process of its own, in MiB."""
-    # Through a shell, which forks: a direct child would begin with our own peak as its ru_maxrss.
+    """Extra peak memory in MiB that ``script`` prints, run in its own process."""
+    # Through a shell, which forks: a direct child would start with this process's peak as its ru_maxrss.
     command = ['sh', '-c', '"$@"; exit $?', 'sh', sys.executable, script, *args]
     return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def machine():
-    """What the figures depend on."""
+    """Software and device that the measurements depend on."""
     return dict(torch=torch.__version__, device=DEVICE, threads=torch.get_num_threads())

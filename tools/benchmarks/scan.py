@@ -1,7 +1,8 @@
-"""Time and memory of the selective scan, forward and backward, beside the reference-style loop.
+"""Benchmark of the selective scan: time and memory of forward and backward, beside the reference loop.
 
-The loop indexes time inside autograd, as the plain reference of mamba-ssm does: each step's backward fills a
-gradient of the whole length. Run it alone: threads that wait for a busy core make hetkd's form much slower.
+The loop indexes time inside autograd, as the plain reference of mamba-ssm does: the backward pass of each
+step fills a gradient of the whole length.
+Run it alone: threads that wait for a busy core make hetkd's form much slower.
 """
 
 import argparse
@@ -21,7 +22,7 @@ NAMES = ('batch', 'channels', 'states', 'length')
 
 
 def reference(u, delta, A, B, C):
-    """All decays and inputs at once, then a loop that picks one step after the other out of them."""
+    """The reference loop: all decays and inputs at once, then one step after the other."""
     delta = F.softplus(delta)
     decay = torch.exp(torch.einsum('bdl,dn->bdln', delta, A))
     inputs = torch.einsum('bdl,bnl,bdl->bdln', delta, B, u)
@@ -33,7 +34,7 @@ def reference(u, delta, A, B, C):
 
 
 def hetkd(u, delta, A, B, C):
-    """This package's scan."""
+    """The scan by hetkd."""
     return selective_scan(u, delta, A, B, C, delta_softplus=True)
 
 
@@ -41,7 +42,7 @@ FORMS = {'loop': reference, 'hetkd': hetkd}
 
 
 def shape(text):
-    """'8x384x16x196' to its four numbers; argparse names it where the text is no such thing."""
+    """Parse '8x384x16x196' to four numbers; argparse reports a ValueError."""
     batch, channels, states, length = map(int, text.split('x'))
     return batch, channels, states, length
 
@@ -57,14 +58,14 @@ def make(shape):
 
 
 def evaluate(form, inputs):
-    """Seconds of forward and of both; y and the gradients."""
+    """Seconds of forward and of forward plus backward; y and the gradients."""
     forward, y = timed(lambda: FORMS[form](*inputs))
     backward, gradients = timed(lambda: torch.autograd.grad(y.square().mean(), inputs))
     return (forward, forward + backward), (y.detach(), *gradients)
 
 
 def benchmark(shape, rounds):
-    """One row of the table."""
+    """Measure one shape: a row of the table."""
     name = 'x'.join(map(str, shape))
     peaks = {form: peak_of(__file__, '--shapes', name, '--peak', form) for form in FORMS}
     inputs = make(shape)

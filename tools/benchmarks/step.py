@@ -1,8 +1,8 @@
-"""Time and memory of a training step: the student alone, with the teacher's forward, with the whole method.
+"""Benchmark of a training step: the student alone, with the teacher's forward, with the whole method.
 
-The teacher's forward and the student's training are the floor of any online distillation; what a method adds
-are its connectors and losses. "cached" is the whole method with a teacher cache in place of the teacher.
-Rounds are interleaved and ratios are taken within a round. Weights are random; images are noise.
+The teacher's forward and the student's training are the floor of any online distillation. A method adds
+connectors and losses. "cached" is the whole method with a teacher cache in place of the teacher.
+Rounds are interleaved and ratios are within a round. Weights are random and images are noise.
 """
 
 import argparse
@@ -30,7 +30,7 @@ LABELS = dict(student='student alone', floor='+ teacher = floor', method='method
 
 
 def build(args, config):
-    """A model in training with its batch."""
+    """A model in training mode, its teacher's config and a batch."""
     init_default_scope('hetkd')
     cfg = load_config(config)
     if not isinstance(cfg.model.get('teacher'), dict):
@@ -44,7 +44,7 @@ def build(args, config):
 
 
 def cache_of(model, net, images, folder):
-    """A cache of one view of the batch."""
+    """A cached teacher with one view of the batch."""
     embedding = 'embedding' in model.teacher_needs
     output = model.teacher(images, embedding=embedding)
     header = dict(images=len(images), classes=model.student.num_classes, views=1, seed=0, top_k=0)
@@ -59,7 +59,7 @@ def cache_of(model, net, images, folder):
 
 
 def steps_of(args, config, folder):
-    """A function for each variant that takes one step."""
+    """One function per variant that runs a training step."""
     model, net, images, samples = build(args, config)
     alone = torch.optim.SGD(model.student.parameters(), lr=1e-3)
     whole = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -95,7 +95,7 @@ def steps_of(args, config, folder):
 
 
 def benchmark(args, config):
-    """One row of the table."""
+    """Measure one config: a row of the table."""
     options = ['--batch-size', str(args.batch_size), '--image-size', str(args.image_size)]
     with tempfile.TemporaryDirectory() as folder:
         steps = steps_of(args, config, folder)
@@ -103,7 +103,7 @@ def benchmark(args, config):
         for i in range(args.rounds + 1):
             for name, step in steps.items():
                 taken = timed(step)[0]
-                if i:  # the first is the warm-up
+                if i:  # round 0 is the warm-up
                     seconds[name].append(taken)
             print(f'{config}: round {i}/{args.rounds}', file=sys.stderr, flush=True)
     peaks = {name: peak_of(__file__, config, *options, '--peak', name) for name in steps}
@@ -123,7 +123,7 @@ def benchmark(args, config):
 
 
 def show(rows):
-    """The table."""
+    """Print the table."""
     print('|', ' | '.join(['config', *(f'{LABELS[x]} s' for x in VARIANTS)]), end=' | ')
     print('method / floor | its own part s | online / cached | MiB: student, floor, method, cached |')
     print('|---' * 9 + '|')
@@ -140,7 +140,7 @@ def main(argv=None):
     parser.add_argument('configs', nargs='+', help='config files of distillation runs')
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--image-size', type=int, default=224)
-    parser.add_argument('--rounds', type=int, default=5, help='after one to warm up')
+    parser.add_argument('--rounds', type=int, default=5, help='after one warm-up')
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

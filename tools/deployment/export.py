@@ -1,8 +1,8 @@
 """Export the student to ONNX or torch.export, check it on test images, compare its cost with the teacher's.
 
-The file takes images (N, 3, H, W), uint8, RGB, of the size of the test images, and gives logits (N, C); the
-normalisation is inside. Beside it comes OUT.json: class names, the short side to resize to before the middle
-is cut out (null: scale to the size at once), largest difference, and the table.
+The exported net takes images (N, 3, H, W), uint8, RGB, of the size of the test images, and returns logits
+(N, C); normalisation is part of it. OUT.json is written beside it: class names, the short side to resize to
+before the centre crop (null: resize directly to the size), largest difference, and the table.
 """
 
 import argparse
@@ -11,10 +11,8 @@ import os
 import tempfile
 
 import torch
-from mmengine.config import DictAction
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.cli import add_config, config_of
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image
 from hetkd.models.nets.checkpoint import read_weights
@@ -23,15 +21,14 @@ from hetkd.utils.whole_file import write_whole
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
     parser.add_argument('--format', choices=FORMATS, default='onnx')
     parser.add_argument('--out', required=True, help='file to write, *.onnx or *.pt2')
-    parser.add_argument('--opset', type=int, help="ONNX's; default: torch's")
-    parser.add_argument('--images', type=int, default=64, help='test images of the check')
-    parser.add_argument('--tolerance', type=float, default=1e-3, help='largest difference of a logit')
-    parser.add_argument('--repeats', type=int, default=50, help='runs behind each median latency')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument('--opset', type=int, help="ONNX opset; default: torch's")
+    parser.add_argument('--images', type=int, default=64, help='number of test images for the check')
+    parser.add_argument('--tolerance', type=float, default=1e-3, help='largest allowed difference of a logit')
+    parser.add_argument('--repeats', type=int, default=50, help='runs for each median latency')
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images: expected at least 1, got {args.images}')
@@ -42,7 +39,7 @@ def parse_args(argv=None):
 
 
 def cost(path, model):
-    """Size of a net and of its file."""
+    """Parameters of a net and size of its file."""
     return {
         'parameters': sum(x.numel() for x in model.parameters()),
         'file_mib': os.path.getsize(path) / 2**20,
@@ -50,13 +47,13 @@ def cost(path, model):
 
 
 def image_of(model, images):
-    """One image at the net's own size, if it has one."""
+    """One image, resized if the net has its own input size."""
     size = model.net.input_spec.size or images.shape[2:]
     return torch.nn.functional.interpolate(images[:1].float(), size=tuple(size)).to(torch.uint8)
 
 
 def checked(run, images, expected, tolerance):
-    """The largest difference of a logit; more than the tolerance stops the tool."""
+    """The largest difference of a logit; exits if it is above the tolerance."""
     difference = (run(images) - expected).abs().max().item()
     print(f'largest difference of a logit on {len(images)} test images: {difference:.2e}')
     if not difference <= tolerance:
@@ -86,7 +83,7 @@ def text(table):
 
 
 def export_all(args, cfg, folder):
-    """Write student and teacher into the folder; what is known of them."""
+    """Export student and teacher to the folder; returns the student's path and the record."""
     export, load, suffix = FORMATS[args.format]
     paths = {name: f'{folder}/{name}{suffix}' for name in ('teacher', 'student')}
     student, classifier = build_deployed(cfg, args.checkpoint)
@@ -98,7 +95,7 @@ def export_all(args, cfg, folder):
         if models['teacher'] is not None:
             teacher_images = image_of(models['teacher'], images).repeat(EXAMPLES, 1, 1, 1)
             export(models['teacher'], teacher_images, paths['teacher'], args.opset)
-    except ValueError as error:  # the student's file is good all the same
+    except ValueError as error:  # the student's file is valid all the same
         print(f'teacher left out: {error}')
     models = {name: model for name, model in models.items() if os.path.exists(paths[name])}
     table = compare(models, {name: paths[name] for name in models}, images, load, args.repeats)
@@ -107,7 +104,7 @@ def export_all(args, cfg, folder):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     target = os.path.dirname(os.path.abspath(args.out))
     os.makedirs(target, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as folder:

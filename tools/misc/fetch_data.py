@@ -1,28 +1,25 @@
-"""Fetch and check the data sets of a config: download those that can be, count the images of all."""
+"""Download (where possible) and check the data sets of a config."""
 
 import argparse
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.cli import add_config, config_of
 from hetkd.datasets import broken_images, count_problem
 from hetkd.registry import DATASETS
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument(
         '--check-images', action='store_true', help='decode every image file and list the broken ones'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
 def build(config):
-    """The data set; one that is absent and cannot be downloaded ends with what to do."""
+    """Build the data set; exit with instructions if it is absent and cannot be downloaded."""
     try:
         return DATASETS.build(config)
     except (OSError, RuntimeError, AssertionError) as error:
@@ -34,19 +31,19 @@ def build(config):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     problems, seen = [], []
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if loader is None:
             continue
-        # What InMemory would hold is counted and decoded without holding it.
+        # InMemory's inner data set is checked, so that it need not be loaded into memory.
         config = loader.dataset.dataset if loader.dataset.type == 'InMemory' else loader.dataset
         dataset = build(config)
         classes = len(dataset.metainfo.get('classes') or ())
         print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
-        if config in seen:  # the test set is most often that of validation
+        if config in seen:  # usually the test set is the validation set
             continue
         seen.append(config)
         problem = count_problem(config, len(dataset), classes)

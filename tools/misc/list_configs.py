@@ -1,54 +1,41 @@
-"""Print the grid of configs: pairs of nets in rows, methods in columns."""
+"""List the pairs of nets and the methods to train them with."""
 
 import argparse
-from pathlib import Path
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / 'configs'
+from hetkd.apis.config import methods, shipped
 
 
-def parse_args():
+def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--data', help='only this data set, e.g. cifar100, cifar100_32px or digits')
-    parser.add_argument('--files', action='store_true', help='one file a line instead of a table')
-    return parser.parse_args()
+    parser.add_argument('--files', action='store_true', help='config files alone, one a line')
+    return parser.parse_args(argv)
 
 
-def cells(data=None):
-    """Files by (pair, method); scratch baselines stand in the pair ``none_<student>``."""
-    found = {}
-    for path in sorted(CONFIGS.glob('[!_]*/*.py')):
-        method, name = path.parent.name, path.stem
-        if method == 'teachers':
-            continue
-        name = f'none_{name}' if method == 'scratch' else name
-        if data is None or name.split('_', 2)[2] == data:
-            found[name, method] = path.relative_to(CONFIGS.parent)
-    return found
+def table(pairs):
+    """A Markdown table of the pairs, by data set."""
+    rows = [('teacher', 'student', 'data', 'config')]
+    rows += [(*pair.split('_', 2), f'configs/mldrkd/{pair}.py') for pair in pairs]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, tuple('-' * width for width in widths))
+    return '\n'.join(f'| {" | ".join(x.ljust(width) for x, width in zip(row, widths))} |' for row in rows)
 
 
-def table(found):
-    """A Markdown table with a cross for each file."""
-    pairs = sorted({pair for pair, _ in found}, key=lambda pair: (pair.split('_', 2)[2], pair))
-    methods = sorted({method for _, method in found}, key=lambda method: (method == 'scratch', method))
-    width = max(map(len, pairs), default=0)
-    rows = [['pair'.ljust(width), *methods], ['-' * width, *('-' * len(method) for method in methods)]]
-    for pair in pairs:
-        marks = [('x' if (pair, method) in found else '').ljust(len(method)) for method in methods]
-        rows.append([pair.ljust(width), *marks])
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
-
-
-def main():
-    args = parse_args()
-    found = cells(args.data)
-    if not found:
-        known = sorted({pair.split('_', 2)[2] for pair, _ in cells()})
+def main(argv=None):
+    args = parse_args(argv)
+    pairs = sorted(
+        (path.stem for path in (shipped() / 'configs/mldrkd').glob('*.py')),
+        key=lambda pair: (pair.split('_', 2)[2], pair),
+    )
+    chosen = [pair for pair in pairs if args.data in (None, pair.split('_', 2)[2])]
+    if not chosen:
+        known = sorted({pair.split('_', 2)[2] for pair in pairs})
         raise SystemExit(f'--data: expected one of {known}, got {args.data!r}')
     if args.files:
-        print('\n'.join(map(str, found.values())))
-    else:
-        print(table(found))
-        print(f'\n{len(found)} configs: configs/<method>/<pair>.py, configs/scratch/<student>.py')
+        print('\n'.join(f'configs/mldrkd/{pair}.py' for pair in chosen))
+        return
+    print(table(chosen))
+    print(f'\n{len(chosen)} pairs, each with --method {" | ".join(methods())}')
 
 
 if __name__ == '__main__':

@@ -2,18 +2,14 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP
+from hetkd.apis.cli import add_config, config_of
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    add_config(parser, 'config file')
     args = parser.parse_args(argv)
-    print(load_config(args.config, args.cfg_options).pretty_text)
+    print(config_of(args).pretty_text)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Make a checkpoint ready to publish: the student alone, under a name with the digest of its content."""
+"""Prepare a checkpoint for publishing: the student alone, with its SHA-256 in the file name."""
 
 import argparse
 

@@ -1,16 +1,15 @@
-"""Images of the data set as the student sees them and as the teachers do, after all augmentation."""
+"""Images of the data set as student and teachers see them, after all augmentation."""
 
 import argparse
 from types import SimpleNamespace
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import as_seen, random_config
-from hetkd.apis.cli import OPTIONS_HELP, finish
+from hetkd.apis.cli import add_config, config_of, finish
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import MODELS
 from hetkd.visualization import Tile, image_grid
@@ -18,16 +17,15 @@ from hetkd.visualization import Tile, image_grid
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument('-o', '--output-dir', required=True, help='folder for PHASE.png')
     parser.add_argument(
         '-p', '--phase', default='train', choices=['train', 'test', 'val'], help='default: train'
     )
     parser.add_argument(
-        '-n', '--show-number', type=int, default=8, help='images of the first batch; default 8'
+        '-n', '--show-number', type=int, default=8, help='number of images of the first batch; default 8'
     )
     parser.add_argument('--not-show', action='store_true', help='only write the picture')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
     if args.show_number < 1:
         parser.error(f'--show-number: expected >= 1, got {args.show_number}')
@@ -35,20 +33,19 @@ def parse_args(argv=None):
 
 
 def first_batch(cfg, model, phase):
-    """The first batch that a run meets, preprocessed; of training with the seeds of its first epoch."""
+    """The first batch of a run, preprocessed; for training with the seeds of the first epoch."""
     seed = cfg.get('randomness', {}).get('seed') or 0
     config = Config(dict(loader=cfg[f'{phase}_dataloader'])).loader
     config.update(num_workers=0, persistent_workers=False, collate_fn=dict(type='default_collate'))
     loader = Runner.build_dataloader(config, seed=seed)
     if phase == 'train':
-        loop = SimpleNamespace(dataloader=loader)
-        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=0, model=model, train_loop=loop))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=0))
     batch = next(iter(loader))
     return model.data_preprocessor(batch, phase == 'train'), loader.dataset.metainfo.get('classes')
 
 
 def label_of(sample, classes):
-    """The name of the class, or the shares of those that were mixed."""
+    """Name of the class; of a mixed image the two largest shares."""
     if 'gt_score' in sample and float(sample.gt_score.max()) < 1:
         top = sample.gt_score.topk(2)
         return '\n'.join(f'{value:.2f} {classes[i]}' for value, i in zip(*top) if value > 0)
@@ -58,7 +55,7 @@ def label_of(sample, classes):
 @torch.no_grad()
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     model = MODELS.build(random_config(cfg)).eval()
     data, classes = first_batch(cfg, model, args.phase)

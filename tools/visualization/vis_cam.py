@@ -1,16 +1,14 @@
-"""Grad-CAM of a student, beside its teacher's: where in an image each finds a class."""
+"""Grad-CAM of a student, and of its teacher if wanted."""
 
 import argparse
 from pathlib import Path
 
 import mmcv
 from mmcv.transforms import Compose
-from mmengine.config import DictAction
 from mmengine.dataset import default_collate
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
-from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish
 from hetkd.apis.student import image_by_image, reads_files
 from hetkd.functional import grad_cam
 from hetkd.registry import TRANSFORMS
@@ -20,21 +18,22 @@ from hetkd.visualization import Tile, image_grid
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('img', help='image file, or the index of an image of the test set')
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
-    parser.add_argument('--teacher', action='store_true', help='the teacher as well')
-    parser.add_argument('--stage', type=int, help='1 is the shallowest; default: the deepest that matters')
+    parser.add_argument('--teacher', action='store_true', help='also draw the teacher')
     parser.add_argument(
-        '--target-category', type=int, help='class to explain; default: what each net predicts'
+        '--stage', type=int, help='1 is the shallowest; default: the deepest with a non-zero map'
+    )
+    parser.add_argument(
+        '--target-category', type=int, help="class to explain; default: each net's prediction"
     )
     parser.add_argument('--device', default='cpu', help='default: cpu')
     add_picture(parser, '--save-path')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     return parser.parse_args(argv)
 
 
 def load(args, cfg, model):
-    """The image, normalised for the student (1, 3, H, W), and the names of the classes."""
+    """The image (1, 3, H, W), normalised for the student, and the class names."""
     if args.img.isdigit():
         images = Images(cfg, indices=[int(args.img)])
         (batch,) = images.batches(model, 'image')
@@ -42,7 +41,7 @@ def load(args, cfg, model):
     if not Path(args.img).is_file():
         raise FileNotFoundError(f'img: expected an image file or an index of the test set, got {args.img!r}')
     pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
-    # An image that is there already, for a pipeline that does not begin with loading it.
+    # The decoded image, for a pipeline that does not begin by loading it.
     image = mmcv.imread(args.img, channel_order='bgr' if reads_files(cfg) else 'rgb')
     batch = default_collate([pipeline(dict(img_path=args.img, img=image))])
     inputs = model.data_preprocessor(batch, False)['inputs']
@@ -50,7 +49,7 @@ def load(args, cfg, model):
 
 
 def cam_of(net, inputs, stage, category):
-    """The map, its stage (from 1), the explained class and the class's score."""
+    """The map, its stage (from 1), the explained class and its score."""
     output = net(inputs.clone().requires_grad_(), stages=True)
     label = int(output.logits.argmax(1)) if category is None else category
     count = len(output.stages)
@@ -65,8 +64,8 @@ def cam_of(net, inputs, stage, category):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    if not args.img.isdigit():  # a file is prepared by itself
+    cfg = config_of(args)
+    if not args.img.isdigit():  # a file is prepared as a single image
         cfg = image_by_image(cfg)
     model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)
     inputs, names = load(args, cfg, model)

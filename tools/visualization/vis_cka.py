@@ -1,13 +1,12 @@
-"""Heat maps of CKA between the teacher's stages and the student's, before and after distillation."""
+"""CKA heat maps between the stages of teacher and student, e.g. before and after distillation."""
 
 import argparse
 from pathlib import Path
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_run, teacher_of
-from hetkd.apis.cli import add_images, add_picture, finish
+from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish
 from hetkd.functional import linear_cka
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Panel, heat_maps
@@ -15,11 +14,11 @@ from hetkd.visualization import Panel, heat_maps
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         'checkpoints',
         nargs='+',
-        help="checkpoints or exported students, one a heat map; 'random' is the student before training",
+        help="checkpoints or exported students, one per heat map; 'random' is the student before training",
     )
     add_images(parser)
     add_picture(parser)
@@ -28,9 +27,9 @@ def parse_args(argv=None):
 
 @torch.no_grad()
 def stages(images, teacher, models):
-    """Per batch: the teacher's stages, and those of all students one after the other."""
+    """Per batch: the teacher's stages, and those of all students in one list."""
     for batch in images.batches(models[0], 'stages'):
-        if len(batch.index) < 4:  # a last batch that is too small for the unbiased estimate
+        if len(batch.index) < 4:  # a last batch too small for the unbiased estimate
             continue
         found = [x for model in models for x in model.student(batch.inputs, stages=True).stages]
         yield teacher(batch.inputs, stages=True).stages, found
@@ -38,7 +37,7 @@ def stages(images, teacher, models):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     models = [open_run(cfg, path, args.device) for path in args.checkpoints]
     teacher = teacher_of(models[0], 'vis_cka')
     values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()

@@ -1,12 +1,11 @@
-"""The weights that MLDR-KD's fusion (MSDF) gives the student's stages, by class and by sample."""
+"""Stage weights of MLDR-KD's fusion (MSDF), by class and by sample."""
 
 import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.models.distillers import MLDRKD
 from hetkd.visualization import fusion_weights
 
@@ -20,7 +19,7 @@ def parse_args(argv=None):
 
 @torch.no_grad()
 def weights_of(model, images):
-    """MSDF's weights (S, N, C), true classes (N,) and places in the data set."""
+    """MSDF's weights (S, N, C), true classes (N,) and indices in the data set."""
     weights, target, index = [], [], []
     for batch in images.batches(model, 'weights'):
         weights.append(model.connect(model.student(batch.inputs, stages=True))[1].float().cpu())
@@ -31,7 +30,7 @@ def weights_of(model, images):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_method(cfg, args.checkpoint, MLDRKD, 'vis_fusion', args.device)
     images = Images(cfg, args.max_images)
     weights, target, index = weights_of(model, images)

@@ -1,12 +1,11 @@
-"""The class relations of teacher and student that MLDR-KD compares, and their difference."""
+"""Class relations of teacher and student, as compared by MLDR-KD, and their difference."""
 
 import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import mean_relation, relation_kl
 from hetkd.visualization import Panel, heat_maps
 
@@ -21,7 +20,7 @@ def parse_args(argv=None):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     images = Images(cfg, args.max_images)
     outputs = both_logits(model, teacher_of(model, 'vis_relations'), images)
@@ -35,7 +34,7 @@ def main(argv=None):
         difference=difference,
         class_relation_kl=float(relation_kl(student[None], teacher, classes**-0.5)),
     )
-    # A class is most of all related to itself; the colours are for the other classes.
+    # The diagonal is by far the largest, so the colours are scaled to the other entries.
     others = torch.stack(relations)[:, ~torch.eye(classes, dtype=torch.bool)]
     limits, bound = (float(others.min()), float(others.max())), float(difference.abs().max())
     panels = [

@@ -1,4 +1,4 @@
-"""Draw the learning rate, momentum or weight decay over a run, without training: mmpretrain's simulation."""
+"""Plot learning rate, momentum or weight decay over a run without training, by mmpretrain's simulation."""
 
 import argparse
 import tempfile
@@ -6,11 +6,9 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 from matplotlib import pyplot as plt
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from hetkd.apis import load_config
-from hetkd.apis.cli import OPTIONS_HELP, finish, png
+from hetkd.apis.cli import add_config, config_of, finish, png
 from hetkd.apis.mmpretrain_tools import mmpretrain_tool
 from hetkd.registry import DATASETS
 
@@ -19,35 +17,36 @@ NAMES = dict(lr='Learning Rate', momentum='Momentum', wd='Weight Decay')
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    add_config(parser, 'config file')
     parser.add_argument('-p', '--parameter', default='lr', choices=NAMES, help='what to draw; default: lr')
-    parser.add_argument('-d', '--dataset-size', type=int, help='training images; then no data is read')
-    parser.add_argument('-n', '--ngpus', type=int, default=1, help='processes of the run')
+    parser.add_argument(
+        '-d', '--dataset-size', type=int, help='number of training images; default: read the data set'
+    )
+    parser.add_argument('-n', '--ngpus', type=int, default=1, help='number of processes of the run')
     parser.add_argument('-s', '--save-path', type=png, required=True, help='the picture, FILE.png')
-    parser.add_argument('--title', help='of the figure')
-    parser.add_argument('--window-size', default='8*4', help='of the figure in inches, W*H')
+    parser.add_argument('--title', help='title of the figure')
+    parser.add_argument('--window-size', default='8*4', help='size of the figure in inches, W*H')
     parser.add_argument('--not-show', action='store_true', help='only write the picture')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
     args = parser.parse_args(argv)
-    args.style = 'whitegrid'  # of seaborn, where it is installed
+    args.style = 'whitegrid'  # seaborn's, if it is installed
     return args
 
 
 class Steps(list):
-    """A data loader of numbers."""
+    """Stand-in for a data loader: the simulation needs only its length."""
 
     dataset = MagicMock(metainfo=None)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     plt.switch_backend('Agg')
     tool = mmpretrain_tool('visualization/vis_scheduler.py')
-    # None of our hooks finds its model there, and loops of ours train.
+    # The simulation has no model that hetkd's hooks would find.
     cfg.custom_hooks, cfg.log_level = None, 'WARNING'
-    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':  # asks for a GPU; rates are the same
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':  # needs a GPU; the rates are the same
         cfg.optim_wrapper.type = 'OptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             cfg.optim_wrapper.pop(key, None)

@@ -1,12 +1,11 @@
-"""How alike HCD's sub-logits are, and how accurate each of them is."""
+"""Similarity and accuracy of HCD's sub-logits."""
 
 import argparse
 
 import torch
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish
 from hetkd.functional import sublogit_cosines
 from hetkd.models.distillers import HCD
 from hetkd.visualization import sub_logits
@@ -28,7 +27,7 @@ def measure(model, images):
         teacher = model.teacher(batch.inputs, embedding=True)
         raw, fused = model.sub_logits(student, teacher)
         diverse = fused if model.orthogonality_on == 'fused' else raw
-        # The stages' sub-logits beside each other, (N, S n, C): also across stages.
+        # (N, S n, C): cosines across stages as well.
         together = diverse.permute(1, 0, 2, 3).flatten(1, 2)
         similarity = similarity + sublogit_cosines(together, batch.target).sum(0).double()
         found = dict(fused=fused, raw=raw, student=student.logits, teacher=teacher.logits)
@@ -40,13 +39,13 @@ def measure(model, images):
 
 
 def _beside(target, logits):
-    """Classes (N,), or (N, 1) beside sub-logits (S, N, n, C)."""
+    """Classes (N,), as (N, 1) if the logits are sub-logits (S, N, n, C)."""
     return target[:, None] if logits.dim() == 4 else target
 
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_method(cfg, args.checkpoint, HCD, 'vis_sublogits', args.device)
     similarity, accuracy = measure(model, Images(cfg, args.max_images))
     sub_logits(args.out, similarity.numpy(), **{name: x.numpy() for name, x in accuracy.items()})

@@ -1,40 +1,35 @@
-"""t-SNE of what student and teacher give to their last layers, or of a stage's means over the image."""
+"""t-SNE of the embeddings of student and teacher, or of a stage averaged over the image."""
 
 import argparse
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from rich.console import Console
 from sklearn.manifold import TSNE
 
-from hetkd.apis import load_config
 from hetkd.apis.analysis import Images, open_run
-from hetkd.apis.cli import OPTIONS_HELP, add_picture, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish
 from hetkd.visualization import scatter
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
+    add_config(parser)
     parser.add_argument(
         '--checkpoint', required=True, help="checkpoint of the run, its exported student, or 'random'"
     )
     add_picture(parser)
-    parser.add_argument(
-        '--vis-stage', type=int, help='1 is the shallowest; default: what goes into the last layer'
-    )
+    parser.add_argument('--vis-stage', type=int, help='1 is the shallowest; default: the embedding')
     parser.add_argument('--class-idx', nargs='+', type=int, help='classes; default: the first ones')
-    parser.add_argument('--max-num-class', type=int, default=20, help='how many; default 20')
-    parser.add_argument('--max-num-samples', type=int, default=100, help='images of each; default 100')
+    parser.add_argument('--max-num-class', type=int, default=20, help='number of classes; default 20')
+    parser.add_argument('--max-num-samples', type=int, default=100, help='images per class; default 100')
     parser.add_argument('--perplexity', type=float, default=30.0, help='default 30')
     parser.add_argument('--early-exaggeration', type=float, default=12.0, help='default 12')
     parser.add_argument('--learning-rate', type=float, default=200.0, help='default 200')
     parser.add_argument('--n-iter', type=int, default=1000, help='iterations; default 1000')
     parser.add_argument('--init', default='random', choices=['random', 'pca'], help='default: random')
-    parser.add_argument('--legend', action='store_true', help='name the classes')
-    parser.add_argument('--device', help='default: the best there is')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument('--legend', action='store_true', help='add a legend of the classes')
+    parser.add_argument('--device', help='default: the best available')
     return parser.parse_args(argv)
 
 
@@ -45,7 +40,7 @@ def chosen(dataset, classes, samples):
 
 
 def features(net, inputs, stage):
-    """(N, D) of a net's embedding, or of a stage (from 1)."""
+    """A net's embedding (N, D), or the mean (N, D) of a stage (from 1)."""
     if stage is None:
         return net(inputs, embedding=True).embedding
     stages = net(inputs, stages=True).stages
@@ -56,7 +51,7 @@ def features(net, inputs, stage):
 
 @torch.no_grad()
 def embeddings(model, images, stage):
-    """By net, (N, D); and the true classes."""
+    """Embeddings (N, D) by net, and the true classes."""
     nets = {'student': model.student}
     for i, teacher in enumerate(getattr(model, 'teachers', ()), 1):
         nets['teacher' if len(model.teachers) == 1 else f'teacher {i}'] = teacher
@@ -70,7 +65,7 @@ def embeddings(model, images, stage):
 
 def main(argv=None):
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = config_of(args)
     model = open_run(cfg, args.checkpoint, args.device)
     classes = args.class_idx or range(min(args.max_num_class, model.student.num_classes))
     indices = chosen(Images(cfg).dataset, classes, args.max_num_samples)

@@ -1,12 +1,18 @@
-# CIFAR-100 at 224 px, in memory, with views of whole batches.
-_base_ = ['./cifar100_224.py', './views_fast.py']
+# CIFAR-100 at 224 px, in memory, with views of whole batches on the training device.
+_base_ = ['./cifar100_224.py']
 
-_data = dict(type=_base_.dataset_type, data_root=_base_.data_root)
-data_preprocessor = _base_._preprocessor_224_fast
+data_preprocessor = dict(
+    type='BatchViewPreprocessor',
+    to_rgb=False,  # InMemory gives RGB
+    train_view=dict(type='BatchRandomResizedCrop', scale=224),
+    test_view=dict(type='BatchResizeCentreCrop', resize=256, crop=224),
+)
 train_dataloader = dict(
-    num_workers=0, dataset=dict(_delete_=True, type='InMemory', dataset=dict(_data, split='train'))
+    num_workers=0,
+    dataset=dict(_delete_=True, type='InMemory', dataset=dict(_base_._data, split='train')),
 )
 val_dataloader = dict(
-    num_workers=0, dataset=dict(_delete_=True, type='InMemory', dataset=dict(_data, split='test'))
+    num_workers=0,
+    dataset=dict(_delete_=True, type='InMemory', dataset=dict(_base_._data, split='test')),
 )
 test_dataloader = val_dataloader

@@ -1,12 +1,5 @@
-# CIFAR-100 at its own size, in memory, with views of whole batches.
-_base_ = ['./cifar100_32px.py', './views_fast.py']
+# CIFAR-100 at its own size, in memory, with views of whole batches on the training device.
+_base_ = ['./cifar100_224_fast.py']
 
-_data = dict(type=_base_.dataset_type, data_root=_base_.data_root)
-data_preprocessor = _base_._preprocessor_32px_fast
-train_dataloader = dict(
-    num_workers=0, dataset=dict(_delete_=True, type='InMemory', dataset=dict(_data, split='train'))
-)
-val_dataloader = dict(
-    num_workers=0, dataset=dict(_delete_=True, type='InMemory', dataset=dict(_data, split='test'))
-)
-test_dataloader = val_dataloader
+_checkpoint = 'checkpoints/{}_cifar100_32px.pth'
+data_preprocessor = dict(train_view=dict(_delete_=True, type='BatchRandomCrop', padding=4), test_view=None)

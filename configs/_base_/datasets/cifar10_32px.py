@@ -1,8 +1,7 @@
 # CIFAR-10 at its own size.
 _base_ = ['./cifar10_224.py', './views_32px.py']
 
-train_pipeline = _base_._train_pipeline_32px
-test_pipeline = _base_._test_pipeline_32px
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+_checkpoint = 'checkpoints/{}_cifar10_32px.pth'
+train_dataloader = dict(dataset=dict(pipeline=_base_._train_pipeline_32px))
+val_dataloader = dict(dataset=dict(pipeline=_base_._test_pipeline_32px))
 test_dataloader = val_dataloader

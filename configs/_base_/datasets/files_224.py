@@ -6,8 +6,7 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],  # 255 * (.229, .224, .225)
     to_rgb=True,  # files are read as BGR
 )
-train_pipeline = [dict(type='LoadImage'), *_base_.train_pipeline]
-test_pipeline = [dict(type='LoadImage'), *_base_.test_pipeline]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+_read = [dict(type='LoadImage')]
+train_dataloader = dict(dataset=dict(pipeline=[*_read, *_base_._train_pipeline]))
+val_dataloader = dict(dataset=dict(pipeline=[*_read, *_base_._test_pipeline]))
 test_dataloader = val_dataloader

@@ -1,7 +1,8 @@
 # Tiny-ImageNet at its own size.
 _base_ = ['./tiny-imagenet_224.py']
 
-train_pipeline = [
+_checkpoint = 'checkpoints/{}_tiny-imagenet_64px.pth'
+_train_pipeline = [
     dict(type='LoadImage'),
     dict(
         type='RandomSeeded',
@@ -12,7 +13,7 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImage'), dict(type='PackInputs')]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+_test_pipeline = [dict(type='LoadImage'), dict(type='PackInputs')]
+train_dataloader = dict(dataset=dict(pipeline=_train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_test_pipeline))
 test_dataloader = val_dataloader

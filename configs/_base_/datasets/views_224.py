@@ -1,6 +1,7 @@
 # What all data sets share at 224 px: the views of MLDR-KD's and OFA-KD's CNN recipe (no jitter, no mixup),
 # loaders, metric.
-train_pipeline = [
+_read = []  # steps that read an image: none for a data set in memory
+_train_pipeline = [
     dict(
         type='RandomSeeded',
         transforms=[
@@ -24,7 +25,7 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
-test_pipeline = [
+_test_pipeline = [
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow', interpolation='bicubic'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),
@@ -33,14 +34,14 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=128,  # per process
     num_workers=4,
-    dataset=dict(pipeline=train_pipeline),
+    dataset=dict(pipeline=_train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
 )
 val_dataloader = dict(
     batch_size=128,
     num_workers=4,
-    dataset=dict(pipeline=test_pipeline),
+    dataset=dict(pipeline=_test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_dataloader = val_dataloader

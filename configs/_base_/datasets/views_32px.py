@@ -1,4 +1,4 @@
-# Images of 32 px at their own size, read by the files *_32px.py.
+# Images of 32 px at their own size.
 _train_pipeline_32px = [
     dict(
         type='RandomSeeded',

@@ -1,5 +1,5 @@
-# The ViT augmentation at 224 px, read by the files *_strong.py. The recipes also name a colour jitter, which
-# timm leaves out where RandAugment is on.
+# The ViT augmentation at 224 px. The recipes also name a colour jitter, which timm leaves out where
+# RandAugment is on.
 _strong_pipeline = [
     dict(
         type='RandomSeeded',

@@ -1,2 +1,2 @@
 # The paper's kernel; the weight is ours.
-method = dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)])
+model = dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)])

@@ -1,2 +1,2 @@
 # The setting of OFA-KD's benchmark (read in its released code, Hao840/OFAKD @12eeba8).
-method = dict(type='LogitDistiller', losses=[dict(type='DISTLoss', beta=1.0, gamma=1.0, temperature=1.0)])
+model = dict(type='LogitDistiller', losses=[dict(type='DISTLoss', beta=1.0, gamma=1.0, temperature=1.0)])

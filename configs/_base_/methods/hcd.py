@@ -1,2 +1,2 @@
 # Four sub-logits, w 6, beta 1, theta 0.5 (from a third-party port).
-method = dict(type='HCD')
+model = dict(type='HCD')

@@ -1,2 +1,2 @@
 # DFRA with alpha 2 and T 1, all terms of weight 1 (read in the authors' code).
-method = dict(type='MLDRKD')
+model = dict(type='MLDRKD')

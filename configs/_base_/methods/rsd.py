@@ -1,5 +1,5 @@
 # The authors' defaults (read in their released code, spacewanderx/RSD @4b38b73).
-method = dict(
+model = dict(
     type='FeatureDistiller',
     losses=[dict(type='RSDLoss', kappa=0.01, loss_weight=0.1)],
     embedding_matcher=dict(type='AAD', ratio=2),

@@ -1,5 +1,13 @@
 _base_ = [
-    '../teachers/convnext-t_cifar100.py',
-    '../students/resmlp-s12_cifar100.py',
-    '../recipes/cifar100_vit.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/vit.py',
+    '../nets/convnext-t.py',
+    '../nets/resmlp-s12.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._convnext_t, checkpoint=_base_._checkpoint.format('convnext-t')),
+    student=_base_._resmlp_s12,
+)
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)

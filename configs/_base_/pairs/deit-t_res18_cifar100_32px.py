@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/deit-t_cifar100_32px.py',
-    '../students/res18_cifar100_32px.py',
-    '../recipes/cifar100_cnn_32px.py',
+    '../datasets/cifar100_32px.py',
+    '../recipes/cnn.py',
+    '../nets/deit-t-p4.py',
+    '../nets/res18-cifar.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._deit_t_p4, checkpoint=_base_._checkpoint.format('deit-t')),
+    student=_base_._res18_cifar,
+)

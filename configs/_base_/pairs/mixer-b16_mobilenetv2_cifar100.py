@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/mixer-b16_cifar100.py',
-    '../students/mobilenetv2_cifar100.py',
-    '../recipes/cifar100_cnn.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/cnn.py',
+    '../nets/mixer-b16.py',
+    '../nets/mobilenetv2.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._mixer_b16, checkpoint=_base_._checkpoint.format('mixer-b16')),
+    student=_base_._mobilenetv2,
+)

@@ -1,5 +1,13 @@
 _base_ = [
-    '../teachers/mixer-b16_cifar100.py',
-    '../students/swin-p_cifar100.py',
-    '../recipes/cifar100_vit.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/vit.py',
+    '../nets/mixer-b16.py',
+    '../nets/swin-p.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._mixer_b16, checkpoint=_base_._checkpoint.format('mixer-b16')),
+    student=_base_._swin_p,
+)
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)

@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/swin-t_cifar100.py',
-    '../students/res18_cifar100.py',
-    '../recipes/cifar100_cnn.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/cnn.py',
+    '../nets/swin-t.py',
+    '../nets/res18.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._swin_t, checkpoint=_base_._checkpoint.format('swin-t')),
+    student=_base_._res18,
+)

@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/swin-t_cub.py',
-    '../students/res18_cub.py',
-    '../recipes/cub_cnn.py',
+    '../datasets/cub_224.py',
+    '../recipes/cnn.py',
+    '../nets/swin-t.py',
+    '../nets/res18.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._swin_t, checkpoint=_base_._checkpoint.format('swin-t')),
+    student=_base_._res18,
+)

@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vim-s_cifar100_32px.py',
-    '../students/res18_cifar100_32px.py',
-    '../recipes/cifar100_cnn_32px.py',
+    '../datasets/cifar100_32px.py',
+    '../recipes/cnn.py',
+    '../nets/vim-s-p4.py',
+    '../nets/res18-cifar.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vim_s_p4, checkpoint=_base_._checkpoint.format('vim-s')),
+    student=_base_._res18_cifar,
+)

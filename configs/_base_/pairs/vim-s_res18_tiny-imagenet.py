@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vim-s_tiny-imagenet.py',
-    '../students/res18_tiny-imagenet.py',
-    '../recipes/tiny-imagenet_cnn.py',
+    '../datasets/tiny-imagenet_224.py',
+    '../recipes/cnn.py',
+    '../nets/vim-s.py',
+    '../nets/res18.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vim_s, checkpoint=_base_._checkpoint.format('vim-s')),
+    student=_base_._res18,
+)

@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vit-l_cifar100.py',
-    '../students/res101_cifar100.py',
-    '../recipes/cifar100_cnn.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/cnn.py',
+    '../nets/vit-l.py',
+    '../nets/res101.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vit_l, checkpoint=_base_._checkpoint.format('vit-l')),
+    student=_base_._res101,
+)

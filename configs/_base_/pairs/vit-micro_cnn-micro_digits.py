@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vit-micro_digits.py',
-    '../students/cnn-micro_digits.py',
+    '../datasets/digits_5shot.py',
     '../recipes/digits_5shot.py',
+    '../nets/vit-micro.py',
+    '../nets/cnn-micro.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vit_micro, checkpoint=_base_._checkpoint.format('vit-micro')),
+    student=_base_._cnn_micro,
+)

@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vit-mini_cifar100_10pct_32px.py',
-    '../students/res18-w8_cifar100_10pct_32px.py',
-    '../recipes/cifar100_10pct_32px.py',
+    '../datasets/cifar100_10pct_32px.py',
+    '../recipes/small_10e.py',
+    '../nets/vit-mini.py',
+    '../nets/res18-w8.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vit_mini, checkpoint=_base_._checkpoint.format('vit-mini')),
+    student=_base_._res18_w8,
+)

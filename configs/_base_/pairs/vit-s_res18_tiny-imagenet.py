@@ -1,5 +1,11 @@
 _base_ = [
-    '../teachers/vit-s_tiny-imagenet.py',
-    '../students/res18_tiny-imagenet.py',
-    '../recipes/tiny-imagenet_cnn.py',
+    '../datasets/tiny-imagenet_224.py',
+    '../recipes/cnn.py',
+    '../nets/vit-s.py',
+    '../nets/res18.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vit_s, checkpoint=_base_._checkpoint.format('vit-s')),
+    student=_base_._res18,
+)

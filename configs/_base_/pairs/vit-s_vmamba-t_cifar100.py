@@ -1,5 +1,13 @@
 _base_ = [
-    '../teachers/vit-s_cifar100.py',
-    '../students/vmamba-t_cifar100.py',
-    '../recipes/cifar100_vit.py',
+    '../datasets/cifar100_224.py',
+    '../recipes/vit.py',
+    '../nets/vit-s.py',
+    '../nets/vmamba-t.py',
 ]
+
+_pair = dict(
+    teacher=dict(_base_._vit_s, checkpoint=_base_._checkpoint.format('vit-s')),
+    student=_base_._vmamba_t,
+)
+train_dataloader = dict(dataset=dict(pipeline=[*_base_._read, *_base_._strong_pipeline]))
+data_preprocessor = dict(batch_augments=_base_._strong_batch)

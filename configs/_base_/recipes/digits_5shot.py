@@ -1,6 +1,2 @@
 # Students on five images of each digit.
-_base_ = [
-    '../datasets/digits_5shot.py',
-    '../schedules/digits_5shot.py',
-    '../digits_runtime.py',
-]
+_base_ = ['../schedules/digits_5shot.py', '../digits_runtime.py']

@@ -4,6 +4,7 @@ from .agreement import TeacherAgreementHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
+from .interrupt import InterruptHook
 from .loss_guard import LossGuardHook
 from .portable_checkpoint import PortableCheckpointHook
 from .preflight import PreflightHook
@@ -17,6 +18,7 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'GradientCosineHook',
+    'InterruptHook',
     'LossGuardHook',
     'PortableCheckpointHook',
     'PreflightHook',

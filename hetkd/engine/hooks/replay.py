@@ -5,11 +5,11 @@ import json
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
+from hetkd.clock import set_clock
 from hetkd.datasets.digest import data_digest
 from hetkd.engine.plain_model import plain_model
+from hetkd.models.preprocessors import SeededPreprocessor
 from hetkd.registry import HOOKS
-
-from .seed import seeded_parts
 
 # Where the data lie and how they are fetched is no part of what they are.
 PLACES = ('data_root', 'download', 'lazy_init', 'serialize_data')
@@ -54,18 +54,21 @@ class ReplayHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Set the view of this epoch."""
+        self.before_pass(runner, runner.epoch)
+
+    def before_pass(self, runner, epoch: int) -> None:
+        """The same for an iteration-based run; see :func:`~hetkd.engine.batches.endless`."""
         for teacher in _cached(runner):
-            teacher.view = runner.epoch % teacher.views
+            teacher.view = epoch % teacher.views
             loader, model = runner.train_loop.dataloader, plain_model(runner)
             show_view(loader, model.data_preprocessor, teacher.cache.header, teacher.view)
 
 
 def show_view(loader, preprocessor, header: dict, view: int) -> None:
     """Have a data loader and a preprocessor give one view of the images."""
-    for part in seeded_parts(loader.dataset, preprocessor):
-        part.start_epoch(header['seed'], view)
+    set_clock(header['seed'], view)
     if header['mixing']:
-        if not hasattr(preprocessor, 'start_epoch'):
+        if not isinstance(preprocessor, SeededPreprocessor):
             raise ValueError(
                 f'teacher cache: expected a preprocessor that mixes by the epoch, got '
                 f'{type(preprocessor).__name__}; use SeededPreprocessor'

@@ -1,4 +1,4 @@
-"""Classifiers that mmpretrain and timm lack."""
+"""Classifiers that mmpretrain and timm lack: Vim and VMamba."""
 
 from .vim import Vim
 from .vmamba import VMamba

@@ -1,4 +1,4 @@
-"""Parameters of state space models: their initial values and A; and the rates of stochastic depth."""
+"""Parameters of state space models (initial values, A), and stochastic depth rates."""
 
 import math
 
@@ -6,18 +6,18 @@ import torch
 
 
 def dt_weight(weight: torch.Tensor, rank: int) -> None:
-    """Uniform within rank^-1/2 of zero."""
+    """Initialise in place, uniformly in [-rank^-1/2, rank^-1/2]."""
     torch.nn.init.uniform_(weight, -(rank**-0.5), rank**-0.5)
 
 
 def dt_bias(*shape: int) -> torch.Tensor:
-    """The bias whose softplus is log-uniform in [1e-3, 0.1]."""
+    """Initial bias: its softplus is log-uniform in [1e-3, 0.1]."""
     steps = torch.exp(torch.rand(*shape) * (math.log(0.1) - math.log(1e-3)) + math.log(1e-3)).clamp(min=1e-4)
     return steps + torch.log(-torch.expm1(-steps))
 
 
 def a_log(channels: int, states: int) -> torch.Tensor:
-    """(channels, states) logarithms of 1, 2, ..., states: the S4D-real start, A = -exp(a_log)."""
+    """(channels, states) logarithms of 1, 2, ..., states: S4D-real initialisation, A = -exp(a_log)."""
     return torch.arange(1, states + 1, dtype=torch.float32).log().expand(channels, states).clone()
 
 
@@ -27,5 +27,5 @@ def decay_rates(logarithms: torch.Tensor) -> torch.Tensor:
 
 
 def drop_path_rates(last: float, depth: int) -> list[float]:
-    """Rates that rise evenly from 0 to ``last``."""
+    """Stochastic depth rates, rising linearly from 0 to ``last``."""
     return [last * i / max(1, depth - 1) for i in range(depth)]

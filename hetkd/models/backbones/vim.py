@@ -17,13 +17,13 @@ ARCHITECTURES = {'tiny': 192, 'small': 384}
 
 
 class BiMamba(nn.Module):
-    """Vim's mixer: a scan along the tokens and one against them, each with its own parameters.
+    """Vim's mixer: a forward and a backward scan of the tokens, each with its own parameters.
 
     Args:
         dim: width of the tokens.
         d_state: N of the scan.
         d_conv: taps of the causal convolution.
-        expand: inner width over ``dim``.
+        expand: ratio of the inner width to ``dim``.
     """
 
     def __init__(self, dim: int, d_state: int = 16, d_conv: int = 4, expand: int = 2):
@@ -43,10 +43,10 @@ class BiMamba(nn.Module):
         self.out_proj = nn.Linear(inner, dim, bias=False)
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt_bias(inner))
-            self.dt_proj_b.bias.zero_()  # so in the authors' code: only the first is marked to stay
+            self.dt_proj_b.bias.zero_()  # as in the authors' code, which keeps dt_bias in the first only
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(N, L, dim) to the same."""
+        """(N, L, dim) to (N, L, dim)."""
         length = tokens.shape[1]
         x, z = self.in_proj(tokens).mT.chunk(2, 1)
         # Both directions are one scan of two groups.
@@ -76,7 +76,7 @@ class BiMamba(nn.Module):
 
 
 class VimBlock(nn.Module):
-    """Add, norm, mixer; the residual stream stays in float32."""
+    """Vim's block (add, norm, mixer), with the residual stream in float32."""
 
     def __init__(self, dim: int, drop_path: float, **mixer):
         super().__init__()
@@ -85,7 +85,10 @@ class VimBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, hidden: Optional[torch.Tensor], residual: Optional[torch.Tensor]):
-        """The mixer's output and the residual that it was made of; either input may be in the other."""
+        """The mixer's output and the residual stream before it.
+
+        Either input may be None: ``residual`` before the first block, ``hidden`` if it is already added.
+        """
         if residual is None:
             residual = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
         else:
@@ -95,10 +98,10 @@ class VimBlock(nn.Module):
 
 @MODELS.register_module()
 class Vim(nn.Module):
-    """Vision Mamba (arXiv 2401.09417) with the class token in the middle; facts from hustvl/Vim @dd0358a.
+    """Vision Mamba (arXiv 2401.09417) with the class token in the middle, as in hustvl/Vim @dd0358a.
 
-    Names and shapes of the state dict are the authors', so their checkpoints load. Images of another size
-    than ``img_size`` are taken: the position embedding is interpolated (bicubic) for them.
+    Names and shapes of the state dict are the authors', so their checkpoints load. For images of another size
+    than ``img_size`` the position embedding is interpolated (bicubic).
 
     Args:
         arch: ``'tiny'`` (192 channels) or ``'small'`` (384).
@@ -109,11 +112,11 @@ class Vim(nn.Module):
         embed_dim: channels, instead of ``arch``'s.
         depth: number of blocks.
         d_state: N of the scan.
-        drop_path_rate: stochastic depth, rising over the blocks; as in the authors' code shifted by one
-            block, with a last one before the final norm.
+        drop_path_rate: stochastic depth, rising over the blocks; shifted by one block as in the authors'
+            code, with the last one before the final norm.
 
     Raises:
-        ValueError: an unknown arch, or an image size that patches do not cover.
+        ValueError: an unknown arch, or an image size that the patches do not cover exactly.
     """
 
     def __init__(
@@ -161,7 +164,7 @@ class Vim(nn.Module):
         """Rows and columns of patches.
 
         Raises:
-            ValueError: pixels would be left over at the edges.
+            ValueError: the patches do not cover the image exactly.
         """
         if any(side < self.patch_size or (side - self.patch_size) % self.stride for side in size):
             raise ValueError(
@@ -176,7 +179,6 @@ class Vim(nn.Module):
         return self.classify(self.features(images)[1])
 
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Logits of an embedding."""
         return self.head(embedding)
 
     def features(self, images: torch.Tensor, indices: Sequence[int] = ()):
@@ -191,13 +193,13 @@ class Vim(nn.Module):
             hidden, residual = block(hidden, residual)
             if index in indices:
                 streams[index] = residual + hidden
-                if not self.training:  # the sum that the next block would take, so that it lies on the way
+                if not self.training:  # pass on the sum itself, so that the logits depend on the map
                     hidden, residual = None, streams[index]
         final = self.norm_f(_joined(residual, hidden, self.drop_path).to(self.norm_f.weight.dtype))
         return [_to_map(streams[index], middle, grid) for index in indices], final[:, middle]
 
     def _positions(self, grid: tuple[int, int]) -> torch.Tensor:
-        """The position embedding of a grid; the class token's own stays in the middle."""
+        """The position embedding of a grid, with the class token's in the middle."""
         if grid == self.grid:
             return self.pos_embed
         middle = math.prod(self.grid) // 2
@@ -209,7 +211,7 @@ class Vim(nn.Module):
 
 
 def _joined(residual: torch.Tensor, hidden: Optional[torch.Tensor], drop_path: nn.Module) -> torch.Tensor:
-    """The residual stream with what a block has added, unless that is in it already."""
+    """Add a block's output to the residual stream; None is an output that is already added."""
     return residual if hidden is None else residual + drop_path(hidden)
 
 

@@ -14,7 +14,7 @@ from hetkd.registry import MODELS
 from .ssm import a_log, decay_rates, drop_path_rates, dt_bias, dt_weight
 from .vmamba_keys import rename_keys
 
-# Depths, first width, inner over outer width of a block, states.
+# Depths, first width, ratio of inner to outer width of a block, states.
 ARCHITECTURES = {
     'tiny': ((2, 2, 8, 2), 96, 1, 1),  # s1l8, "VMamba-T" of the authors' README
     'tiny-s2l5': ((2, 2, 5, 2), 96, 2, 1),
@@ -33,7 +33,6 @@ class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of a map (N, C, H, W)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same shape."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -53,19 +52,18 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = Linear2d(dim, hidden), Linear2d(hidden, dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The same shape."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
 class SS2D(nn.Module):
-    """Scan a map along its rows, its columns, and both backwards, and sum the four.
+    """VMamba's 2D selective scan: along rows and columns, forwards and backwards, summed.
 
     Args:
         dim: channels of the map.
-        ratio: inner width over ``dim``.
+        ratio: ratio of the inner width to ``dim``.
         d_state: N of the scan.
-        vanilla: the first version: with a gate, a bias in the convolution, and parameters under the names of
-            that version.
+        vanilla: the first version, with a gate, a bias in the convolution, and that version's parameter
+            names.
     """
 
     def __init__(self, dim: int, ratio: int, d_state: int, vanilla: bool):
@@ -78,7 +76,7 @@ class SS2D(nn.Module):
         if vanilla:
             self.x_proj_weight = nn.Parameter(torch.empty(DIRECTIONS, rows, inner))
             self.dt_projs_weight = nn.Parameter(torch.empty(DIRECTIONS, inner, rank))
-        else:  # the names of the authors' present code; only the weights of these layers are used
+        else:  # as named in the authors' current code; only the weights of these layers are used
             self.x_proj = nn.Linear(inner, DIRECTIONS * rows, bias=False)
             self.dt_projs = nn.Linear(rank, DIRECTIONS * inner, bias=False)
         self.dt_projs_bias = nn.Parameter(dt_bias(DIRECTIONS, inner))
@@ -94,13 +92,13 @@ class SS2D(nn.Module):
         return tuple(x.weight.unflatten(0, (DIRECTIONS, -1)) for x in (self.x_proj, self.dt_projs))
 
     def init_weights(self) -> None:
-        """The initial values of the code that trained the checkpoints."""
+        """Initial values as in the code that trained the authors' checkpoints."""
         x_proj, dt_projs = self.projections()
         nn.init.uniform_(x_proj, -(x_proj.shape[2] ** -0.5), x_proj.shape[2] ** -0.5)
         dt_weight(dt_projs, self.rank)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, dim, H, W) to the same."""
+        """(N, dim, H, W) to (N, dim, H, W)."""
         x = self.in_proj(x)
         if self.vanilla:
             x, gate = x.chunk(2, 1)
@@ -110,7 +108,7 @@ class SS2D(nn.Module):
         return self.out_proj(x)
 
     def scan(self, x: torch.Tensor) -> torch.Tensor:
-        """The four scans of a map, summed."""
+        """Sum of the four scans of a map."""
         size = x.shape[2:]
         x = torch.stack([x.flatten(2), x.mT.flatten(2)], 1)
         x = torch.cat([x, x.flip(-1)], 1)  # rows, columns, rows and columns backwards
@@ -132,7 +130,7 @@ class SS2D(nn.Module):
 
 
 class VSSBlock(nn.Module):
-    """``x + SS2D(norm(x))``, and but for the first version ``x + MLP(norm(x))``."""
+    """``x + SS2D(norm(x))``, followed by ``x + MLP(norm(x))`` except in the first version."""
 
     def __init__(self, dim: int, drop_path: float, ratio: int, d_state: int, vanilla: bool):
         super().__init__()
@@ -158,13 +156,13 @@ class PatchMerging(nn.Module):
 
 @MODELS.register_module()
 class VMamba(nn.Module):
-    """VMamba (arXiv 2401.10166); facts from MzeroMiko/VMamba @2ed52ea.
+    """VMamba (arXiv 2401.10166), as in MzeroMiko/VMamba @2ed52ea.
 
-    Names and shapes of the state dict are those of the authors' present code. Checkpoints under their two
-    older namings load as well.
+    Names and shapes of the state dict are those of the authors' current code. Checkpoints with their two
+    older naming schemes load as well.
 
     Args:
-        arch: ``'tiny'`` (s1l8, the authors' present VMamba-T), ``'tiny-s2l5'``, ``'small'``, ``'base'``,
+        arch: ``'tiny'`` (s1l8, the authors' current VMamba-T), ``'tiny-s2l5'``, ``'small'``, ``'base'``,
             ``'small-s1l20'``, ``'base-s1l20'``, or the first version's ``'vanilla-tiny'``,
             ``'vanilla-small'``, ``'vanilla-base'``.
         num_classes: number of logits.
@@ -215,7 +213,6 @@ class VMamba(nn.Module):
         return self.classify(self.features(images)[1])
 
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Logits of an embedding."""
         return self.classifier['head'](embedding)
 
     def features(self, images: torch.Tensor, indices: Sequence[int] = ()):
@@ -229,7 +226,7 @@ class VMamba(nn.Module):
 
 def _stem(dim: int) -> nn.Sequential:
     half = dim // 2
-    # The places of the authors' permutations are kept empty: the numbers are in the names of the weights.
+    # nn.Identity stands for the authors' permutations: the indices are part of the weights' names.
     return nn.Sequential(
         nn.Conv2d(3, half, 3, 2, 1),
         nn.Identity(),
@@ -254,10 +251,10 @@ def _downsample(dim: int, vanilla: bool) -> nn.Sequential:
 
 
 def _init(module: nn.Module) -> None:
-    """Linear layers truncated normal 0.02, and the scan's own parameters as they were trained."""
+    """Truncated normal of 0.02 for linear layers; the scan initialises its own parameters."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, SS2D):  # after its children: x_proj and dt_projs keep their own start
+    elif isinstance(module, SS2D):  # after its children, so that its own initial values stay
         module.init_weights()

@@ -1,8 +1,8 @@
-"""Checkpoints of VMamba under all names that the authors have used."""
+"""Key conversion for VMamba checkpoints of all the authors' naming schemes."""
 
 import re
 
-# Of the first files to the present names.
+# From the names of the first files to the current ones.
 OLDEST = [
     (r'^patch_embed\.proj\.', 'patch_embed.0.'),
     (r'^patch_embed\.norm\.', 'patch_embed.2.'),
@@ -18,9 +18,9 @@ PROJECTIONS = ('x_proj', 'dt_projs')
 
 
 def rename_keys(module, state_dict: dict, prefix: str, *args) -> None:
-    """Rename and reshape, in place, what a VMamba is about to load (a load-state-dict pre-hook).
+    """Rename and reshape a state dict in place before it is loaded (a load-state-dict pre-hook).
 
-    Names that it does not know stay as they are, so that a strict load still names them.
+    Unknown names stay as they are, so that a strict load reports them.
     """
     own = {prefix + key: value for key, value in module.state_dict().items()}
     for key in [key for key in state_dict if key.startswith(prefix)]:

@@ -54,6 +54,10 @@ class BaseDistiller(NetClassifier):
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
+        configs = [
+            {'num_classes': self.student.num_classes, **x} if x['type'] != 'CachedTeacher' else x
+            for x in configs
+        ]
         # What a teacher draws is forgotten: the student and its connectors start alike under any teacher.
         with torch.random.fork_rng(devices=[]):
             self.teachers = [build_teacher(config, *data) for config in configs]
@@ -134,13 +138,15 @@ class BaseDistiller(NetClassifier):
             out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
         )
 
-    def build_on_stages(self, config: Optional[dict], kind: str, **sizes: int) -> torch.nn.Module:
-        """A part on the projected stages, by default of type ``kind``; the projector must be there."""
+    def build_on_stages(
+        self, config: Optional[dict], kind: str, projector: torch.nn.Module, **sizes: int
+    ) -> torch.nn.Module:
+        """A part on the stages that a projector gives, by default of type ``kind``."""
         return build_part(
             config,
             dict(type=kind),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
+            num_stages=len(projector.projections),
+            in_channels=projector.out_channels,
             num_classes=self.student.num_classes,
             **sizes,
         )

@@ -52,6 +52,7 @@ class NetClassifier(BaseModel):
             preprocessor['batch_augments'] = train_cfg
         super().__init__(MODELS.build(preprocessor))
         student = dict(student)
+        student.setdefault('num_classes', preprocessor.get('num_classes'))
         self._compiles = student.pop('compile', False)
         channels_last = student.pop('channels_last', False)
         self.student = MODELS.build(student)

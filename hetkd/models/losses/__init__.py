@@ -1,7 +1,8 @@
 """Losses: thin registered modules over :mod:`hetkd.functional`.
 
 A logit loss is called with logits, a feature loss with :class:`~hetkd.models.nets.NetOutput`; both with the
-target, and give a scalar.
+target. They give a scalar; ``DFRALoss`` and ``OFALoss`` also take the logits of several students (..., N, C),
+and give one value for each.
 """
 
 from .at import ATLoss

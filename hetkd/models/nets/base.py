@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .checkpoint import load_strict, read_weights
-from .contract import FeatureSpecs, InputSpec, NetOutput, StageSpec
+from .contract import InputSpec, NetOutput, StageSpec
 
 RANDOM = 'random'
 
@@ -90,11 +90,6 @@ class Net(nn.Module, ABC):
             stages: whether to give the stage maps; a net does no work for them otherwise.
             embedding: whether to give the embedding.
         """
-
-    @property
-    def feature_specs(self) -> FeatureSpecs:
-        """Stages and embedding width."""
-        return FeatureSpecs(self.stage_specs, self.embedding_channels)
 
     @cached_property
     def stage_specs(self) -> tuple[StageSpec, ...]:

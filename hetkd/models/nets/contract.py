@@ -1,4 +1,4 @@
-"""What a teacher or student net gives, and what it says of itself."""
+"""Outputs and specs of a net."""
 
 import math
 from dataclasses import dataclass
@@ -25,14 +25,6 @@ class StageSpec:
     channels: int
     stride: int
     size: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class FeatureSpecs:
-    """What connectors are sized from."""
-
-    stages: tuple[StageSpec, ...]
-    embedding: int
 
 
 @dataclass(frozen=True)

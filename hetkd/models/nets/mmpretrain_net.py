@@ -3,24 +3,23 @@
 import inspect
 from copy import deepcopy
 from functools import cached_property
-from typing import Optional, Sequence, Union
+from typing import Sequence, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.apis import list_models
 from mmpretrain.apis.model import ModelHub
-from torch import nn
 
 from hetkd.registry import MODELS
 
-from .base import Net, to_size, unknown_model
+from .base import to_size, unknown_model
 from .checkpoint import load_but_head, read_weights
-from .contract import NetOutput, select_stages
+from .library_net import LibraryNet
 from .mmpretrain_stages import stage_reader
 
 
 @MODELS.register_module()
-class MMPretrainNet(Net):
+class MMPretrainNet(LibraryNet):
     """An mmpretrain classifier by name or config.
 
     Args:
@@ -46,11 +45,8 @@ class MMPretrainNet(Net):
         model: Union[str, dict],
         num_classes: int,
         pretrained: bool = False,
-        checkpoint: Optional[str] = None,
         input_size: Union[int, Sequence[int], None] = None,
-        stage_indices: Optional[Sequence[int]] = None,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        **kwargs,
     ):
         size = to_size(input_size)
         cfg, zoo = _model_config(model)
@@ -70,36 +66,34 @@ class MMPretrainNet(Net):
                     'pretrained: mmpretrain publishes no weights for this model; use checkpoint='
                 )
             load_but_head(net, read_weights(zoo.weights).state_dict, zoo.weights, num_classes)
-            if mean is None:
+            if kwargs.get('mean') is None:
                 declared = zoo.config.data_preprocessor
-                mean, std = declared.mean, declared.std
+                kwargs.update(mean=declared.mean, std=declared.std)
         super().__init__(
             net,
             num_classes,
             has_weights=pretrained,
-            checkpoint=checkpoint,
-            mean=mean,
-            std=std,
             input_size=size or to_size(getattr(net.backbone, 'img_size', None)),
+            **kwargs,
         )
-        self._given_indices = stage_indices
         self.config = cfg
 
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """See :class:`Net`."""
-        if stages:
-            maps, features = self._reader(inputs, self._indices)
-        else:
-            maps, features = (), self.model.backbone(inputs)
-        if self.model.with_neck:
-            features = self.model.neck(features)
+    def _run(self, inputs, indices):
+        maps, features = self._reader(inputs, indices) if indices else ((), self.model.backbone(inputs))
+        return maps, self.model.neck(features) if self.model.with_neck else features
+
+    def _all_maps(self, inputs):
+        return self._reader(inputs, range(self._reader.depth))[0]
+
+    def _pre_logits(self, features):
+        return self._tensor(self.model.head.pre_logits(features))
+
+    def _logits(self, features):
+        return self._tensor(self.model.head(features))
+
+    def _head_layer(self):
         head = self.model.head
-        if not embedding:
-            return NetOutput(self._tensor(head(features)), tuple(maps))
-        before = head.pre_logits(features)
-        last = self._last_layer
-        logits = head(features) if last is None else last(before)
-        return NetOutput(self._tensor(logits), tuple(maps), self._tensor(before))
+        return getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
 
     def _tensor(self, output) -> torch.Tensor:
         if not torch.is_tensor(output) or output.dim() != 2:
@@ -110,34 +104,12 @@ class MMPretrainNet(Net):
             )
         return output
 
-    @cached_property
-    def _last_layer(self) -> Optional[nn.Module]:
-        """The layer that makes logits of the embedding, if it is one; so the head runs once, not twice."""
-        head = self.model.head
-        last = getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
-
-        def fits(image):
-            features = self.model.backbone(image)
-            features = self.model.neck(features) if self.model.with_neck else features
-            before = self._tensor(head.pre_logits(features))
-            return last(before).equal(self._tensor(head(features)))
-
-        return last if last is not None and self.probe(fits) else None
-
     def _init_random(self) -> None:
         self.model.init_weights()
 
     @cached_property
     def _reader(self):
         return stage_reader(self.model.backbone)
-
-    @cached_property
-    def _indices(self) -> tuple[int, ...]:
-        reader = self._reader
-        if self._given_indices:
-            return tuple(self._given_indices)
-        maps = self.probe(lambda image: reader(image, tuple(range(reader.depth)))[0])
-        return select_stages([x.shape for x in maps], self.probe_size)
 
 
 def _model_config(model: Union[str, dict]):

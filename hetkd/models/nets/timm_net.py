@@ -8,12 +8,12 @@ import torch
 
 from hetkd.registry import MODELS
 
-from .base import Net, to_size, unknown_model
-from .contract import NetOutput, select_stages
+from .base import to_size, unknown_model
+from .library_net import LibraryNet
 
 
 @MODELS.register_module()
-class TimmNet(Net):
+class TimmNet(LibraryNet):
     """A timm model by name.
 
     Args:
@@ -38,12 +38,9 @@ class TimmNet(Net):
         model: str,
         num_classes: int,
         pretrained: bool = False,
-        checkpoint: Optional[str] = None,
         input_size: Union[int, Sequence[int], None] = None,
-        stage_indices: Optional[Sequence[int]] = None,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
         model_kwargs: Optional[dict] = None,
+        **kwargs,
     ):
         size = to_size(input_size or (model_kwargs or {}).get('img_size'))
         overlay = {'input_size': (3, *size)} if size else None
@@ -57,74 +54,49 @@ class TimmNet(Net):
             **(model_kwargs or {}),
         )
         declared = net.pretrained_cfg or {}
-        if pretrained and mean is None:
-            mean = [255 * x for x in declared['mean']]
-            std = [255 * x for x in declared['std']]
+        if pretrained and kwargs.get('mean') is None:
+            kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
         if size is None and (pretrained or declared.get('fixed_input_size')):
             size = to_size(declared['input_size'][-2:])
-        super().__init__(
-            net,
-            num_classes,
-            has_weights=pretrained,
-            checkpoint=checkpoint,
-            mean=mean,
-            std=std,
-            input_size=size,
-        )
-        self._given_indices = stage_indices
+        super().__init__(net, num_classes, has_weights=pretrained, input_size=size, **kwargs)
         self._name = model
 
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """See :class:`Net`."""
-        maps = ()
-        if stages:
-            indices, final_is_last = self._taps
-            final, maps = self._intermediates(inputs, list(indices))
-            if final_is_last:
-                maps[-1] = final
-        else:
-            final = self.model.forward_features(inputs)
-        if not embedding:
-            return NetOutput(self.model.forward_head(final), tuple(maps))
-        before = self.model.forward_head(final, pre_logits=True)
-        last = self._last_layer
-        return NetOutput(
-            self.model.forward_head(final) if last is None else last(before), tuple(maps), before
-        )
+    def _run(self, inputs, indices):
+        if not indices:
+            return (), self.model.forward_features(inputs)
+        final, maps = self._intermediates(inputs, list(indices))
+        if self._ends_with_the_heads_map:
+            maps[-1] = final
+        return maps, final
 
-    @cached_property
-    def _last_layer(self) -> Optional[torch.nn.Module]:
-        """The layer that makes logits of the embedding, if it is one; so the head runs once, not twice."""
-
-        def fits(image):
-            final = self.model.forward_features(image)
-            before, logits = self.model.forward_head(final, pre_logits=True), self.model.forward_head(final)
-            try:
-                return last(before).equal(logits)
-            except (RuntimeError, IndexError, NotImplementedError):  # a 1x1 convolution, a whole head, a list
-                return False
-
-        last = self.model.get_classifier()
-        return last if isinstance(last, torch.nn.Module) and self.probe(fits) else None
-
-    def _intermediates(self, inputs, indices=None):
-        return self.model.forward_intermediates(inputs, indices=indices, output_fmt='NCHW')
-
-    @cached_property
-    def _taps(self) -> tuple[tuple[int, ...], bool]:
-        """Stage indices, and whether the head's own map is the last stage.
-
-        MobileNetV2 and its kin widen the last map by a convolution before pooling; that wide map is
-        what the head sees, and so the last stage.
-        """
+    def _all_maps(self, inputs):
         if not hasattr(self.model, 'forward_intermediates'):
             raise ValueError(
                 f'{self._name}: expected a model that gives stages, got one without '
                 f'forward_intermediates; use a method that needs logits only, or another model'
             )
+        return self._intermediates(inputs)[1]
+
+    def _pre_logits(self, features):
+        return self.model.forward_head(features, pre_logits=True)
+
+    def _logits(self, features):
+        return self.model.forward_head(features)
+
+    def _head_layer(self):
+        return self.model.get_classifier()
+
+    def _intermediates(self, inputs, indices=None):
+        return self.model.forward_intermediates(inputs, indices=indices, output_fmt='NCHW')
+
+    @cached_property
+    def _ends_with_the_heads_map(self) -> bool:
+        """Whether the head's own map is the last stage.
+
+        MobileNetV2 and its kin widen the last map by a convolution before pooling; that wide map is
+        what the head sees, and so the last stage.
+        """
         final, maps = self.probe(self._intermediates)
-        indices = tuple(self._given_indices or select_stages([x.shape for x in maps], self.probe_size))
         own_map = torch.is_tensor(final) and final.dim() == 4
-        deepest = indices[-1] % len(maps) == len(maps) - 1
-        width = self.model.num_features
-        return indices, own_map and deepest and final.shape[1] == width != maps[-1].shape[1]
+        deepest = self._indices[-1] % len(maps) == len(maps) - 1
+        return own_map and deepest and final.shape[1] == self.model.num_features != maps[-1].shape[1]

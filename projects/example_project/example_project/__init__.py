@@ -1,4 +1,4 @@
-"""A loss, registered by importing this package."""
+"""A project with a loss, which is registered when this package is imported."""
 
 from .losses import CosineLoss
 

@@ -1,4 +1,4 @@
-"""A loss between the nets' logits."""
+"""Cosine loss between the logits of student and teacher."""
 
 import torch.nn.functional as F
 from torch import nn
@@ -11,7 +11,7 @@ class CosineLoss(nn.Module):
     """One minus the cosine between the student's and the teacher's logits, averaged over the batch.
 
     Args:
-        loss_weight: its factor.
+        loss_weight: factor of the loss.
     """
 
     def __init__(self, loss_weight: float = 1.0):

@@ -1,0 +1,2 @@
+# The student alone on its labels.
+model = dict(type='NetClassifier', teacher=None)

@@ -1,0 +1,2 @@
+# ConvNeXt-T.
+_convnext_t = dict(type='TimmNet', model='convnext_tiny')

@@ -1,0 +1,2 @@
+# MobileNetV2.
+_mobilenetv2 = dict(type='TimmNet', model='mobilenetv2_100')

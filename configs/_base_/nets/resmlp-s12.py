@@ -1,0 +1,2 @@
+# ResMLP-S12.
+_resmlp_s12 = dict(type='TimmNet', model='resmlp_12_224')

@@ -1,6 +1,0 @@
-# CNN students on Tiny-ImageNet at 224 px, with the recipe of CIFAR-100 (ours).
-_base_ = [
-    '../datasets/tiny-imagenet_224.py',
-    '../schedules/cifar100_cnn_300e.py',
-    '../default_runtime.py',
-]

@@ -1,3 +1,0 @@
-_base_ = ['./deit-t_cifar100.py']
-
-student = dict(num_classes=1000)

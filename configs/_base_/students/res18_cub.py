@@ -1,3 +1,0 @@
-_base_ = ['./res18_cifar100.py']
-
-student = dict(num_classes=200)

@@ -1,1 +1,0 @@
-student = dict(type='TimmNet', model='resmlp_12_224', num_classes=100)

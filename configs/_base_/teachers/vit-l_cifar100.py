@@ -1,7 +1,0 @@
-# Made by configs/teachers/vit-l_cifar100.py and tools/model_converters/export_student.py.
-teacher = dict(
-    type='TimmNet',
-    model='vit_large_patch16_224',
-    num_classes=100,
-    checkpoint='checkpoints/vit-l_cifar100.pth',
-)

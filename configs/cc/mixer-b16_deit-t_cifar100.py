@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/mixer-b16_deit-t_cifar100.py', '../_base_/methods/cc.py']
-
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/vit-s_res18_tiny-imagenet.py', '../_base_/methods/fitnet.py']
-
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/deit-t_res18_tiny-imagenet_64px.py', '../_base_/methods/kd.py']
-
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

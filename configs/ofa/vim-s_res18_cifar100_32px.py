@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/vim-s_res18_cifar100_32px.py', '../_base_/methods/ofa.py']
-
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/vit-s_mobilenetv2_cifar100.py', '../_base_/methods/rsd.py']
-
-model = dict(_base_.method, teacher=_base_.teacher, student=_base_.student)

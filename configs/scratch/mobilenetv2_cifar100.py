@@ -1,3 +1,0 @@
-_base_ = ['../_base_/students/mobilenetv2_cifar100.py', '../_base_/recipes/cifar100_cnn.py']
-
-model = dict(type='NetClassifier', student=_base_.student)
