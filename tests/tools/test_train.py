@@ -92,7 +92,7 @@ def test_resuming_automatically_goes_on_or_begins_with_load_from(runner, tmp_pat
 
     assert start() == (True, None), 'the runner says that there is none yet'
     assert start(load_from='start.pth') == (False, 'start.pth')
-    (tmp_path / 'epoch_3.pth').touch()
+    torch.save({}, tmp_path / 'epoch_3.pth')
     latest = str(tmp_path / 'epoch_3.pth')
     assert start() == start(load_from='start.pth') == (True, latest)
 
@@ -303,7 +303,7 @@ def test_two_processes_end_with_identical_weights(config_with_dump, tmp_path, ru
         assert content['world'] == 2
         assert not content['teacher_in_ddp']
         assert not content['unused'], 'find_unused_parameters stays off'
-    assert (tmp_path / 'run' / 'last_checkpoint').exists()
+    assert (tmp_path / 'run' / 'last_checkpoint').read_text() == 'epoch_1.pth'
 
 
 FAKE_SRUN = """#!/usr/bin/env bash

@@ -18,7 +18,7 @@ class PortableCheckpointHook(Hook):
       best checkpoint in its own folder: a work dir may be moved, and a copy leaves the original alone.
     """
 
-    priority = 'LOWEST'
+    priority = 'VERY_LOW'  # as CheckpointHook, and registered after it
     _is_new = False
 
     def before_train(self, runner) -> None:
