@@ -23,7 +23,7 @@ RUNNER_CONSTRUCTORS = _child('runner constructor', parents.RUNNER_CONSTRUCTORS, 
 # mmpretrain has none of its own.
 STRATEGIES = _child('strategy', MMENGINE_STRATEGIES, 'hetkd.engine')
 LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine', 'hetkd.engine')
-HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine')
+HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine', 'hetkd.teacher_cache')
 LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')
 OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine')
@@ -34,7 +34,7 @@ PARAM_SCHEDULERS = _child('parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpr
 DATASETS = _child('dataset', parents.DATASETS, 'mmpretrain.datasets', 'hetkd.datasets')
 DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets')
 TRANSFORMS = _child('transform', parents.TRANSFORMS, 'mmpretrain.datasets', 'hetkd.datasets')
-MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models')
+MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models', 'hetkd.teacher_cache')
 MODEL_WRAPPERS = _child('model_wrapper', parents.MODEL_WRAPPERS, 'mmpretrain.models')
 WEIGHT_INITIALIZERS = _child('weight initializer', parents.WEIGHT_INITIALIZERS, 'mmpretrain.models')
 BATCH_AUGMENTS = _child('batch augment', parents.BATCH_AUGMENTS, 'mmpretrain.models', 'hetkd.models')

@@ -13,7 +13,7 @@ ALLOWED = {
     'functional': (),
     'registry.py': (),
     'seeding.py': (),
-    'teacher_cache.py': ('utils',),
+    'teacher_cache': ('registry', 'models', 'engine', 'datasets', 'utils'),
     'ops': (),
     'models/backbones': ('registry', 'ops'),
     'models/nets': ('registry',),
@@ -23,8 +23,6 @@ ALLOWED = {
     'models/distillers': (
         'registry',
         'functional',
-        'teacher_cache',
-        'utils',
         'models.nets.contract',
         'models.nets.base',
         'models.nets.running',
@@ -36,7 +34,7 @@ ALLOWED = {
     'engine': ('registry', 'datasets', 'functional', 'utils'),
     'visualization': ('functional',),
     'utils': (),  # imports by name what registers itself
-    'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache', 'utils'),
+    'apis': ('registry', 'engine', 'models', 'datasets', 'utils'),
 }
 
 

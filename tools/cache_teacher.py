@@ -7,7 +7,7 @@ from mmengine.config import DictAction
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, OPTIONS_HELP, complete_loaders
-from hetkd.apis.teacher_cache import write_cache
+from hetkd.teacher_cache import write_cache
 
 
 def parse_args(argv=None):

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from hetkd.engine import own_checkpoint
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.cached_teacher import net_config, random_net
+from hetkd.models.distillers.configs import net_config, random_net
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import read_file
 from hetkd.registry import MODELS

@@ -8,7 +8,6 @@ from .gradient_cosine import GradientCosineHook
 from .loss_guard import LossGuardHook
 from .preflight import PreflightHook
 from .progress import ProgressHook
-from .replay import ReplayHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
 from .training_data import TrainingDataHook
@@ -20,7 +19,6 @@ __all__ = [
     'LossGuardHook',
     'PreflightHook',
     'ProgressHook',
-    'ReplayHook',
     'RunRecordHook',
     'SafeCheckpointHook',
     'StudentEMAHook',
