@@ -1,4 +1,4 @@
-"""A loop that looks instead of training."""
+"""Dry run: the loss terms of one batch, and a few timed steps."""
 
 import time
 
@@ -31,7 +31,7 @@ class PreflightLoop(EpochBasedTrainLoop):
         self.report: dict = {}
 
     def run(self) -> None:
-        """Look."""
+        """Run it."""
         if len(self.dataloader) == 0:
             raise ValueError(
                 f'train_dataloader: expected at least one batch, got {len(self.dataloader.dataset)} images '

@@ -6,10 +6,10 @@ from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
 from .loss_guard import LossGuardHook
-from .preflight import PreflightHook
 from .progress import ProgressHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
+from .teacher_check import TeacherCheckHook
 from .training_data import TrainingDataHook
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     'EpochSeedHook',
     'GradientCosineHook',
     'LossGuardHook',
-    'PreflightHook',
     'ProgressHook',
     'RunRecordHook',
     'SafeCheckpointHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
+    'TeacherCheckHook',
     'TrainingDataHook',
 ]
