@@ -1,4 +1,4 @@
-"""A net trained on labels alone: the scratch baseline, the teacher's own training, and the tested student."""
+"""A net trained on labels alone: scratch baselines, teachers and exported students."""
 
 from copy import deepcopy
 from typing import Optional
