@@ -83,10 +83,10 @@ def installed(tmp_path_factory):
 def test_the_wheel_carries_all_configs_and_tools(installed):
     for folder in ('configs', 'tools', 'demo'):
         mine, theirs = (
-            {x.relative_to(root) for x in root.rglob('*') if x.suffix in ('.py', '.sh', '.yml')}
+            {str(x.relative_to(root)) for x in root.rglob('*') if x.suffix in ('.py', '.sh', '.yml')}
             for root in (installed.mim / folder, ROOT / folder)
         )
-        assert mine == theirs and mine
+        assert mine == theirs - {'model_zoo.py'} and mine
     assert os.access(installed.mim / 'tools/dist_train.sh', os.X_OK) == os.access(
         ROOT / 'tools/dist_train.sh', os.X_OK
     )

@@ -4,7 +4,7 @@ import argparse
 import os.path as osp
 
 from hetkd.apis.cli import LOADERS, add_config, complete_loaders, config_of
-from hetkd.apis.teacher_cache import write_cache
+from hetkd.teacher_cache import write_cache
 
 
 def parse_args(argv=None):

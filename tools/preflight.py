@@ -1,4 +1,4 @@
-"""Look at a run before it is started: teachers, loss terms, parameters, time and memory. Nothing is saved."""
+"""Dry run: teachers, loss terms, parameters, time and memory of a run. Nothing is saved."""
 
 import argparse
 import json
@@ -28,11 +28,11 @@ def run(args) -> dict:
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
         cfg.default_hooks.interrupt = None  # nothing to save
-        preflight = cfg.default_hooks.get('preflight') or {}
-        cfg.default_hooks.preflight = dict(preflight, type='PreflightHook', images=args.images)
+        check = cfg.default_hooks.get('teacher_check') or {}
+        cfg.default_hooks.teacher_check = dict(check, type='TeacherCheckHook', images=args.images)
         runner = build_runner(cfg)
         runner.train()
-        hook = next(x for x in runner.hooks if type(x).__name__ == 'PreflightHook')
+        hook = next(x for x in runner.hooks if type(x).__name__ == 'TeacherCheckHook')
         return hook.report | runner.train_loop.report
 
 

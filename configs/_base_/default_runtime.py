@@ -19,7 +19,7 @@ default_hooks = dict(
     loss_guard=dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.
     sync_buffers=dict(type='SyncBuffersHook'),
-    preflight=dict(type='PreflightHook'),
+    teacher_check=dict(type='TeacherCheckHook'),
     # Off: the interval in iterations.
     gradient_cosine=dict(type='GradientCosineHook', interval=0),
     teacher_agreement=dict(type='TeacherAgreementHook'),

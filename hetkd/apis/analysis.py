@@ -16,7 +16,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.cached_teacher import net_config, random_net
+from hetkd.models.distillers.configs import net_config, random_net
 from hetkd.models.nets.base import RANDOM
 from hetkd.registry import MODELS
 from hetkd.utils.spread import evenly_spread

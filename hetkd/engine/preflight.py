@@ -1,4 +1,4 @@
-"""A loop that looks instead of training."""
+"""Dry run: the loss terms of one batch, and a few timed steps."""
 
 import time
 
@@ -32,7 +32,7 @@ class PreflightLoop(EpochBasedTrainLoop):
         self.report: dict = {}
 
     def run(self) -> None:
-        """Look."""
+        """Run it."""
         epoch_length(self.dataloader)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')

@@ -14,9 +14,8 @@ from mmengine.config import Config
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, complete_loaders
-from hetkd.apis.teacher_cache import write_cache
 from hetkd.registry import RUNNERS
-from hetkd.teacher_cache import TeacherCache
+from hetkd.teacher_cache import TeacherCache, write_cache
 from tests.conftest import ROOT, free_port, tool_command
 
 MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
@@ -153,6 +152,15 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
         'mixed images': 'another pipeline',
     }
     assert words[what] in str(info.value) and 'tools/cache_teacher.py' in str(info.value)
+
+
+@pytest.mark.parametrize('who', ['writer', 'reader'])
+def test_a_number_of_classes_that_comes_from_the_data_is_the_same_teacher(who, config, tmp_path):
+    written, read = config('kd'), config('kd')
+    (written if who == 'writer' else read).model.teacher.pop('num_classes')
+    write_cache(written, str(tmp_path / 'cache'), views=1)
+    read.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=read.model.teacher)
+    assert RUNNERS.build(read).model.teacher.num_classes == 10
 
 
 def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):

@@ -7,11 +7,10 @@ from .gradient_cosine import GradientCosineHook
 from .interrupt import InterruptHook
 from .loss_guard import LossGuardHook
 from .portable_checkpoint import PortableCheckpointHook
-from .preflight import PreflightHook
 from .progress import ProgressHook
-from .replay import ReplayHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
+from .teacher_check import TeacherCheckHook
 from .training_data import TrainingDataHook
 
 __all__ = [
@@ -21,11 +20,10 @@ __all__ = [
     'InterruptHook',
     'LossGuardHook',
     'PortableCheckpointHook',
-    'PreflightHook',
     'ProgressHook',
-    'ReplayHook',
     'RunRecordHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
+    'TeacherCheckHook',
     'TrainingDataHook',
 ]

@@ -9,10 +9,10 @@ from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
-from .cached_teacher import build_teacher
 from .classifier import NetClassifier, index_of, target_of
+from .configs import build_teacher, with_classes
 from .part import build_part
-from .teacher import FrozenTeacher
+from .teacher import Teacher
 
 
 class BaseDistiller(NetClassifier):
@@ -25,15 +25,16 @@ class BaseDistiller(NetClassifier):
     part of an exported student.
 
     Args:
-        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`, or
-            :class:`CachedTeacher` for one that was written down beforehand. Or a list of them,
-            each with a ``weight``: the distillation losses are the weighted sum over the teachers.
+        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or of a registered
+            :class:`Teacher`, as ``CachedTeacher``, which reads a cache. Or a list of them, each with a
+            ``weight``: the distillation losses are the weighted sum over the teachers.
         student: config of the student net.
         label_loss, data_preprocessor, train_cfg: see :class:`NetClassifier`.
         ce_weight: weight of the label loss.
 
     Raises:
-        ValueError: teacher and student differ in their number of classes, or the teacher has no weights.
+        ValueError: teacher and student differ in their number of classes, the teacher has no weights, or as
+            :class:`NetClassifier`.
     """
 
     teacher_needs: tuple[str, ...] = ()
@@ -54,11 +55,8 @@ class BaseDistiller(NetClassifier):
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
-        configs = [
-            {'num_classes': self.student.num_classes, **x} if x['type'] != 'CachedTeacher' else x
-            for x in configs
-        ]
-        # What a teacher draws is forgotten: the student and its connectors start alike under any teacher.
+        configs = [with_classes(config, self.data_preprocessor) for config in configs]
+        # Restore the RNG, so that the student's initial weights do not depend on the teacher.
         with torch.random.fork_rng(devices=[]):
             self.teachers = [build_teacher(config, *data) for config in configs]
         for one in self.teachers:
@@ -70,7 +68,7 @@ class BaseDistiller(NetClassifier):
                 )
 
     @property
-    def teacher(self) -> FrozenTeacher:
+    def teacher(self) -> Teacher:
         """The only teacher.
 
         Raises:
@@ -88,7 +86,7 @@ class BaseDistiller(NetClassifier):
         target = target_of(data_samples)
         replays = any(teacher.views for teacher in self.teachers)
         index = index_of(data_samples) if self.needs_index or replays else None
-        # Before the student, whose activations are kept: the memory of a teacher's forward serves again.
+        # Teachers first: their activations are freed before the student's forward.
         needs = dict.fromkeys(self.teacher_needs, True)
         outputs = [teacher(inputs, index, **needs) for teacher in self.teachers]
         student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))

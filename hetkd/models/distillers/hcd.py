@@ -1,4 +1,4 @@
-"""HCD."""
+"""HCD as an algorithm."""
 
 from typing import Optional
 

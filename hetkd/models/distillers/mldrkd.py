@@ -1,4 +1,4 @@
-"""MLDR-KD."""
+"""MLDR-KD as an algorithm."""
 
 from typing import Optional
 

@@ -1,4 +1,4 @@
-"""OFA-KD."""
+"""OFA-KD as an algorithm."""
 
 from typing import Optional
 

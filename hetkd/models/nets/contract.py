@@ -31,8 +31,8 @@ class StageSpec:
 class InputSpec:
     """The images a net was made for.
 
-    ``mean`` and ``std`` are per RGB channel on the 0-255 scale, ``size`` is (height, width). None: the
-    net says nothing of it, so it takes what the data gives.
+    ``mean`` and ``std`` are per RGB channel on the 0-255 scale, ``size`` is (height, width). None: not
+    declared, the data's are taken.
     """
 
     mean: Optional[tuple[float, ...]] = None

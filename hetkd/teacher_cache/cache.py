@@ -1,4 +1,4 @@
-"""What a teacher said of each image in each view, in a folder."""
+"""On-disk cache of teacher outputs per image and view."""
 
 import json
 import math
@@ -72,7 +72,6 @@ class TeacherCache:
 
     @property
     def views(self) -> int:
-        """V."""
         return self.header['views']
 
     @property
@@ -154,7 +153,7 @@ class TeacherCache:
         if not self.is_whole:
             raise ValueError(
                 f'{self.folder}: expected a whole cache, got a part of one; run tools/cache_teacher.py '
-                f'again, it goes on where it was broken off'
+                f'again, it continues where it was interrupted'
             )
         expected = self.header['files'].get(path.name)
         found = file_digest(path) if path.exists() else None

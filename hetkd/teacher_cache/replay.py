@@ -1,18 +1,14 @@
-"""The views of a teacher cache, once more."""
-
-import json
+"""Replay of a teacher cache's views during training."""
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
 from hetkd.clock import set_clock
-from hetkd.datasets.digest import data_digest
 from hetkd.engine.plain_model import plain_model
 from hetkd.models.preprocessors import SeededPreprocessor
 from hetkd.registry import HOOKS
 
-# Where the data lie and how they are fetched is no part of what they are.
-PLACES = ('data_root', 'download', 'lazy_init', 'serialize_data')
+from .facts import run_facts, validation_facts
 
 
 @HOOKS.register_module()
@@ -75,41 +71,6 @@ def show_view(loader, preprocessor, header: dict, view: int) -> None:
             )
         loader.sampler.seed = header['seed']
         loader.sampler.set_epoch(view)
-
-
-def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:
-    """What a run's views depend on, beside the seed: data, pipeline, and the batches if they are mixed."""
-    data = _without_places(cfg.train_dataloader.dataset.to_dict())
-    text = json.dumps([data, _preprocessor(cfg), _mixing(cfg)], sort_keys=True, default=str)
-    batches = dict(batch_size=batch_size, processes=processes) if mixes(cfg) else None
-    return dict(data=data_digest(dataset), pipeline=text, mixing=batches)
-
-
-def validation_facts(cfg, dataset) -> dict:
-    """The same of the validation images."""
-    data = _without_places(cfg.val_dataloader.dataset.to_dict())
-    text = json.dumps([data, _preprocessor(cfg)], sort_keys=True, default=str)
-    return dict(data_digest(dataset), pipeline=text)
-
-
-def mixes(cfg) -> bool:
-    """Whether mixup, cutmix or the like join the images of a batch."""
-    return any(_mixing(cfg))
-
-
-def _mixing(cfg) -> list:
-    return [cfg.model.get('train_cfg'), _preprocessor(cfg).get('batch_augments')]
-
-
-def _preprocessor(cfg) -> dict:
-    return {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
-
-
-def _without_places(config: dict) -> dict:
-    kept = {key: value for key, value in config.items() if key not in PLACES}
-    if isinstance(kept.get('dataset'), dict):
-        kept['dataset'] = _without_places(kept['dataset'])
-    return kept
 
 
 def _cached(runner) -> list:

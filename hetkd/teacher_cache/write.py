@@ -1,4 +1,4 @@
-"""Writing a teacher's logits down."""
+"""Writing a cache: the outputs of a run's teacher on its images, view by view."""
 
 from copy import deepcopy
 
@@ -10,11 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hetkd.clock import own_clock
 from hetkd.engine.batches import starting_at
-from hetkd.engine.hooks.replay import mixes, run_facts, show_view, validation_facts
 from hetkd.engine.hooks.training_data import check_places
-from hetkd.models.distillers.cached_teacher import CachedTeacher, teacher_config, weights_digest
+from hetkd.models.distillers.configs import with_classes
 from hetkd.registry import MODELS, RUNNERS
-from hetkd.teacher_cache import TeacherCache
+
+from .cache import TeacherCache
+from .cached_teacher import CachedTeacher
+from .facts import mixes, run_facts, teacher_config, validation_facts, weights_digest
+from .replay import show_view
 
 SAVE_EVERY = 50
 
@@ -30,7 +33,7 @@ def write_cache(
 ) -> TeacherCache:
     """Run the teacher of a config over V views of its training images and, once, its validation images.
 
-    A run that was broken off goes on where it was; a finished one does nothing.
+    An interrupted run continues where it was; a finished one does nothing.
 
     Args:
         cfg: config of a distillation run, its loaders completed (:func:`~hetkd.apis.cli.complete_loaders`).
@@ -69,7 +72,7 @@ def write_cache(
         embedding_channels=teacher.embedding_channels,
         validation=0 if validation is None else len(validation.dataset),
         teacher=dict(
-            config=teacher_config(cfg.model.teacher),
+            config=teacher_config(with_classes(cfg.model.teacher, model.data_preprocessor)),
             file_sha256=weights_digest(cfg.model.teacher),
             weights_sha256=teacher.digest(),
             description=teacher.describe(),

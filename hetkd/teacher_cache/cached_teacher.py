@@ -1,29 +1,24 @@
-"""A teacher that was written down beforehand."""
+"""A teacher read from a cache."""
 
 import json
-from pathlib import Path
 from typing import Optional
 
 import torch
 
-from hetkd.models.nets.base import RANDOM
+from hetkd.models.distillers.teacher import Teacher
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
-from hetkd.teacher_cache import TeacherCache
-from hetkd.utils.digest import file_digest
 
-from .teacher import OWN_KEYS, FrozenTeacher
-
-# How a net is run, not what it says.
-RUNNING = ('compile', 'channels_last', 'weight')
+from .cache import TeacherCache
+from .facts import difference, teacher_config, weights_digest
 
 
 @MODELS.register_module()
-class CachedTeacher:
-    """A teacher's logits (and embeddings) out of a :class:`~hetkd.teacher_cache.TeacherCache`.
+class CachedTeacher(Teacher):
+    """A teacher's logits (and embeddings) from a :class:`~hetkd.teacher_cache.TeacherCache`, without a net.
 
-    No net is in memory. The cache holds V views of each image; epoch e trains on view e mod V, which
-    ``ReplayHook`` has the data pipeline repeat: crops, flips, and partners of mixup and cutmix.
+    The cache holds V views of each image; epoch e trains on view e mod V, which ``ReplayHook`` has the data
+    pipeline repeat: crops, flips, and partners of mixup and cutmix.
 
     Args:
         cache: folder written by ``tools/cache_teacher.py``.
@@ -35,27 +30,23 @@ class CachedTeacher:
         ValueError: it is of another teacher.
     """
 
-    is_random = False
-
     def __init__(self, cache: str, net: dict, weight: float = 1.0):
-        self.cache, self.weight = TeacherCache(cache), weight
+        super().__init__(weight)
+        self.cache = TeacherCache(cache)
         self.view: Optional[int] = None
         self._validates = True
         self._check_teacher(net)
 
     @property
     def views(self) -> int:
-        """V."""
         return self.cache.views
 
     @property
     def num_classes(self) -> int:
-        """Number of logits."""
         return self.cache.header['classes']
 
     @property
     def classes(self):
-        """Names of the classes it was trained on, if its file records them."""
         return self.cache.header['teacher']['classes']
 
     @property
@@ -76,11 +67,9 @@ class CachedTeacher:
         )
 
     def describe(self) -> dict:
-        """What a person wants to know of it."""
         return self.cache.header['teacher']['description']
 
     def digest(self) -> str:
-        """SHA-256 of the teacher's weights."""
         return self.cache.header['teacher']['weights_sha256']
 
     def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
@@ -130,7 +119,7 @@ class CachedTeacher:
             if value != header[key]:
                 raise ValueError(
                     f'{self.cache.folder}: expected a cache of this run, got one of another {key}: '
-                    f'{_difference(header[key], value)}; write a new one with tools/cache_teacher.py'
+                    f'{difference(header[key], value)}; write a new one with tools/cache_teacher.py'
                 )
 
     def knows_validation(self, facts: dict) -> bool:
@@ -149,7 +138,7 @@ class CachedTeacher:
         if config != known['config']:
             raise ValueError(
                 f'{self.cache.folder}: expected a cache of the teacher in the config, got one of another: '
-                f'{_difference(known["config"], config)}; write a new one with tools/cache_teacher.py'
+                f'{difference(known["config"], config)}; write a new one with tools/cache_teacher.py'
             )
         digest = weights_digest(net)
         if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
@@ -158,52 +147,3 @@ class CachedTeacher:
                 f'another file (sha256 {known["file_sha256"]}, now {digest}); write a new one with '
                 f'tools/cache_teacher.py'
             )
-
-    def apply_(self, fn) -> None:
-        """Nothing to move."""
-
-    def __deepcopy__(self, memo):
-        return self  # as FrozenTeacher: a copied distiller shares it
-
-
-def build_teacher(config: dict, data_mean=None, data_std=None):
-    """The teacher of a config: a net, or a cache."""
-    if MODELS.get(config['type']) is CachedTeacher:
-        return MODELS.build(config)
-    return FrozenTeacher(config, data_mean, data_std)
-
-
-def net_config(config: dict) -> dict:
-    """Config of a teacher's net, or of the one that its cache is of, without a teacher's own keys."""
-    if MODELS.get(config['type']) is CachedTeacher:
-        config = config['net']
-    return {key: value for key, value in config.items() if key not in OWN_KEYS}
-
-
-def random_net(config: dict) -> dict:
-    """The same with random weights."""
-    kept = {key: value for key, value in net_config(config).items() if key != 'pretrained'}
-    return dict(kept, checkpoint=RANDOM)
-
-
-def teacher_config(net: dict) -> str:
-    """What a teacher is, as text: its config without its file's name and how it is run."""
-    kept = {key: value for key, value in net.items() if key not in (*RUNNING, 'checkpoint')}
-    return json.dumps(kept, sort_keys=True, default=str)
-
-
-def weights_digest(net: dict) -> Optional[str]:
-    """SHA-256 of a teacher's weight file, or None where it is not here."""
-    path = Path(str(net.get('checkpoint')))
-    return file_digest(path) if path.is_file() else None
-
-
-def _difference(before, now) -> str:
-    """The first place where two values differ, short enough for a line."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        key = next(k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k))
-        return f'{key}: ' + _difference(before.get(key), now.get(key))
-    before, now = str(before), str(now)
-    same = next((i for i, (a, b) in enumerate(zip(before, now)) if a != b), min(len(before), len(now)))
-    begin = max(0, same - 40)
-    return f'...{before[begin : same + 60]!r}, now ...{now[begin : same + 60]!r}'

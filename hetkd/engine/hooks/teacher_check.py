@@ -1,4 +1,4 @@
-"""A look at the teachers before the first step."""
+"""Check of the teachers' accuracy before the first step."""
 
 import torch
 from mmengine.dist import master_only
@@ -11,13 +11,13 @@ from hetkd.utils.spread import evenly_spread
 
 
 @HOOKS.register_module()
-class PreflightHook(Hook):
+class TeacherCheckHook(Hook):
     """Measure each teacher on some of the validation images before training begins, and log what is trained.
 
     A teacher at chance level stops the run: its weights are not of this net, of other classes, or of another
     normalisation. A teacher with ``checkpoint='random'`` is meant to be, and is let through.
 
-    ``tools/preflight.py`` shows more.
+    ``tools/preflight.py``, a dry run, shows more.
 
     Args:
         images: how many validation images, evenly spread; 0 for none.
@@ -38,14 +38,14 @@ class PreflightHook(Hook):
 
     @master_only
     def before_train(self, runner) -> None:
-        """Look, log, and stop if need be."""
+        """Log the parameters and each teacher's accuracy; stop at a teacher at chance level."""
         model = plain_model(runner)
         if not hasattr(model, 'student'):
             return
         self.report = dict(parameters=_count(model), teachers=[])
         runner.logger.info(
-            'preflight: {} trained: student {student:,}, train-only {train_only:,}; frozen {frozen:,}'.format(
-                'parameters', **self.report['parameters']
+            'parameters trained: student {student:,}, train-only {train_only:,}; frozen {frozen:,}'.format(
+                **self.report['parameters']
             )
         )
         teachers = getattr(model, 'teachers', ())
@@ -53,7 +53,7 @@ class PreflightHook(Hook):
         for teacher in teachers:
             found = _describe(teacher) | _accuracy(model, teacher, batches)
             self.report['teachers'].append(found)
-            runner.logger.info('preflight: teacher ' + _line(found))
+            runner.logger.info('teacher check: ' + _line(found))
             if found.get('top1') is not None and found['top1'] <= found['chance_limit']:
                 self._at_chance(runner, teacher, found)
 
@@ -65,14 +65,14 @@ class PreflightHook(Hook):
 
     def _at_chance(self, runner, teacher, found: dict) -> None:
         if teacher.is_random:
-            runner.logger.warning('preflight: this teacher is random, as checkpoint="random" says')
+            runner.logger.warning('teacher check: this teacher is random, as checkpoint="random" says')
             return
         text = (
             f'teacher: expected one that knows the data, got {found["top1"]:.1f} % on {found["images"]} '
             f'validation images, where chance gives {found["chance"]:.1f} %. Look for another class order, '
             f'another mean and std (teacher.mean, teacher.std), or a file of another data set '
             f'({found["file"] or "pretrained"}). To go on all the same: --cfg-options '
-            f'default_hooks.preflight.allow_chance=True'
+            f'default_hooks.teacher_check.allow_chance=True'
         )
         if not self.allow_chance:
             raise ValueError(text)
