@@ -1,6 +1,6 @@
 """The model zoo: collect finished runs, regenerate page and metafiles, and check them.
 
-``docs/zoo/<method>/<config>/seed<k>/`` holds ``results.json`` and the log of a run, ``docs/zoo/reported.yml``
+``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run, ``docs/zoo/reported.yml``
 what papers report. Page and metafiles are derived from them; nothing there is typed by hand.
 """
 
@@ -25,9 +25,10 @@ DATA = {
     'cifar100': 'CIFAR-100',
     'cifar100_32px': 'CIFAR-100',
     'cifar100_10pct_32px': 'CIFAR-100, 10 % of the images',
-    'digits': 'Digits, 5 images a class',
+    'digits': 'Digits, 5 images per class',
 }
 SIZES = {'digits': 16}
+OWN_FOLDERS = ('mldrkd', 'hcd', 'teachers')
 PAGE = 'docs/en/model_zoo.md'
 
 MEASURED = ('Teacher → student', 'Method', 'px', 'Epochs', 'Seeds', 'Last', 'Best', 'Teacher', 'Labels only')
@@ -38,31 +39,43 @@ REPORTED += ('Its labels only', 'Source', 'Config')
 
 @dataclass(frozen=True)
 class Cell:
-    """All runs of one config, one a seed."""
+    """All runs of one pair with one method, or of a teacher's training; one a seed."""
 
     method: str
     config: str
     records: tuple[dict, ...]
 
     @property
-    def is_alone(self) -> bool:
-        """Whether the net was trained without a teacher, as scratch baselines and teachers are."""
-        return self.method in ('scratch', 'teachers')
+    def names(self) -> list[str]:
+        """Teacher (empty where a teacher itself is trained), student and data."""
+        return (f'_{self.config}' if self.method == 'teachers' else self.config).split('_', 2)
 
     @property
     def data(self) -> str:
-        """Name of the data part of the config's name."""
-        return '_'.join(self.config.split('_')[1 if self.is_alone else 2 :])
+        """Name of the data."""
+        return self.names[2]
 
     @property
     def student(self) -> str:
         """Name of the student."""
-        return self.config.split('_')[0 if self.is_alone else 1]
+        return self.names[1]
 
     @property
     def teacher(self) -> str:
-        """Name of the teacher; empty where there is none."""
-        return '' if self.is_alone else self.config.split('_')[0]
+        """Name of the teacher; empty where the net was trained without one."""
+        return '' if self.method == 'scratch' else self.names[0]
+
+    @property
+    def file(self) -> str:
+        """The config: of the method's own folder, or one that takes ``--method``."""
+        folder = self.method if self.method in OWN_FOLDERS else 'mldrkd'
+        return f'configs/{folder}/{self.config}.py'
+
+    @property
+    def command(self) -> str:
+        """The command that trains it."""
+        method = '' if self.method in OWN_FOLDERS else f' --method {self.method}'
+        return f'python tools/train.py {self.file}{method}'
 
     @property
     def image_size(self) -> int:
@@ -132,28 +145,32 @@ def derive(root) -> dict[str, str]:
     root = Path(root)
     cells = read_cells(root)
     files = {PAGE: _page(root, cells)}
-    for path in sorted((root / 'configs').glob('*/metafile.yml')):
-        content = yaml.safe_load(path.read_text())
-        collection = content['Collections'][0]['Name']
-        mine = [x for x in cells if x.method == path.parent.name]
+    for path in sorted((root / 'configs').rglob('metafile.yml')):
+        known = [x['Name'] for x in yaml.safe_load(path.read_text())['Collections']]
+        mine = [x for x in cells if _collection(x) in known]
         models = yaml.safe_dump(
-            {'Models': [_model(x, collection) for x in mine]}, sort_keys=False, width=100, allow_unicode=True
+            {'Models': [_model(x) for x in mine]}, sort_keys=False, width=100, allow_unicode=True
         )
         head = path.read_text().split('\nModels:')[0].rstrip('\n')
         files[path.relative_to(root).as_posix()] = f'{head}\n{models}'
     return files
 
 
-def _model(cell: Cell, collection: str) -> dict:
+def _collection(cell: Cell) -> str:
+    return dict(scratch='Scratch', teachers='Teachers').get(cell.method, NAMES.get(cell.method, ''))
+
+
+def _model(cell: Cell) -> dict:
     settings = cell.records[0]
     return {
         'Name': f'{cell.method}_{cell.config}',
-        'In Collection': collection,
-        'Config': f'configs/{cell.method}/{cell.config}.py',
+        'In Collection': _collection(cell),
+        'Config': cell.file,
         'Metadata': {
             'Epochs': settings['epochs'],
             'Batch Size': settings['settings']['batch_size'] * settings['settings']['processes'],
             'Seeds': len(cell.records),
+            'Command': cell.command,
         },
         'Results': [
             {
@@ -173,7 +190,8 @@ HEAD = """\
 
 Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is chosen on the
 test set and says less. *Teacher* and *labels only* are what the same runs measured. Each row is derived from
-the `results.json` of its runs in `docs/zoo`; weights are not kept: the commands above a table make them.
+the `results.json` of its runs in `docs/zoo`; weights are not kept: the commands above a table make them. One row
+is trained by `python tools/train.py CONFIG --method NAME`.
 """
 
 
@@ -197,7 +215,6 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
     for cell in sorted(cells, key=lambda x: (x.student, x.teacher != '', x.teacher, x.mean)):
         base = scratch.get(cell.student)
         against = None if base is None or base is cell else base.mean
-        config = f'configs/{cell.method}/{cell.config}.py'
         row = [
             f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
             NAMES.get(cell.method, cell.method),
@@ -210,7 +227,7 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
             _number(against),
             '' if against is None else f'{cell.mean - against:+.2f}',
             _number(cell.metric('calibration/ece'), 1),
-            f'[config](../../{config})',
+            f'[config](../../{cell.file})',
             f'[log](../zoo/{cell.method}/{cell.config}/seed0/scalars.json)',
         ]
         lines.append('| ' + ' | '.join(map(str, row)) + ' |')
@@ -237,7 +254,7 @@ def _reported(reported: dict, cells: list[Cell]) -> str:
             _number(value.get('teacher')),
             _number(value.get('scratch')),
             f'{sources.index(value["source"]) + 1}',
-            f'[config](../../configs/{value["method"]}/{value["config"]}.py)',
+            f'[config](../../{Cell(value["method"], value["config"], ()).file})',
         ]
         lines.append('| ' + ' | '.join(row) + ' |')
     lines.append('')
