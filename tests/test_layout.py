@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
 ALLOWED = {
     'functional': (),
     'registry.py': (),
+    'clock.py': (),
     'seeding.py': (),
     'teacher_cache.py': ('utils',),
     'ops': (),
     'models/backbones': ('registry', 'ops'),
     'models/nets': ('registry',),
-    'models/preprocessors': ('registry', 'functional', 'seeding'),
+    'models/preprocessors': ('registry', 'functional', 'clock', 'seeding'),
     'models/connectors': ('registry', 'functional'),
     'models/losses': ('registry', 'functional'),
     'models/distillers': (
@@ -31,12 +32,12 @@ ALLOWED = {
     ),
     'models/__init__.py': ('models',),
     'testing': (),
-    'datasets': ('registry', 'seeding'),
+    'datasets': ('registry', 'clock', 'seeding'),
     'evaluation': ('registry', 'functional'),
-    'engine': ('registry', 'datasets', 'functional', 'utils'),
+    'engine': ('registry', 'clock', 'datasets', 'functional', 'utils'),
     'visualization': ('functional',),
     'utils': (),  # imports by name what registers itself
-    'apis': ('registry', 'engine', 'models', 'datasets', 'teacher_cache', 'utils'),
+    'apis': ('registry', 'clock', 'engine', 'models', 'datasets', 'teacher_cache', 'utils'),
 }
 
 
