@@ -98,9 +98,7 @@ def test_sigterm_saves_within_the_epoch_and_the_resumed_run_is_the_unbroken_one(
     os.killpg(process.pid, signal.SIGTERM)
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 143, printed
-    assert (
-        f'SIGTERM: saved {tmp_path}/terminated.pth after iteration' in printed
-    )
+    assert f'SIGTERM: saved {tmp_path}/terminated.pth after iteration' in printed
     assert 'Traceback' not in printed and 'exited unexpectedly' not in printed, printed
     done = max(losses(tmp_path))
     assert done % STEPS, 'within an epoch'
