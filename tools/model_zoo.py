@@ -1,7 +1,7 @@
 """The model zoo: collect finished runs, regenerate page and metafiles, and check them.
 
-``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run, ``docs/zoo/reported.yml``
-what papers report. Page and metafiles are derived from them; nothing there is typed by hand.
+``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run,
+``docs/zoo/reported.yml`` what papers report. Page and metafiles are derived from them; nothing there is typed by hand.
 """
 
 import argparse
@@ -190,8 +190,8 @@ HEAD = """\
 
 Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is chosen on the
 test set and says less. *Teacher* and *labels only* are what the same runs measured. Each row is derived from
-the `results.json` of its runs in `docs/zoo`; weights are not kept: the commands above a table make them. One row
-is trained by `python tools/train.py CONFIG --method NAME`.
+the `results.json` of its runs in `docs/zoo`; weights are not kept: the commands above a table make them. One
+row is trained by `python tools/train.py CONFIG --method NAME`.
 """
 
 

@@ -5,7 +5,6 @@ from mmengine.hooks import Hook
 
 from hetkd.clock import set_clock
 from hetkd.engine.plain_model import plain_model
-from hetkd.models.preprocessors import SeededPreprocessor
 from hetkd.registry import HOOKS
 
 from .facts import run_facts, validation_facts
@@ -64,7 +63,7 @@ def show_view(loader, preprocessor, header: dict, view: int) -> None:
     """Have a data loader and a preprocessor give one view of the images."""
     set_clock(header['seed'], view)
     if header['mixing']:
-        if not isinstance(preprocessor, SeededPreprocessor):
+        if not getattr(preprocessor, 'mixes_by_epoch', False):
             raise ValueError(
                 f'teacher cache: expected a preprocessor that mixes by the epoch, got '
                 f'{type(preprocessor).__name__}; use SeededPreprocessor'

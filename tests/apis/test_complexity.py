@@ -59,11 +59,12 @@ def test_a_student_without_a_teacher_and_a_shape():
 def test_a_teachers_own_keys_and_a_cache_count_as_its_net(tmp_path):
     plain = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
     expected = complexity(plain)
+    student = NetClassifier(plain.model.student, data_preprocessor=plain.data_preprocessor)
     for option in (dict(dtype='bfloat16'), dict(channels_last=True), dict(compile=True), dict(weight=0.5)):
         cfg = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
         cfg.model.teacher.update(option)
         assert complexity(cfg) == expected
-        assert isinstance(build_teacher(cfg, NetClassifier(cfg.model.student, data_preprocessor=cfg.data_preprocessor)), Deployed)
+        assert isinstance(build_teacher(cfg, student), Deployed)
     cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path), net=cfg.model.teacher)
     assert complexity(cfg) == expected
-    assert isinstance(build_teacher(cfg, NetClassifier(cfg.model.student, data_preprocessor=cfg.data_preprocessor)), Deployed)
+    assert isinstance(build_teacher(cfg, student), Deployed)

@@ -58,7 +58,8 @@ def test_rows_hold_what_the_runs_hold(checkout):
         ('kd', 'vit-micro', 'cnn-micro', 'digits', 16),
         ('scratch', '', 'cnn-micro', 'digits', 16),
     ]
-    kept = json.loads((checkout / 'docs/zoo/scratch/vit-micro_cnn-micro_digits/seed0/results.json').read_text())
+    kept = checkout / 'docs/zoo/scratch/vit-micro_cnn-micro_digits/seed0/results.json'
+    kept = json.loads(kept.read_text())
     assert kept['machine'] == dict(threads=1)
     page = derive(checkout)['docs/en/model_zoo.md']
     kd = next(x for x in page.splitlines() if x.startswith('| vit-micro → cnn-micro'))
@@ -108,5 +109,6 @@ def test_the_zoo_of_this_checkout_says_what_its_results_say():
 def test_every_reported_value_has_a_config_and_a_source():
     reported = yaml.safe_load((ROOT / 'docs/zoo/reported.yml').read_text())
     for value in reported['values']:
-        assert value['method'] in methods() and (ROOT / f'configs/mldrkd/{value["config"]}.py').exists(), value
+        pair = ROOT / f'configs/mldrkd/{value["config"]}.py'
+        assert value['method'] in methods() and pair.exists(), value
         assert value['source'] in reported['sources'] and 50 < value['top1'] < 100

@@ -18,6 +18,8 @@ class SeededPreprocessor(ClsDataPreprocessor):
     Args: those of ``ClsDataPreprocessor``.
     """
 
+    mixes_by_epoch = True  # a cache can repeat its views
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, and mix in training."""
         samples = data.get('data_samples')
