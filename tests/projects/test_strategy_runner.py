@@ -27,7 +27,7 @@ def config(tmp_path):
             **FSDP,
             **more,
         }
-        cfg = load_config(str(ROOT / 'configs/crd/vit-micro_cnn-micro_digits.py'), options)
+        cfg = load_config(str(ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'), options, 'crd')
         cfg.work_dir, cfg.launcher = str(tmp_path), launcher
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.train_dataloader.update(persistent_workers=False, collate_fn=dict(type='default_collate'))

@@ -224,6 +224,9 @@ def test_the_note_of_the_latest_checkpoint_may_be_empty_or_stale(tmp_path):
     for note in ('', str(tmp_path / 'epoch_11.pth')):
         (tmp_path / 'last_checkpoint').write_text(note)
         assert latest_checkpoint(str(tmp_path)) == newest
-    for note in ('epoch_9.pth', str(tmp_path / 'epoch_9.pth'), '/another/folder/epoch_9.pth'):
+    original = tmp_path / 'original/epoch_9.pth'
+    original.parent.mkdir()
+    torch.save({}, original)
+    for note in ('epoch_9.pth', str(tmp_path / 'epoch_9.pth'), str(original), '/gone/epoch_9.pth'):
         (tmp_path / 'last_checkpoint').write_text(note)
         assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_9.pth')
