@@ -270,9 +270,7 @@ def check(root) -> int:
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest='command', required=True)
-    take = commands.add_parser(
-        'collect', help='copy records and logs of a comparison into docs/zoo; write'
-    )
+    take = commands.add_parser('collect', help='copy records and logs of a comparison into docs/zoo; write')
     take.add_argument('work_dir', help='folder of tools/compare.py')
     commands.add_parser('write', help='write docs/en/model_zoo.md and the metafiles')
     commands.add_parser('check', help='fail where one of them differs from the results of the runs')
