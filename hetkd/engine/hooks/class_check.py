@@ -26,8 +26,8 @@ class ClassCheckHook(Hook):
         if len(classes) != student.num_classes:
             raise ValueError(
                 f'data: expected {student.num_classes} classes as the nets have, got {len(classes)} in '
-                f'{type(runner.train_dataloader.dataset).__name__}; set num_classes={len(classes)} in '
-                f'teacher and student, or choose another data set'
+                f'{type(runner.train_dataloader.dataset).__name__}; set data_preprocessor.num_classes='
+                f'{len(classes)}, and num_classes of the nets that name one, or choose another data set'
             )
         mixed = getattr(model.data_preprocessor, 'num_classes', None)
         if mixed not in (None, len(classes)):
