@@ -14,7 +14,6 @@ ALLOWED = {
     'registry.py': (),
     'clock.py': (),
     'seeding.py': (),
-    'clock.py': (),
     'teacher_cache': ('registry', 'clock', 'models', 'engine', 'datasets', 'utils'),
     'ops': (),
     'models/backbones': ('registry', 'ops'),

@@ -1,7 +1,8 @@
 """The model zoo: collect finished runs, regenerate page and metafiles, and check them.
 
 ``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run,
-``docs/zoo/reported.yml`` what papers report. Page and metafiles are derived from them; nothing there is typed by hand.
+``docs/zoo/reported.yml`` what papers report. Page and metafiles are derived from them; nothing there is typed
+by hand.
 """
 
 import argparse
