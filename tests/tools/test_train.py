@@ -211,7 +211,9 @@ def test_a_killed_run_resumes_to_the_same_losses(method, train_only, tmp_path, r
 
     def args(work_dir, *more):
         return [
-            CONFIG.replace('mldrkd', method),
+            CONFIG,
+            '--method',
+            method,
             '--no-validate',
             '--work-dir',
             work_dir,
@@ -343,7 +345,7 @@ def test_dist_train_passes_the_cluster_on(tmp_path):
     env['PYTHON'] = str(fake)
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234 --nproc_per_node=8' in printed
-    assert printed.strip().endswith('train.py c.py --launcher pytorch --amp')
+    assert printed.strip().endswith('train.py --launcher pytorch c.py --amp')
     assert sys.executable not in printed
 
 
