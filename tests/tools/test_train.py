@@ -211,7 +211,9 @@ def test_a_killed_run_resumes_to_the_same_losses(method, train_only, tmp_path, r
 
     def args(work_dir, *more):
         return [
-            CONFIG.replace('mldrkd', method),
+            CONFIG,
+            '--method',
+            method,
             '--no-validate',
             '--work-dir',
             work_dir,
