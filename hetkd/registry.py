@@ -1,7 +1,7 @@
 """hetkd's registries: children of mmpretrain's, so that a plain ``type='ResNet'`` resolves as well.
 
 A registry looks in itself, then in its parents. Python modules are only imported from ``locations``, and
-only the asked registry imports its own, so each one lists mmpretrain's location beside ours.
+only the asked registry imports its own, so each one lists mmpretrain's location beside its own.
 """
 
 from mmengine.config.utils import MODULE2PACKAGE

@@ -1,4 +1,4 @@
-"""Write down what the teacher of a config says of its training images, so that students need no teacher."""
+"""Precompute a teacher's outputs, so that students train without it."""
 
 import argparse
 import os.path as osp

@@ -1,4 +1,4 @@
-"""Train a model: the scratch baseline, a teacher or a distillation, as the config says."""
+"""Train a student with a teacher, or a net on labels alone."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""One run of a comparison: started, watched, resumed, and remembered in its folder."""
+"""One run of a comparison: a subprocess of tools/train.py and its state on disk."""
 
 import fcntl
 import hashlib
@@ -77,7 +77,7 @@ class Cell:
         self.digest = hashlib.sha256(content.encode()).hexdigest()
 
     def _recall(self) -> None:
-        """The state that an earlier comparison has left."""
+        """Read the state left by an earlier comparison."""
         path = self.folder / 'cell.json'
         if not path.exists():
             return
@@ -90,7 +90,7 @@ class Cell:
         if self.state['digest'] != self.digest:
             raise ValueError(
                 f'{self.folder}: expected a run of {self.name} as it is now, got one of other settings; '
-                f'choose another --work-dir, or delete this folder to run it anew'
+                f'choose another --work-dir, or delete this folder to run it again'
             )
 
     @property
@@ -127,7 +127,7 @@ class Cell:
             begin = log.tell()
             code, peak = self._watch(log, stop)
         if stop.is_set():
-            self._save(status='missing', reason='broken off')
+            self._save(status='missing', reason='interrupted')
         elif code:
             self._save(status='crashed', reason=self._reason(code, begin))
         else:

@@ -1,4 +1,4 @@
-"""What the command-line tools share: mmpretrain's flags and their effect on a config."""
+"""Shared flags of the command-line tools, and their effect on a config."""
 
 import argparse
 import os
@@ -62,13 +62,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Which test images, and on which device."""
+    """The number of test images, and the device."""
     parser.add_argument('--max-images', type=int, help='test images, evenly spread; default: all')
     parser.add_argument('--device', help='default: the best there is')
 
 
 def add_picture(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
-    """Where the picture goes."""
+    """The output file of a picture."""
     parser.add_argument(
         *(names or ('--out',)), type=png, required=required, metavar='FILE.png',
         help='the picture; its numbers go to FILE.json',

@@ -1,4 +1,4 @@
-"""Whether the terms pull the student the same way."""
+"""Cosines between the gradients of the loss terms on the student."""
 
 from mmengine.hooks import Hook
 
@@ -14,7 +14,7 @@ class GradientCosineHook(Hook):
     is not changed. Logged as ``grad_cos_<term>``, of this process's batch.
 
     Args:
-        interval: iterations between two looks; 0, the default, for none.
+        interval: iterations between two measurements; 0, the default, for none.
     """
 
     def __init__(self, interval: int = 0):

@@ -1,4 +1,4 @@
-"""Tell the model of the training data before a run starts."""
+"""Hand the training labels to modules that need them."""
 
 import numpy as np
 import torch
