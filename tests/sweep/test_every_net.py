@@ -11,8 +11,26 @@ from hetkd.registry import MODELS
 
 pytestmark = pytest.mark.sweep
 
-SIZES = (64, 96, 112, 128, 224, 256)
-SMALL = ('test_', 'pico', 'atto', 'femto', 'micro', 'nano', 'xxs', 'xxtiny', 'tiny', '_t', 'xs', 'small', '_s', '18')
+SIZES = (64, 96, 112, 128, 224, 240, 256)
+SMALL = (
+    'test_',
+    'pico',
+    'atto',
+    'femto',
+    'micro',
+    'nano',
+    'xxs',
+    'xxtiny',
+    'tiny',
+    '_t',
+    'xs',
+    'small',
+    '_s',
+    '18',
+)
+
+
+LARGE = ('g', 'giant', 'h', 'huge', 'l', 'large', 'xlarge', 'xl')
 
 
 def smallest(names):
@@ -21,7 +39,9 @@ def smallest(names):
     return min(names, key=lambda name: (rank[name], len(name), name))
 
 
-FAMILIES = {x: smallest(timm.list_models(module=x)) for x in timm.list_modules() if timm.list_models(module=x)}
+FAMILIES = {
+    x: smallest(timm.list_models(module=x)) for x in timm.list_modules() if timm.list_models(module=x)
+}
 
 
 def compare(net, images):
@@ -82,7 +102,12 @@ def pytest_generate_tests(metafunc):
     """The zoo takes a while to read: only where it is asked for."""
     if 'model' in metafunc.fixturenames:
         wanted = 'sweep' in (metafunc.config.getoption('-m') or '')
-        metafunc.parametrize('model', zoo() if wanted else [])
+        names = zoo() if wanted else []
+        metafunc.parametrize('model', [pytest.param(x, marks=_marks(x)) for x in names])
+
+
+def _marks(name):
+    return [pytest.mark.large] * any(f'-{x}-' in name.replace('_', '-') for x in LARGE)
 
 
 def test_a_zoo_model_gives_the_plain_logits(model):

@@ -155,6 +155,14 @@ class Net(nn.Module, ABC):
         except AttributeError as error:
             # From inside a property it would surface as "no attribute" of this net.
             raise RuntimeError(f'{type(self.model).__name__} gives no stages: {error}') from error
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError) as error:
+            size = 'x'.join(map(str, self.probe_size))
+            raise ValueError(
+                f'{type(self.model).__name__}: expected images of a size that it takes, got {size} px '
+                f'({type(error).__name__}: {error}); set input_size to the size that its library documents'
+            ) from error
         finally:
             for module, training in modes:
                 module.training = training
