@@ -40,8 +40,6 @@ def runner_of(tmp_path, monkeypatch):
     # Of nets of hundreds of millions of weights none is looked at.
     for name in ('uniform_', 'normal_', 'erfinv_'):
         monkeypatch.setattr(torch.Tensor, name, lambda self, *args, **kwargs: self.zero_())
-    # A runner prints its config three times; laying it out takes half of the time.
-    monkeypatch.setattr(Config, 'pretty_text', property(str))
 
     def build(path, method=None):
         cfg = load_config(CONFIGS / path, method=method)
