@@ -4,7 +4,9 @@ from .agreement import TeacherAgreementHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
+from .input_check import InputCheckHook
 from .interrupt import InterruptHook
+from .loss_cost import LossCostHook
 from .loss_guard import LossGuardHook
 from .portable_checkpoint import PortableCheckpointHook
 from .progress import ProgressHook
@@ -17,7 +19,9 @@ __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'GradientCosineHook',
+    'InputCheckHook',
     'InterruptHook',
+    'LossCostHook',
     'LossGuardHook',
     'PortableCheckpointHook',
     'ProgressHook',
