@@ -8,6 +8,7 @@ from .interrupt import InterruptHook
 from .loss_guard import LossGuardHook
 from .portable_checkpoint import PortableCheckpointHook
 from .progress import ProgressHook
+from .resume import ResumeHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
 from .teacher_check import TeacherCheckHook
@@ -21,6 +22,7 @@ __all__ = [
     'LossGuardHook',
     'PortableCheckpointHook',
     'ProgressHook',
+    'ResumeHook',
     'RunRecordHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
