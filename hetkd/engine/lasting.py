@@ -18,6 +18,8 @@ from .absent_data import absence_explained
 from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
 from .message_hub import DeferredMessageHub
+from .plain_model import plain_model
+from .start_from import start_from
 
 # Those that mmengine knows how to leave out.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -82,6 +84,16 @@ class LastingRun:
             self._resume = self._load_from is not None
             self.logger.info(f'resume: {self._load_from or "no checkpoint yet, from the beginning"}')
         super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True, **kwargs):
+        """mmengine's for a run that resumes; for ``load_from`` see :func:`start_from`. Strict by default."""
+        if self._resume or not strict or kwargs:
+            return super().load_checkpoint(filename, map_location, strict, **kwargs)
+        return start_from(self, filename)
+
+    def fill_model(self, state_dict: dict) -> None:
+        """Load a whole state dict of the model, strictly."""
+        plain_model(self).load_state_dict(state_dict)
 
     @master_only
     def mark_latest(self, filename: str) -> None:
