@@ -21,6 +21,8 @@ from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
 from .hooks.resume import ResumeHook
 from .message_hub import DeferredMessageHub
+from .plain_model import plain_model
+from .start_from import start_from
 from .work_dir import CHECKPOINTS, claimed
 
 # Those that mmengine knows how to leave out.
@@ -109,6 +111,16 @@ class LastingRun:
         fresh = Rates(self)
         super().load_or_resume()
         self._resume_hook.apply(self, fresh)
+
+    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True, **kwargs):
+        """mmengine's for a run that resumes; for ``load_from`` see :func:`start_from`. Strict by default."""
+        if self._resume or not strict or kwargs:
+            return super().load_checkpoint(filename, map_location, strict, **kwargs)
+        return start_from(self, filename)
+
+    def fill_model(self, state_dict: dict) -> None:
+        """Load a whole state dict of the model, strictly."""
+        plain_model(self).load_state_dict(state_dict)
 
     @master_only
     def mark_latest(self, filename: str) -> None:
