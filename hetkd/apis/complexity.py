@@ -65,7 +65,7 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
 
 
 def random_batch(model, batch_size: int, shape: tuple[int, int]) -> tuple[torch.Tensor, list[DataSample]]:
-    """Noise (N, channels, *shape) with labels, for a distiller that is set up for a training set of this size."""
+    """Noise (N, channels, *shape) with labels; the distiller is set up for a training set of this size."""
     labels = torch.arange(batch_size) % model.student.num_classes
     for part in model.modules():
         if hasattr(part, 'prepare_data'):  # CRD's memory banks, of a size that leaves negatives

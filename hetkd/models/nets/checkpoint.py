@@ -209,8 +209,8 @@ def check_finite(state_dict: dict, source: str, known: Optional[dict] = None) ->
     bad = [key for key, value in state_dict.items() if not _is_finite(value, (known or {}).get(key))]
     if bad:
         raise ValueError(
-            f'{source}: expected finite weights, got NaN or infinite ones in {_some(bad, ", ")}; the run that '
-            f'wrote it has diverged: name an earlier checkpoint'
+            f'{source}: expected finite weights, got NaN or infinite ones in {_some(bad, ", ")}; the run '
+            f'that wrote it has diverged: name an earlier checkpoint'
         )
 
 
