@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from hetkd.models.nets.base import RANDOM
-from hetkd.models.nets.checkpoint import Weights, load_strict, read_weights
+from hetkd.models.nets.checkpoint import Weights, check_finite, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
 from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.utils.whole_file import written_whole
@@ -92,6 +92,7 @@ def load_student(classifier, path: str) -> Weights:
     weights = read_weights(path)
     student = classifier.student
     load_strict(student.model, weights.state_dict, path, student.num_classes)
+    student.classes = weights.classes
     return weights
 
 
@@ -145,6 +146,7 @@ def publish_student(checkpoint: str, out: str) -> str:
         FileNotFoundError: no such checkpoint, or no folder to write to.
     """
     weights = read_weights(checkpoint)
+    check_finite(weights.state_dict, checkpoint)
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'out: expected a folder that exists, got {folder}; make it first')

@@ -10,6 +10,7 @@ from .loss_cost import LossCostHook
 from .loss_guard import LossGuardHook
 from .portable_checkpoint import PortableCheckpointHook
 from .progress import ProgressHook
+from .resume import ResumeHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
 from .teacher_check import TeacherCheckHook
@@ -25,6 +26,7 @@ __all__ = [
     'LossGuardHook',
     'PortableCheckpointHook',
     'ProgressHook',
+    'ResumeHook',
     'RunRecordHook',
     'StudentEMAHook',
     'TeacherAgreementHook',

@@ -43,6 +43,10 @@ class StrategyRunner(LastingRun, FlexibleRunner):
     def load_or_resume(self) -> None:
         """Not yet: hooks size what a checkpoint fills (CRD's banks)."""
 
+    def fill_model(self, state_dict: dict) -> None:
+        """Each process takes its pieces."""
+        self.strategy.load_model_state_dict(state_dict, strict=True)
+
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Load the checkpoint when all hooks have had their ``before_run``, as ``Runner`` does."""
         super().call_hook(fn_name, **kwargs)
