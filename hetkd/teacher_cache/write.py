@@ -54,7 +54,7 @@ def write_cache(
     builder = RUNNERS.get(cfg.runner_type).build_dataloader
     images = deepcopy(cfg.train_dataloader)
     if not mixes(cfg):  # then each image stands for itself, in any batch
-        images.update(drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
+        images.drop_last, images.sampler = False, dict(type='DefaultSampler', shuffle=False)
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
     check_draws(cfg, loader.dataset, processes)
