@@ -32,7 +32,7 @@ ALLOWED = {
     'testing': (),
     'datasets': ('registry', 'clock', 'seeding'),
     'evaluation': ('registry', 'functional'),
-    'engine': ('registry', 'clock', 'datasets', 'functional', 'utils'),
+    'engine': ('registry', 'clock', 'datasets', 'functional', 'models.nets.checkpoint', 'utils'),
     'visualization': ('functional',),
     'utils': (),  # imports the registering modules by name
     'apis': ('registry', 'clock', 'engine', 'models', 'datasets', 'utils'),
