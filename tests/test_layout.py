@@ -33,7 +33,16 @@ ALLOWED = {
     'testing': (),
     'datasets': ('registry', 'clock', 'draws', 'seeding'),
     'evaluation': ('registry', 'functional'),
-    'engine': ('registry', 'clock', 'draws', 'seeding', 'datasets', 'functional', 'utils'),
+    'engine': (
+        'registry',
+        'clock',
+        'draws',
+        'seeding',
+        'datasets',
+        'functional',
+        'models.nets.checkpoint',
+        'utils',
+    ),
     'visualization': ('functional',),
     'utils': (),  # imports the registering modules by name
     'apis': ('registry', 'clock', 'engine', 'models', 'datasets', 'utils'),

@@ -91,13 +91,6 @@ class InMemory(Dataset):
             return dict(info, img=self.images[idx].permute(1, 2, 0).numpy())
         return dict(info, img_path=str(self._paths[idx]))
 
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """The label in a list, for ``ClassBalancedDataset``."""
-        return [int(self.labels[idx])]
-
-    def full_init(self) -> None:
-        """For data sets around this one: all is read already."""
-
     def __getitem__(self, idx: int) -> dict:
         """As from mmpretrain's ``PackInputs``: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
         idx = range(len(self))[idx]

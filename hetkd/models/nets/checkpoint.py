@@ -177,12 +177,12 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
             bool, complex), or NaN or infinite.
     """
     own = model.state_dict()
+    unset = {key: ~value.isfinite() for key, value in model.named_buffers()}
     try:
         fill(state_dict)
     except RuntimeError as error:
         lines = [_shortened(line.strip()) for line in str(error).splitlines() if line.strip()]
         raise _other_net(model, source, _some(lines, ' ') + _hint(state_dict, own)) from error
-    buffers = dict(model.named_buffers())
     kinds = {k: (_kind(own[k]) if k in own else 'float', _kind(v)) for k, v in state_dict.items()}
     other = [f'{key}: {mine}, file {theirs}' for key, (mine, theirs) in kinds.items() if mine != theirs]
     if other:
@@ -193,20 +193,20 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
     check_finite(
         {key: value.to(own[key].dtype) if key in own else value for key, value in state_dict.items()},
         source,
-        known={key: own[key] for key in buffers.keys() & own.keys()},
+        unset,
     )
 
 
-def check_finite(state_dict: dict, source: str, known: Optional[dict] = None) -> None:
+def check_finite(state_dict: dict, source: str, unset: Optional[dict] = None) -> None:
     """Refuse weights that are NaN or infinite.
 
     Args:
-        known: buffers of the net as built; where they are not finite (a mask), the file's need not be.
+        unset: where the net's buffers are so as built (a mask), and the file's may be.
 
     Raises:
         ValueError: names them.
     """
-    bad = [key for key, value in state_dict.items() if not _is_finite(value, (known or {}).get(key))]
+    bad = [key for key, value in state_dict.items() if not _is_finite(value, (unset or {}).get(key))]
     if bad:
         raise ValueError(
             f'{source}: expected finite weights, got NaN or infinite ones in {_some(bad, ", ")}; the run '
@@ -214,10 +214,10 @@ def check_finite(state_dict: dict, source: str, known: Optional[dict] = None) ->
         )
 
 
-def _is_finite(value: torch.Tensor, known: Optional[torch.Tensor]) -> bool:
+def _is_finite(value: torch.Tensor, unset: Optional[torch.Tensor]) -> bool:
     finite = value.isfinite()
-    if not finite.all() and known is not None and known.shape == value.shape:
-        finite = finite | ~known.isfinite().to(finite.device)
+    if unset is not None and unset.shape == finite.shape:
+        finite = finite | unset.to(finite.device)
     return bool(finite.all())
 
 
