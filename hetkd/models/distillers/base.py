@@ -34,8 +34,8 @@ class BaseDistiller(NetClassifier):
         ce_weight: weight of the label loss.
 
     Raises:
-        ValueError: teacher and student differ in their number of classes or image channels, the teacher has
-            no weights, or as :class:`NetClassifier`.
+        ValueError: teacher and student differ in their number of classes or of the images' channels, the
+            teacher has no weights, or as :class:`NetClassifier`.
     """
 
     teacher_needs: tuple[str, ...] = ()
