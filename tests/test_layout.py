@@ -32,7 +32,15 @@ ALLOWED = {
     'testing': (),
     'datasets': ('registry', 'clock', 'seeding'),
     'evaluation': ('registry', 'functional'),
-    'engine': ('registry', 'clock', 'datasets', 'functional', 'models.nets.checkpoint', 'utils'),
+    'engine': (
+        'registry',
+        'clock',
+        'seeding',
+        'datasets',
+        'functional',
+        'models.nets.checkpoint',
+        'utils',
+    ),
     'visualization': ('functional',),
     'utils': (),  # imports the registering modules by name
     'apis': ('registry', 'clock', 'engine', 'models', 'datasets', 'utils'),

@@ -32,8 +32,8 @@ def run(args) -> dict:
         cfg.default_hooks.teacher_check = dict(check, type='TeacherCheckHook', images=args.images)
         runner = build_runner(cfg)
         runner.train()
-        hook = next(x for x in runner.hooks if type(x).__name__ == 'TeacherCheckHook')
-        return hook.report | runner.train_loop.report
+        reports = [x.report for x in runner.hooks if type(x).__name__ in ('TeacherCheckHook', 'LossCostHook')]
+        return {key: value for report in reports for key, value in report.items()} | runner.train_loop.report
 
 
 def lines(report: dict):
@@ -51,6 +51,12 @@ def lines(report: dict):
         f'step of {report["batch_size"]}: {report["step_seconds"]:.3f} s, of which '
         f'{report["data_seconds"]:.3f} s waiting for data; peak memory {report["peak_memory_mib"]:.0f} MiB'
     )
+    if 'relation_cost' in report:
+        cost = report['relation_cost']
+        yield (
+            f'class relations: about {cost["seconds"]:.1f} s of the step and at least '
+            f'{cost["memory_gib"]:.1f} GiB (estimated)'
+        )
     time = _time(report['run_hours'])
     yield f'the run: {report["epochs"]} epochs of {report["images"]:,} images, about {time}'
 

@@ -10,6 +10,7 @@ from mmengine.evaluator import DumpResults
 
 from hetkd.apis import load_student, student_config
 from hetkd.apis.cli import add_arguments, add_config, build_runner, config_of, merge_common
+from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
 
 
@@ -81,7 +82,11 @@ def main(argv=None):
     # Without the file's name: the runner would write this config over the one that training has left.
     runner = build_runner(Config(cfg.to_dict()))
     model = plain_model(runner)
-    load_student(model.module if args.tta else model, args.checkpoint)
+    classifier = model.module if args.tta else model
+    load_student(classifier, args.checkpoint)
+    dataset = runner.test_loop.dataloader.dataset
+    check_net(classifier.student, dataset, 'test_dataloader', args.checkpoint)
+    check_labels(dataset, 'test_dataloader')
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

@@ -14,6 +14,8 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     interrupt=dict(type='InterruptHook'),
     class_check=dict(type='ClassCheckHook'),
+    input_check=dict(type='InputCheckHook'),
+    loss_cost=dict(type='LossCostHook'),
     teacher_cache=dict(type='ReplayHook'),
     training_data=dict(type='TrainingDataHook'),
     loss_guard=dict(type='LossGuardHook', interval=50),

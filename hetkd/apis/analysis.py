@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
+from hetkd.datasets import check_net, class_names
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
 from hetkd.models.distillers.configs import net_config, random_net
 from hetkd.models.nets.base import RANDOM
@@ -166,11 +167,15 @@ class Images:
             collate_fn=default_collate,
             worker_init_fn=full.worker_init_fn,
         )
-        classes = self.dataset.metainfo.get('classes')
-        self.classes = [str(x) for x in classes] if classes else None
+        self.classes = class_names(self.dataset)
 
     def batches(self, model: NetClassifier, description: str = 'images') -> Iterator[Batch]:
-        """Iterate over the batches, preprocessed for a model."""
+        """Iterate over the batches, preprocessed for a model.
+
+        Raises:
+            ValueError: the model was trained on other classes, or in another order.
+        """
+        check_net(model.student, self.dataset, 'test_dataloader', 'the checkpoint')
         for batch in track(self._loader, description):
             data = model.data_preprocessor(batch, False)
             samples = data['data_samples']
@@ -198,6 +203,7 @@ class Outputs(NamedTuple):
 @torch.no_grad()
 def both_logits(model: NetClassifier, teacher: FrozenTeacher, images: Images) -> Outputs:
     """Compute the logits of student and teacher on all images."""
+    check_net(teacher, images.dataset, 'test_dataloader', 'the teacher')
     student, teachers, target, index = [], [], [], []
     for batch in images.batches(model, 'student and teacher'):
         student.append(model.student(batch.inputs).logits.float().cpu())

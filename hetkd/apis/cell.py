@@ -23,6 +23,10 @@ POLL = 0.2
 SAVE_EVERY = 10.0
 
 
+class DamagedState(ValueError):
+    """The file of a cell's state cannot be read."""
+
+
 class Cell:
     """One config with one method and one seed, trained by ``tools/train.py`` in a folder of its own.
 
@@ -64,7 +68,11 @@ class Cell:
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        self._recall()
+        try:
+            self._recall()
+        except DamagedState as error:
+            self.state |= {'status': 'crashed', 'reason': _line(str(error))}
+            self.digest = None
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
@@ -82,10 +90,12 @@ class Cell:
         if not path.exists():
             return
         try:
-            self.state |= json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{path}: expected the state of a run, got {error}; delete {self.folder}'
+            state = json.loads(path.read_text())
+            self.state |= {key: state[key] for key in (*self.state, 'digest')}
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedState(
+                f'{path}: expected the state of a run, got a damaged file ({type(error).__name__}: {error}); '
+                f'delete {self.folder}'
             ) from error
         if self.state['digest'] != self.digest:
             raise ValueError(
@@ -108,7 +118,7 @@ class Cell:
         """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
         try:
             self._run(stop)
-        except OSError as error:  # the disk is full, a file is in the way
+        except (OSError, ValueError) as error:  # the disk is full, a file is in the way or damaged
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
 
     def _run(self, stop: Event) -> None:
@@ -189,7 +199,10 @@ class Cell:
         """What the tables show of it."""
         shown = {key: self.state[key] for key in ('seconds', 'memory', 'reason')}
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
-        curve = read_curve(self.folder, metric)
+        try:
+            curve = read_curve(self.folder, metric)
+        except ValueError as error:
+            return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
         return RunResult(self.name, self.seed, status, curve, **shown)

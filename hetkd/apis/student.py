@@ -92,6 +92,7 @@ def load_student(classifier, path: str) -> Weights:
     weights = read_weights(path)
     student = classifier.student
     load_strict(student.model, weights.state_dict, path, student.num_classes)
+    student.classes = weights.classes
     return weights
 
 

@@ -2,7 +2,8 @@
 
 from .check import broken_images, count_problem
 from .digits import Digits
-from .in_memory import InMemory
+from .in_memory import InMemory, unheld
+from .labels import check_labels, check_names, check_net, class_names
 from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
@@ -13,5 +14,10 @@ __all__ = [
     'RandomSeeded',
     'TinyImageNet',
     'broken_images',
+    'check_labels',
+    'check_names',
+    'check_net',
+    'class_names',
     'count_problem',
+    'unheld',
 ]

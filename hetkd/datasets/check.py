@@ -39,7 +39,7 @@ def count_problem(config: dict, images: int, classes: int) -> Optional[str]:
 
 
 def broken_images(dataset, workers: int = 1) -> list[str]:
-    """Decode every image file of a data set, with a progress bar, and collect the errors.
+    """Load every image file of a data set, with a progress bar, and collect the errors.
 
     Images that a data set holds in memory are skipped.
 
@@ -48,10 +48,11 @@ def broken_images(dataset, workers: int = 1) -> list[str]:
         workers: number of processes. Default 1.
 
     Returns:
-        Path and error of each broken file.
+        Path and error of each file that is broken or that ``LoadImage`` refuses.
     """
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
-    paths = [info['img_path'] for info in infos if 'img_path' in info]
+    # Each once: RepeatDataset and the like have an image several times.
+    paths = list(dict.fromkeys(info['img_path'] for info in infos if 'img_path' in info))
     if not paths:
         return []
     found = track_progress_rich(_problem, paths, nproc=workers, chunksize=16, description='images')

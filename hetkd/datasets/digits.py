@@ -44,3 +44,7 @@ class Digits(BaseDataset):
             dict(img=np.repeat(image[..., None], 3, axis=2), gt_label=int(label))
             for image, label in zip(images, labels)
         ]
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The class of an image, for ``ClassBalancedDataset``."""
+        return [self.get_data_info(idx)['gt_label']]

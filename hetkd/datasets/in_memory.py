@@ -1,5 +1,8 @@
 """In-memory data set of small images."""
 
+from copy import copy
+from typing import Sequence
+
 import numpy as np
 import torch
 from mmpretrain.structures import DataSample
@@ -7,6 +10,7 @@ from torch.utils.data import Dataset
 
 from hetkd.registry import DATASETS
 
+from .labels import check_infos
 from .transforms import LoadImage
 
 
@@ -15,7 +19,7 @@ class InMemory(Dataset):
     """All images of a data set as one uint8 tensor, from which ``BatchViewPreprocessor`` makes views.
 
     The images are always RGB: files are read at the start and converted from BGR. Data workers share the
-    tensor with the process that forks them.
+    tensor with the process that forks them. Wrappers such as ``RepeatDataset`` take it by its config.
 
     Args:
         dataset: config of an mmengine data set without a pipeline, such as
@@ -28,8 +32,8 @@ class InMemory(Dataset):
         metainfo: the data set's own.
 
     Raises:
-        ValueError: a pipeline is given, which would not be run; images differ in size or do not have three
-            channels.
+        ValueError: a pipeline is given, which would not be run; images differ in size, are not uint8 or do
+            not have three channels; an image has several labels or none.
     """
 
     def __init__(self, dataset: dict):
@@ -41,7 +45,13 @@ class InMemory(Dataset):
         inner = DATASETS.build(dataset)
         self.metainfo = inner.metainfo
         infos = [inner.get_data_info(i) for i in range(len(inner))]
-        self.labels = torch.tensor([int(info['gt_label']) for info in infos])
+        check_infos(infos, f'InMemory ({type(inner).__name__})')
+        if not all('gt_label' in info for info in infos):
+            raise ValueError(
+                'InMemory: expected one class (gt_label) for each image, got an image without; use the data '
+                'set with a pipeline instead (configs/_base_/datasets without _fast)'
+            )
+        self.labels = torch.tensor([int(np.asarray(info['gt_label']).item()) for info in infos])
         # Arrays, not lists: reference counting would copy a list into every worker.
         self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
         self.images = torch.empty(0, dtype=torch.uint8)
@@ -50,13 +60,28 @@ class InMemory(Dataset):
             image = info['img'] if 'img' in info else read.transform(dict(info))['img'][..., ::-1]
             if i == 0:
                 self.images = torch.empty((len(infos), 3, *image.shape[:2]), dtype=torch.uint8)
-            if image.shape != (*self.images.shape[2:], 3):
+            if image.shape != (*self.images.shape[2:], 3) or image.dtype != np.uint8:
                 raise ValueError(
-                    f'InMemory: expected images of one size and three channels, as image 0 of '
-                    f'{tuple(self.images.shape[2:])} pixels, got image {i} of shape {image.shape}; use the '
-                    f'data set with a pipeline instead (configs/_base_/datasets without _fast)'
+                    f'InMemory: expected uint8 images of one size and three channels, as image 0 of '
+                    f'{tuple(self.images.shape[2:])} pixels, got image {i} of shape {image.shape}, '
+                    f'{image.dtype}; use the data set with a pipeline instead (configs/_base_/datasets '
+                    f'without _fast)'
                 )
             self.images[i] = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+
+    def full_init(self) -> None:
+        """No-op: the images are loaded from the start. For mmengine's wrappers."""
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The class of an image, for ``ClassBalancedDataset``."""
+        return [int(self.labels[idx])]
+
+    def get_subset(self, indices: Sequence[int]) -> 'InMemory':
+        """A data set of some of the images, for ``KFoldDataset``."""
+        subset, indices = copy(self), list(indices)
+        subset.images, subset.labels = self.images[indices], self.labels[indices]
+        subset._paths = None if self._paths is None else self._paths[indices]
+        return subset
 
     def get_data_info(self, idx: int) -> dict:
         """Label and index, with the image (H, W, 3) in RGB or its path."""
@@ -74,3 +99,15 @@ class InMemory(Dataset):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def unheld(config: dict) -> dict:
+    """A data set's config with each ``InMemory`` replaced by its inner data set, which reads no images."""
+    if config['type'] in ('InMemory', InMemory):
+        return unheld(config['dataset'])
+    config = dict(config)
+    if 'dataset' in config:
+        config['dataset'] = unheld(config['dataset'])
+    if 'datasets' in config:
+        config['datasets'] = [unheld(x) for x in config['datasets']]
+    return config

@@ -4,6 +4,7 @@ import logging
 import os.path as osp
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Optional
 
@@ -15,11 +16,14 @@ from hetkd.clock import own_clock
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
+from .changes import Rates
 from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
+from .hooks.resume import ResumeHook
 from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
 from .start_from import start_from
+from .work_dir import CHECKPOINTS, claimed
 
 # Those that mmengine knows how to leave out.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -40,9 +44,14 @@ class LastingRun:
             return shield(Runner.build_dataloader(dataloader, *args, **kwargs))
 
     def train(self):
-        """mmengine's; explains a dead data worker, and leaves clock and signals as they were."""
+        """mmengine's, in a work dir that is this run's alone.
+
+        Explains a dead data worker, and leaves clock and signals as they were.
+        """
+        resumes = bool(self._resume) or 'resume_options' in self.cfg
         try:
-            with own_clock():
+            with claimed(self.work_dir, resumes), own_clock():
+                super().dump_config()
                 return super().train()
         except RuntimeError as error:
             if not re.search(r'DataLoader worker \(pid', str(error)):
@@ -55,15 +64,20 @@ class LastingRun:
         finally:
             self.call_hook('release')
 
+    def dump_config(self) -> None:
+        """Not yet: the work dir may be another run's; see :meth:`train`."""
+
     def register_default_hooks(self, hooks=None) -> None:
         """mmengine's; any hook of the config can be left out by None, not only mmengine's own."""
         hooks = {key: x for key, x in (hooks or {}).items() if x is not None or key in MMENGINE_HOOKS}
         super().register_default_hooks(hooks)
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
-        """mmengine's, and after them the hook that no run is resumed without."""
+        """mmengine's, and after them the hooks that no run is resumed without."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(PortableCheckpointHook())
+        self._resume_hook = ResumeHook()
+        self.register_hook(self._resume_hook)
 
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
         """Ours."""
@@ -78,12 +92,25 @@ class LastingRun:
         return wrapper
 
     def load_or_resume(self) -> None:
-        """mmengine's; ``resume=True`` without a name finds the latest whole checkpoint."""
+        """mmengine's; ``resume=True`` without a name finds the latest whole checkpoint.
+
+        Settings that have changed are compared and applied by :class:`~hetkd.engine.hooks.resume.ResumeHook`.
+        """
         if self._resume and self._load_from is None and not self._has_loaded:
             self._load_from = latest_checkpoint(self.work_dir)
             self._resume = self._load_from is not None
             self.logger.info(f'resume: {self._load_from or "no checkpoint yet, from the beginning"}')
+        if not self._resume or self._has_loaded:
+            super().load_or_resume()
+            return
+        if osp.isfile(self._load_from) and not is_whole(self._load_from):
+            raise ValueError(
+                f'--resume: expected {self._load_from} to be a whole checkpoint, got a damaged one; name '
+                f'another, or leave out the name to take the latest whole one'
+            )
+        fresh = Rates(self)
         super().load_or_resume()
+        self._resume_hook.apply(self, fresh)
 
     def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True, **kwargs):
         """mmengine's for a run that resumes; for ``load_from`` see :func:`start_from`. Strict by default."""
@@ -114,25 +141,49 @@ class _Noted:
 
 
 def latest_checkpoint(work_dir: str) -> Optional[str]:
-    """The whole checkpoint of a work dir that was written last, or None.
+    """The whole checkpoint of a work dir that was written last, or None where there is none at all.
 
     Its name stands in ``last_checkpoint``, with a folder where ``out_dir`` names another. A kill may leave
-    that note empty, or of a file that is gone; then the files decide. One that is cut short is passed over.
+    that note empty, or of a file that is gone; then the files decide. A damaged one is passed over.
+
+    Raises:
+        ValueError: there are checkpoints, and all are damaged.
     """
     folder = Path(work_dir)
     note = folder / 'last_checkpoint'
     named = note.read_text().strip() if note.exists() else ''
-    found = [x for name in ('epoch_*.pth', 'iter_*.pth', 'terminated.pth') for x in folder.glob(name)]
-    found.sort(key=lambda x: x.stat().st_mtime, reverse=True)
+    found = _newest_first(folder)
     if named:
         found = [folder / Path(named).name, Path(named), *found]
-    for path in dict.fromkeys(x for x in found if x.is_file()):
-        if zipfile.is_zipfile(path):
+    if osp.isabs(named):
+        found += _newest_first(Path(named).parent)
+    found = list(dict.fromkeys(x for x in found if x.is_file()))
+    for path in found:
+        if is_whole(path):
             return str(path)
         print_log(
-            f'resume: expected {path} to be a whole checkpoint, got one that is cut short; going on with the '
-            f'one before',
+            f'resume: expected {path} to be a whole checkpoint, got a damaged one; going on with the one '
+            f'before',
             'current',
             logging.WARNING,
         )
+    if found:
+        raise ValueError(
+            f'--resume: expected a whole checkpoint in {work_dir}, got damaged ones alone: '
+            f'{[x.name for x in found]}; delete them to begin from the beginning'
+        )
     return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [x for name in CHECKPOINTS for x in folder.glob(name)]
+    return sorted(found, key=lambda x: x.stat().st_mtime, reverse=True)
+
+
+def is_whole(path) -> bool:
+    """Whether a checkpoint has all its bytes: torch itself does not look at the checksums."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None and any(x.endswith('data.pkl') for x in file.namelist())
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error):
+        return False

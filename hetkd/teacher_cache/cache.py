@@ -177,8 +177,8 @@ class TeacherCache:
         if bad.any():
             raise ValueError(
                 f'{self.folder}: expected finite outputs of the teacher below 65504 (half precision), got '
-                f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} more of '
-                f'{len(index)}; check the weights of the teacher, and write the cache anew'
+                f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} '
+                f'more of {len(index)}; check the weights of the teacher, and write the cache anew'
             )
 
     def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:

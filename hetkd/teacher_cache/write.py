@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hetkd.clock import own_clock
+from hetkd.datasets import check_net
 from hetkd.engine.batches import starting_at
 from hetkd.engine.hooks.training_data import check_places
 from hetkd.models.distillers.configs import with_classes
@@ -57,6 +58,7 @@ def write_cache(
         images.update(drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
+    check_net(teacher, loader.dataset, 'train_dataloader', 'the teacher')
     _check_places(loader, cfg)
     if validation is not None:
         way_out = 'set val_dataloader, val_cfg and val_evaluator to None to leave the validation images out'

@@ -49,15 +49,19 @@ def test_on_a_gpu_terms_are_read_rarely_and_the_first_bad_one_is_named(monkeypat
         hook.before_save_checkpoint(runner_at(3), {})
 
 
-def data(classes):
+def check(model, classes, **more):
+    """Run the hook on training data of these classes, without validation."""
     dataset = SimpleNamespace(metainfo=dict(classes=classes))
-    return SimpleNamespace(dataset=dataset)
+    runner = dict(model=model, train_dataloader=SimpleNamespace(dataset=dataset), val_loop=None, cfg={})
+    ClassCheckHook().before_train(
+        SimpleNamespace(**{**runner, 'val_dataloader': runner['train_dataloader'], **more})
+    )
 
 
 def test_another_number_of_classes_in_the_data_is_refused():
     model = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn')))
     with pytest.raises(ValueError, match='data: expected 10 classes as the nets have, got 3'):
-        ClassCheckHook().before_train(SimpleNamespace(model=model, train_dataloader=data('abc')))
+        check(model, 'abc')
 
 
 def test_a_preprocessor_or_a_metric_that_counts_other_classes_is_refused():
@@ -67,9 +71,7 @@ def test_a_preprocessor_or_a_metric_that_counts_other_classes_is_refused():
             dict(type='NetClassifier', student=micro_net('cnn', 3), data_preprocessor=preprocessor)
         )
         evaluator = SimpleNamespace(metrics=[Accuracy(topk=top), MultiLabelMetric(topk=5)])
-        ClassCheckHook().before_train(
-            SimpleNamespace(model=model, train_dataloader=data('abc'), val_loop=1, val_evaluator=evaluator)
-        )
+        check(model, 'abc', val_loop=1, val_evaluator=evaluator)
 
     run(3, (1, 3))
     run(None, (1,))
@@ -87,11 +89,9 @@ def test_a_teacher_of_another_class_order_is_refused(tmp_path):
     model = MODELS.build(
         dict(type='LogitDistiller', teacher=micro_net('cnn', checkpoint=path), student=micro_net('cnn'))
     )
-    ClassCheckHook().before_train(SimpleNamespace(model=model, train_dataloader=data(tuple(names))))
-    with pytest.raises(ValueError, match="class 0 is 'a', the data has 'b'"):
-        ClassCheckHook().before_train(
-            SimpleNamespace(model=model, train_dataloader=data(['b', 'a', *names[2:]]))
-        )
+    check(model, tuple(names))
+    with pytest.raises(ValueError, match="teacher: expected .*class 0 is 'a', not 'b'"):
+        check(model, ['b', 'a', *names[2:]])
 
 
 def digits(transforms):

@@ -286,6 +286,22 @@ def test_the_embedding_is_what_the_last_layer_saw_in_training_too(config, last):
     assert counts == {1}
 
 
+@pytest.mark.parametrize('name', ['shvit_s1', 'efficientvit_m0'])
+def test_a_head_that_normalises_keeps_its_logits_where_the_embedding_is_asked_for(name):
+    net = MODELS.build(dict(timm_net(name), input_size=64)).eval()
+    images = torch.randn(1, 3, 64, 64)
+    net(images, embedding=True)
+    norm = next(x for x in net.model.head.modules() if isinstance(x, nn.BatchNorm1d))
+    norm.running_mean.fill_(1.0)  # as after training
+    assert torch.equal(net(images).logits, net(images, embedding=True).logits)
+
+
+def test_a_probe_at_a_size_that_a_net_does_not_take_says_so():
+    net = MODELS.build(dict(timm_net('crossvit_9_240'), input_size=64))
+    with pytest.raises(ValueError, match='CrossVit: expected images of a size that it takes, got 64x64 px'):
+        _ = net.embedding_channels
+
+
 def test_a_head_of_several_logits_is_refused():
     conformer = dict(type='ImageClassifier', backbone=dict(type='Conformer', arch='tiny'))
     conformer['head'] = dict(type='ConformerHead', in_channels=[256, 384], num_classes=10)

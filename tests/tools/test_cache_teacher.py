@@ -272,6 +272,8 @@ model = dict(
     run_tool(
         'cache_teacher.py',
         tmp_path / 'online.py',
+        '--method',
+        'kd',
         '--out',
         tmp_path / 'cache',
         '--views',
@@ -282,7 +284,7 @@ model = dict(
     losses = {}
     for name in ('online', 'cached'):
         env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
-        args = [tmp_path / f'{name}.py', 2, '--no-validate', '--work-dir', tmp_path / name]
+        args = [tmp_path / f'{name}.py', 2, '--method', 'kd', '--no-validate', '--work-dir', tmp_path / name]
         run_tool('dist_train.sh', *args, env=env)
         (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')
         lines = [json.loads(x) for x in path.read_text().splitlines()]

@@ -84,7 +84,8 @@ def test_two_runs_of_one_seed_are_equal_bit_for_bit(whole, tmp_path, tiny_teache
 def test_data_workers_end_in_silence(tmp_path, tiny_teacher, run_tool):
     """Those of two loaders: torch complains of one while the exit waits for another."""
     more = {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'val_dataloader.num_workers': 2}
-    printed = run_tool('train.py', CONFIG, '--work-dir', tmp_path, *options(tiny_teacher, **more)).stderr
+    args = ['--work-dir', tmp_path, *options(tiny_teacher, **more)]
+    printed = run_tool('train.py', CONFIG, *args, new=True).stderr
     assert 'exited unexpectedly' not in printed and 'Traceback' not in printed, printed
 
 

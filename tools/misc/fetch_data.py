@@ -5,7 +5,7 @@ import argparse
 from mmengine.registry import init_default_scope
 
 from hetkd.apis.cli import add_config, config_of
-from hetkd.datasets import broken_images, count_problem
+from hetkd.datasets import broken_images, check_labels, check_names, class_names, count_problem, unheld
 from hetkd.registry import DATASETS
 
 
@@ -13,7 +13,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     add_config(parser, 'config file')
     parser.add_argument(
-        '--check-images', action='store_true', help='decode every image file and list the broken ones'
+        '--check-images',
+        action='store_true',
+        help='load every image file and list the broken and refused ones',
     )
     return parser.parse_args(argv)
 
@@ -23,31 +25,45 @@ def build(config):
     try:
         return DATASETS.build(config)
     except (OSError, RuntimeError, AssertionError) as error:
+        while 'dataset' in config:  # RepeatDataset and the like
+            config = config['dataset']
         raise SystemExit(
-            f'{config.type}: expected its files in {config.get("data_root")}, could not load them '
+            f'{config["type"]}: expected its files in {config.get("data_root")}, could not load them '
             f'({type(error).__name__}: {error}); docs/en/data.md says where they come from and how they lie'
         ) from error
+
+
+def refused(check, *args) -> list[str]:
+    """The message of a check that fails."""
+    try:
+        check(*args)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
-    problems, seen = [], []
+    problems, seen, expected = [], [], None
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if loader is None:
             continue
-        # InMemory's inner data set is checked, so that it need not be loaded into memory.
-        config = loader.dataset.dataset if loader.dataset.type == 'InMemory' else loader.dataset
+        config = unheld(loader.dataset)
         dataset = build(config)
-        classes = len(dataset.metainfo.get('classes') or ())
+        names = class_names(dataset)
+        classes = len(names or ())
         print(f'{name}: {type(dataset).__name__}, {len(dataset)} images, {classes} classes')
         if config in seen:  # usually the test set is the validation set
             continue
         seen.append(config)
         problem = count_problem(config, len(dataset), classes)
         problems += [problem] if problem else []
+        expected = expected or names
+        problems += refused(check_names, expected, names, name, 'the data sets before')
+        problems += refused(check_labels, dataset, name)
         if args.check_images:
             problems += broken_images(dataset, max(loader.get('num_workers', 0), 1))
     if problems:

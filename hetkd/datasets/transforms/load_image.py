@@ -1,25 +1,49 @@
-"""Reading images, with the name of a broken one."""
+"""Loading of image files, with 16-bit grey scaled to 8 bits and errors that name the file."""
 
+import io
 from typing import Optional
 
+import mmcv
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine import fileio
+from PIL import Image, ImageOps
 
 from hetkd.registry import TRANSFORMS
+
+# Formats whose 16-bit grey is unsigned.
+DEEP_FORMATS = ('PNG', 'PPM', 'TIFF', 'JPEG2000')
+# Tags of TIFF.
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+WHITE_IS_ZERO, SIGNED = 0, 2
+
+
+class UnknownRange(ValueError):
+    """Pixel values without a known black and white."""
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """mmcv's ``LoadImageFromFile``, which names a file that cannot be read.
+    """mmcv's ``LoadImageFromFile``, which scales 16-bit grey to 8 bits and names a file that it cannot read.
 
-    The image is (H, W, 3) uint8 in the order BGR.
+    The image is (H, W, 3) uint8 in the order BGR, turned as its EXIF orientation says. Of an animation it is
+    the first frame.
+
+    - Grey of 16 bits, or of 12 bits in a TIFF, keeps its 8 highest bits: the file's range 0 to 65535 (4095)
+      becomes 0 to 255. Colour of 16 bits is scaled alike.
+    - Grey, 1-bit, palette, CMYK: converted to RGB by pillow.
+    - Transparency: dropped in RGBA and palette; grey with transparency is put on mmcv's ground of
+      RGB (124, 117, 104).
+    - Signed, 32-bit and float images are refused, since nothing says which value is white.
 
     Args:
-        imdecode_backend: who decodes. Default: pillow, which notices a file that was cut off; OpenCV 4 fills
+        imdecode_backend: the decoder. Default: pillow, which notices a truncated file; OpenCV 4 fills
             the missing part with grey.
         **kwargs: see mmcv's ``LoadImageFromFile``.
 
     Raises:
-        OSError: the file is absent, empty, cut off or no image; with its path and the reason.
+        OSError: the file is absent, empty, truncated, no image, or of an unknown range; with its path and the
+            reason.
     """
 
     def __init__(self, imdecode_backend: str = 'pillow', **kwargs):
@@ -29,10 +53,48 @@ class LoadImage(LoadImageFromFile):
         """Read ``results['img_path']`` into ``results['img']``."""
         path = results['img_path']
         try:
-            return super().transform(results)
+            content = eight_bits(fileio.get(path, backend_args=self.backend_args))
+            image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+            if image is None:
+                raise ValueError(f'{self.imdecode_backend} cannot decode it')
+        except UnknownRange as error:
+            raise OSError(f'{path}: {error}') from error
         except Exception as error:
+            if self.ignore_empty:
+                return None
             raise OSError(
                 f'{path}: expected a whole image, got one that cannot be read ({type(error).__name__}: '
                 f'{error}); fetch the data set again, or find all broken files with `python '
                 f'tools/misc/fetch_data.py CONFIG --check-images`'
             ) from error
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+
+def eight_bits(content: bytes) -> bytes:
+    """The content of an image file; if it is 16-bit grey, that of an 8-bit BMP with the same image.
+
+    Raises:
+        UnknownRange: signed, 32-bit or float values.
+    """
+    image = Image.open(io.BytesIO(content))
+    tags = getattr(image, 'tag_v2', {})
+    signed = SIGNED in tags.get(SAMPLE_FORMAT, ())
+    if image.mode[0] not in 'IF' and not signed:
+        return content
+    # Older versions of pillow open 16-bit PNG, all open 16-bit PGM, as I.
+    is_deep = image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM'))
+    if signed or not is_deep or image.format not in DEEP_FORMATS:
+        kind = f'{"signed " if signed else ""}{image.format} of mode {image.mode}'
+        raise UnknownRange(
+            f'expected an unsigned image of at most 16 bits, got {kind}, whose values for black and white '
+            f'are not known; convert the files to PNG of 8 or 16 bits, or use LoadImageFromFile and a '
+            f'transform of your own that scales them to 0-255'
+        )
+    levels = np.asarray(ImageOps.exif_transpose(image)) >> (tags.get(BITS, (16,))[0] - 8)
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        levels = 255 - levels
+    buffer = io.BytesIO()
+    Image.fromarray(levels.astype(np.uint8)).save(buffer, 'BMP')
+    return buffer.getvalue()

@@ -1,63 +1,83 @@
-"""Find a data set that does not fit the nets before the first step."""
+"""Check of data sets against nets, before the first step."""
 
 from mmengine.hooks import Hook
 from mmpretrain.evaluation import Accuracy
 
+from hetkd.datasets import check_labels, check_names, class_names, unheld
 from hetkd.engine.plain_model import plain_model
-from hetkd.registry import HOOKS
+from hetkd.registry import DATASETS, HOOKS
+
+OTHERS = ('val_dataloader', 'test_dataloader')
 
 
 @HOOKS.register_module()
 class ClassCheckHook(Hook):
-    """Compare the data's classes with what the nets, the preprocessor and the metrics count.
+    """Compare classes and labels of the data sets with each other, the nets, preprocessor and metrics.
+
+    Wrappers of data sets are looked through. A test set that cannot be built is left to ``tools/test.py``.
 
     Raises:
-        ValueError: another number of classes, fewer than a metric's top k, or the teacher was trained on
-            another order.
+        ValueError: classes differ in number, name or order between training, validation and test set or a
+            teacher; an image has several labels; fewer classes than a metric's top k.
     """
 
     def before_train(self, runner) -> None:
         """Check once."""
         model = plain_model(runner)
-        classes = getattr(runner.train_dataloader.dataset, 'metainfo', {}).get('classes')
         student = getattr(model, 'student', None)
-        if classes is None or student is None:
+        if student is None:
             return
-        if len(classes) != student.num_classes:
+        known = {}
+        for name, dataset in self._data_sets(runner).items():
+            check_labels(dataset, name)
+            classes = class_names(dataset)
+            if classes is not None:
+                known[name] = classes
+        first = next(iter(known), None)
+        for name, classes in known.items():
+            check_names(known[first], classes, name, first)
+        if first and len(known[first]) != student.num_classes:
             raise ValueError(
-                f'data: expected {student.num_classes} classes as the nets have, got {len(classes)} in '
-                f'{type(runner.train_dataloader.dataset).__name__}; set data_preprocessor.num_classes='
-                f'{len(classes)}, and num_classes of the nets that name one, or choose another data set'
+                f'data: expected {student.num_classes} classes as the nets have, got {len(known[first])} in '
+                f'{first}; set data_preprocessor.num_classes={len(known[first])}, and that of nets that name '
+                f'one, or choose another data set'
             )
-        mixed = getattr(model.data_preprocessor, 'num_classes', None)
-        if mixed not in (None, len(classes)):
+        self._check_preprocessor(model.data_preprocessor, student.num_classes)
+        self._check_metrics(runner, student.num_classes)
+        teachers = getattr(model, 'teachers', ())
+        for number, teacher in enumerate(teachers, 1):
+            where = 'teacher' if len(teachers) == 1 else f'teacher {number} of {len(teachers)}'
+            check_names(known.get(first), teacher.classes, where, first)
+
+    @staticmethod
+    def _data_sets(runner) -> dict:
+        found = dict(train_dataloader=runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            found['val_dataloader'] = runner.val_dataloader.dataset
+        val, test = (runner.cfg.get(name) and runner.cfg[name].dataset for name in OTHERS)
+        if test and test != val:
+            try:
+                found['test_dataloader'] = DATASETS.build(unheld(test))
+            except (OSError, RuntimeError, AssertionError) as error:
+                runner.logger.warning(f'test_dataloader: its classes are not compared, since {error}')
+        return found
+
+    @staticmethod
+    def _check_preprocessor(preprocessor, classes: int) -> None:
+        mixed = getattr(preprocessor, 'num_classes', None)
+        if mixed not in (None, classes):
             raise ValueError(
-                f'data_preprocessor: expected {len(classes)} classes as the data have, got {mixed}; set '
-                f'data_preprocessor.num_classes={len(classes)}'
+                f'data_preprocessor: expected {classes} classes as the nets have, got {mixed}; set '
+                f'data_preprocessor.num_classes={classes}'
             )
-        metrics = runner.val_evaluator.metrics if getattr(runner, 'val_loop', None) else []
+
+    @staticmethod
+    def _check_metrics(runner, classes: int) -> None:
+        metrics = runner.val_evaluator.metrics if runner.val_loop is not None else []
         for metric in metrics:
             top = max(metric.topk) if isinstance(metric, Accuracy) else 0
-            if top > len(classes):
+            if top > classes:
                 raise ValueError(
-                    f'val_evaluator: expected a top-k of at most the {len(classes)} classes of the data, got '
+                    f'val_evaluator: expected a top-k of at most the {classes} classes of the nets, got '
                     f"top-{top}; set val_evaluator=[dict(type='Accuracy', topk=(1,))] and test_evaluator"
                 )
-        for teacher in getattr(model, 'teachers', ()):
-            if teacher.classes is not None:
-                _check_order(teacher.classes, classes)
-
-
-def _check_order(recorded, classes) -> None:
-    if list(recorded) == list(classes):
-        return
-    first = next((i for i, (a, b) in enumerate(zip(recorded, classes)) if a != b), None)
-    detail = (
-        f'{len(recorded)} classes'
-        if first is None
-        else f'class {first} is {recorded[first]!r}, the data has {classes[first]!r}'
-    )
-    raise ValueError(
-        f'teacher: expected a net trained on the classes of the data in their order, got another '
-        f'({detail}); use a teacher trained on this data set'
-    )

@@ -24,7 +24,6 @@ class InterruptHook(Hook):
     - After SIGTERM the run finishes the step, saves ``terminated.pth`` and leaves with status 143. The
       processes of a distributed run agree on the step.
     - A run that is resumed within an epoch goes on with the next batch, without loading those before.
-    - A run that is resumed where a validation is due, which may have been interrupted, first repeats it.
 
     It works with ``EpochBasedTrainLoop``, ``IterBasedTrainLoop`` and subclasses of them.
     """
@@ -32,7 +31,7 @@ class InterruptHook(Hook):
     priority = 'LOWEST'  # a step is finished when all other hooks have had it
 
     def before_train(self, runner) -> None:
-        """Note signals from now on, and repeat the validation of a resumed run."""
+        """Note signals from now on, and find the place of a resumed run."""
         self._group = torch.distributed.new_group(backend='gloo') if get_world_size() > 1 else None
         self._asked = self._stops = False
         self._handler = None
@@ -42,8 +41,6 @@ class InterruptHook(Hook):
         loop = runner.train_loop
         self._resumed = ExitStack()
         self._first = _first_batch(runner) if isinstance(loop, EpochBasedTrainLoop) else 0
-        if loop.iter and not self._first and _validation_is_due(runner):
-            runner.val_loop.run()
 
     def _note(self, *_) -> None:
         self._asked = True
@@ -110,16 +107,6 @@ def _first_batch(runner) -> int:
     )
     loop._iter = loop.epoch * length
     return 0
-
-
-def _validation_is_due(runner) -> bool:
-    """Whether a validation follows the steps that are done. Checkpoints are saved before it."""
-    loop = runner.train_loop
-    by_epoch = isinstance(loop, EpochBasedTrainLoop)
-    done, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
-    loop._decide_current_val_interval()
-    due = done % loop.val_interval == 0 or done == end
-    return runner.val_loop is not None and done >= loop.val_begin and due
 
 
 @contextmanager

@@ -33,8 +33,8 @@ class BaseDistiller(NetClassifier):
         ce_weight: weight of the label loss.
 
     Raises:
-        ValueError: teacher and student differ in their number of classes, the teacher has no weights, or as
-            :class:`NetClassifier`.
+        ValueError: teacher and student differ in their number of classes or image channels, the teacher has
+            no weights, or as :class:`NetClassifier`.
     """
 
     teacher_needs: tuple[str, ...] = ()
@@ -59,7 +59,14 @@ class BaseDistiller(NetClassifier):
         # Restore the RNG, so that the student's initial weights do not depend on the teacher.
         with torch.random.fork_rng(devices=[]):
             self.teachers = [build_teacher(config, *data) for config in configs]
+        channels = self.student.input_spec.channels
         for one in self.teachers:
+            if one.channels not in (None, channels):
+                raise ValueError(
+                    f'teacher: expected {channels} channels as the student has, since both get the same '
+                    f'images, got {one.channels}; set in_chans (TimmNet: model_kwargs) or in_channels '
+                    f'(MMPretrainNet: backbone) of both nets to those of the data'
+                )
             if one.num_classes != self.student.num_classes:
                 raise ValueError(
                     f'teacher: expected {self.student.num_classes} classes as the student has, got '

@@ -66,6 +66,10 @@ class FrozenTeacher(Teacher):
         return self.net.num_classes
 
     @property
+    def channels(self) -> int:
+        return self.net.input_spec.channels
+
+    @property
     def classes(self) -> Optional[Sequence[str]]:
         return self.net.classes
 

@@ -55,6 +55,11 @@ class MLDRKD(BaseDistiller):
         self.projector = self.build_projector(projector)
         self.fusion = self.build_on_stages(fusion, 'MSDF', self.projector)
 
+    @property
+    def num_compared(self) -> int:
+        """How many logits are compared with the teacher's."""
+        return 2 + len(self.projector.projections)
+
     def connect(self, student):
         """Own, fused and stage logits, stacked (2 + S, N, C), and the fusion's weights (S, N, C)."""
         fusion = self.fusion(self.projector(student.stages))

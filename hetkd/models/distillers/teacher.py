@@ -35,6 +35,11 @@ class Teacher(ABC):
         """Number of its logits."""
 
     @property
+    def channels(self) -> Optional[int]:
+        """Of the images that it takes; None for one that takes no image."""
+        return None
+
+    @property
     @abstractmethod
     def classes(self) -> Optional[Sequence[str]]:
         """Names of the classes it was trained on, if its file records them."""

@@ -31,13 +31,14 @@ class StageSpec:
 class InputSpec:
     """The images a net was made for.
 
-    ``mean`` and ``std`` are per RGB channel on the 0-255 scale, ``size`` is (height, width). None: not
-    declared, the data's are taken.
+    ``mean`` and ``std`` are per channel (RGB) on the 0-255 scale, ``size`` is (height, width). None: not
+    declared, the data's are taken. Three ``channels`` are RGB.
     """
 
     mean: Optional[tuple[float, ...]] = None
     std: Optional[tuple[float, ...]] = None
     size: Optional[tuple[int, int]] = None
+    channels: int = 3
 
 
 def select_stages(shapes: Sequence[tuple[int, ...]], input_size: tuple[int, int], count: int = 4):

@@ -65,12 +65,18 @@ class LibraryNet(Net):
         last = self._head_layer()
 
         def fits(image):
-            features = self._run(image, ())[1]
-            before, logits = self._pre_logits(features), self._logits(features)
+            # Noise: on a black image a head that also normalises may give the same.
+            noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+            features, seen = self._run(noise.to(image), ())[1], []
+            before = self._pre_logits(features)
+            handle = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
             try:
-                return last(before).equal(logits)
+                logits = self._logits(features)
+                return len(seen) == 1 and seen[0].equal(before) and last(before).equal(logits)
             except (RuntimeError, IndexError, NotImplementedError):  # a 1x1 convolution, a whole head, a list
                 return False
+            finally:
+                handle.remove()
 
         return last if isinstance(last, nn.Module) and self.probe(fits) else None
 

@@ -9,6 +9,7 @@ import torch
 from hetkd.registry import MODELS
 
 from .base import to_size, unknown_model
+from .checkpoint import load_but_head, read_weights
 from .library_net import LibraryNet
 
 
@@ -19,7 +20,8 @@ class TimmNet(LibraryNet):
     Args:
         model: name in timm, e.g. ``'deit_tiny_patch16_224'``, also with a tag (``'.fb_in1k'``).
         num_classes: number of classes.
-        pretrained: whether to load timm's weights for the name (downloads them).
+        pretrained: True loads timm's weights for the name (downloads them), a path or URL those of a file. A
+            head of another number of classes keeps its random weights.
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
         input_size: image size, an int or (height, width). Default: the model's own where its weights are
             tied to one or ``pretrained``, else any size.
@@ -27,7 +29,8 @@ class TimmNet(LibraryNet):
             :func:`~hetkd.models.nets.select_stages`.
         mean, std: per RGB channel on the 0-255 scale, of the images the net was trained on. Default: what
             timm declares where ``pretrained``, else the data's.
-        model_kwargs: further arguments of ``timm.create_model``, e.g. ``dict(patch_size=4)``.
+        model_kwargs: further arguments of ``timm.create_model``, e.g. ``dict(patch_size=4)`` or
+            ``dict(in_chans=1)``.
 
     Raises:
         ValueError: timm has no such model; the message lists the nearest names.
@@ -37,28 +40,31 @@ class TimmNet(LibraryNet):
         self,
         model: str,
         num_classes: int,
-        pretrained: bool = False,
+        pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         model_kwargs: Optional[dict] = None,
         **kwargs,
     ):
-        size = to_size(input_size or (model_kwargs or {}).get('img_size'))
-        overlay = {'input_size': (3, *size)} if size else None
+        options = dict(model_kwargs or {})
+        size = to_size(input_size or options.get('img_size'))
+        channels = options.get('in_chans', 3)
         if not timm.is_model(model):
             raise unknown_model('a timm model', model, timm.list_models())
-        net = timm.create_model(
-            model,
-            pretrained=pretrained,
-            num_classes=num_classes,
-            pretrained_cfg_overlay=overlay,
-            **(model_kwargs or {}),
-        )
+        net = _create(model, size, dict(options, pretrained=pretrained is True, num_classes=num_classes))
         declared = net.pretrained_cfg or {}
-        if pretrained and kwargs.get('mean') is None:
+        if isinstance(pretrained, str):
+            state = _with_own_head(net, read_weights(pretrained).state_dict)
+            load_but_head(net, state, pretrained, num_classes)
+        if pretrained and kwargs.get('mean') is None and channels == 3:
             kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
-        if size is None and (pretrained or declared.get('fixed_input_size')):
+        embed = getattr(net, 'patch_embed', None)
+        if size is None and getattr(embed, 'strict_img_size', False):
+            size = to_size(embed.img_size)
+        elif size is None and (pretrained or _is_of_one_size(declared)):
             size = to_size(declared['input_size'][-2:])
-        super().__init__(net, num_classes, has_weights=pretrained, input_size=size, **kwargs)
+        super().__init__(
+            net, num_classes, has_weights=bool(pretrained), input_size=size, channels=channels, **kwargs
+        )
         self._name = model
 
     def _run(self, inputs, indices):
@@ -100,3 +106,36 @@ class TimmNet(LibraryNet):
         own_map = torch.is_tensor(final) and final.dim() == 4
         deepest = self._indices[-1] % len(maps) == len(maps) - 1
         return own_map and deepest and final.shape[1] == self.model.num_features != maps[-1].shape[1]
+
+
+def _create(name: str, size: Optional[tuple[int, int]], options: dict):
+    """The timm model, built for a size where its constructor takes one."""
+    if size is None:
+        return timm.create_model(name, **options)
+    # For the families that read it from there.
+    options['pretrained_cfg_overlay'] = {'input_size': (options.get('in_chans', 3), *size)}
+    try:
+        return timm.create_model(name, **{'img_size': size, **options})
+    except TypeError as error:  # raised as its arguments are bound, before anything is drawn
+        if 'img_size' not in str(error):
+            raise
+        return timm.create_model(name, **options)
+
+
+def _is_of_one_size(declared: dict) -> bool:
+    """Whether timm declares that a model takes one size, or none as small as 224."""
+    smallest = declared.get('min_input_size') or (0, 0, 0)
+    return bool(declared.get('fixed_input_size')) or smallest[-1] > 224
+
+
+def _with_own_head(net, state: dict) -> dict:
+    """The weights of a file, with the net's own for a head of another number of classes."""
+    names = (net.pretrained_cfg or {}).get('classifier') or ()
+    prefixes = tuple(f'{name}.' for name in ((names,) if isinstance(names, str) else names))
+    own = net.state_dict()
+
+    def is_other(key, value):
+        mine = own[key] if key.startswith(prefixes) and key in own else value
+        return mine.shape[1:] == value.shape[1:] and mine.shape != value.shape
+
+    return {key: own[key] if is_other(key, value) else value for key, value in state.items()}

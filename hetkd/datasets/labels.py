@@ -1,0 +1,136 @@
+"""Agreement of class names and labels between data sets and nets."""
+
+from typing import Iterable, Optional, Sequence
+
+import numpy as np
+
+SHOWN = 5
+TOLERANCE = 1e-3
+
+
+def class_names(dataset) -> Optional[list[str]]:
+    """Class names of a data set, in the order of the labels; None if it has none.
+
+    Looks into wrappers (``RepeatDataset``, ``ConcatDataset``, ``Subset`` and the like).
+
+    Raises:
+        ValueError: the parts of a ``ConcatDataset`` have other names.
+    """
+    if hasattr(dataset, 'datasets'):
+        first, *others = (class_names(part) for part in dataset.datasets)
+        for names in others:
+            check_names(first, names, type(dataset).__name__, 'its first part')
+        return first
+    own = getattr(dataset, 'metainfo', {}).get('classes')
+    if own is None and hasattr(dataset, 'dataset'):
+        return class_names(dataset.dataset)
+    return None if own is None else [str(x) for x in own]
+
+
+def check_names(expected: Optional[Sequence], got: Optional[Sequence], where: str, whose: str) -> None:
+    """Refuse class names that differ from the expected ones; where either is None, nothing is compared.
+
+    Args:
+        expected, got: class names, in the order of the labels.
+        where: what has the names ``got``, for the message.
+        whose: what has the names ``expected``, for the message.
+
+    Raises:
+        ValueError: the names, or their order, differ.
+    """
+    if expected is None or got is None:
+        return
+    difference = _difference([str(x) for x in expected], [str(x) for x in got])
+    if difference:
+        raise ValueError(
+            f'{where}: expected the classes of {whose}, in the same order, got others: {difference}. Labels '
+            f'are numbers in this order: give all data sets the same classes (an empty folder for a class '
+            f'without images, or metainfo=dict(classes=[...])), and use nets trained on them'
+        )
+
+
+def check_net(net, dataset, where: str, whose: str) -> None:
+    """Refuse a data set whose classes are not those of a net, in number or, where both are known, by name.
+
+    Args:
+        net: its ``num_classes``, and ``classes`` (or None) that its file records.
+        dataset: the data set.
+        where, whose: what the data set and the net are, for the message.
+
+    Raises:
+        ValueError: number, names or order differ.
+    """
+    names = class_names(dataset)
+    check_names(net.classes, names, where, whose)
+    if names is not None and len(names) != net.num_classes:
+        raise ValueError(
+            f'{where}: expected {net.num_classes} classes as {whose} has, got {len(names)} in '
+            f'{type(dataset).__name__}; take the data set that it was trained on'
+        )
+
+
+def _difference(expected: list[str], got: list[str]) -> Optional[str]:
+    """Names that are missing or too many; else the first in another place or spelling."""
+    if expected == got:
+        return None
+    names, others = set(expected), set(got)
+    missing, extra = [x for x in expected if x not in others], [x for x in got if x not in names]
+    is_spelling = [x.strip().lower() for x in expected] == [x.strip().lower() for x in got]
+    if (missing or extra) and not is_spelling:
+        words = (('no', missing), ('also', extra))
+        return ', '.join(f'{word} {_listed(names)}' for word, names in words if names)
+    first = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), None)
+    if first is None:
+        return f'{len(got)} classes, not {len(expected)}'
+    hint = ' (case or white space)' if is_spelling else ''
+    return f'class {first} is {got[first]!r}, not {expected[first]!r}{hint}'
+
+
+def _listed(names: list[str]) -> str:
+    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
+    return ', '.join(map(repr, names[:SHOWN])) + more
+
+
+def check_labels(dataset, where: str) -> None:
+    """Refuse images with several labels: a softmax net learns one class, or probabilities of classes.
+
+    Args:
+        dataset: a data set or a wrapper of one; those without ``get_data_info`` are not looked at.
+        where: what it is, for the message.
+
+    Raises:
+        ValueError: a ``gt_label`` that is not one class, or a ``gt_score`` that is no distribution.
+    """
+    if hasattr(dataset, 'get_data_info'):
+        infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+        check_infos(infos, f'{where} ({type(dataset).__name__})')
+    elif hasattr(dataset, 'dataset'):
+        check_labels(dataset.dataset, where)
+
+
+def check_infos(infos: Iterable[dict], where: str) -> None:
+    """:func:`check_labels` for the infos of a data set's images."""
+    for i, info in enumerate(infos):
+        problem = _label_problem(info)
+        if problem:
+            raise ValueError(
+                f'{where}: expected one class for each image, or probabilities (gt_score) that sum to 1, got '
+                f'{problem} for image {i}; multi-label data cannot be used: choose one label for each image'
+            )
+
+
+def _label_problem(info: dict) -> Optional[str]:
+    """The label of an image that is not one class and no distribution; else None."""
+    score, label = info.get('gt_score'), info.get('gt_label')
+    if score is not None:
+        values = np.asarray(score, dtype=float)
+        if not (values >= 0).all() or abs(values.sum() - 1) > TOLERANCE:
+            return f'gt_score={_short(score)}'
+    if label is not None and np.size(label) != 1:
+        return f'gt_label={_short(label)}'
+    return None
+
+
+def _short(values) -> str:
+    text = str(np.asarray(values).tolist())
+    return text if len(text) <= 60 else f'{text[:60]}...]'
