@@ -8,7 +8,7 @@ from .plain_model import plain_model
 
 
 def start_from(runner, path: str) -> dict:
-    """Load weights into the student, whole; a checkpoint of the same model fills its train-only parts too.
+    """Load weights into the student, whole; a checkpoint of the same model fills the train-only parts too.
 
     A log line says which.
 

@@ -302,6 +302,47 @@ def test_a_probe_at_a_size_that_a_net_does_not_take_says_so():
         _ = net.embedding_channels
 
 
+STARTS = {
+    'timm-fc': timm_net('resnet18'),
+    'timm-head': timm_net('vit_tiny_patch16_224', input_size=32, model_kwargs=dict(depth=1)),
+    'timm-classifier': timm_net('mobilenetv2_050'),
+    'mm': classifier(dict(type='ResNet_CIFAR', depth=18, stem_channels=4, base_channels=4), 32),
+}
+
+
+@pytest.mark.parametrize('name', STARTS)
+def test_a_file_with_another_head_is_a_start(name, tmp_path):
+    trained = MODELS.build(dict(STARTS[name], num_classes=12))
+    state, path = trained.model.state_dict(), str(tmp_path / 'start.pth')
+    torch.save(dict(state_dict=state), path)
+    net = MODELS.build(dict(STARTS[name], num_classes=5, pretrained=path))
+    other = {k for k, v in net.model.state_dict().items() if v.shape != state[k].shape}
+    assert len(other) == 2 and all(v.shape[0] == 5 for k, v in net.model.state_dict().items() if k in other)
+    assert all(torch.equal(v, state[k]) for k, v in net.model.state_dict().items() if k not in other)
+    net.init_weights()  # as the runner does
+    assert all(torch.equal(v, state[k]) for k, v in net.model.state_dict().items() if k not in other)
+    whole = MODELS.build(dict(STARTS[name], num_classes=12, pretrained=path))
+    assert all(torch.equal(v, state[k]) for k, v in whole.model.state_dict().items())
+
+
+@pytest.mark.parametrize('name', STARTS)
+@pytest.mark.parametrize('change', ['missing', 'unexpected', 'shape'])
+def test_a_start_is_strict_but_for_the_head(name, change, tmp_path):
+    state = dict(MODELS.build(dict(STARTS[name], num_classes=12)).model.state_dict())
+    first = next(key for key, value in state.items() if value.dim() > 1)
+    if change == 'missing':
+        state.pop(first)
+    else:
+        state[first if change == 'shape' else 'stranger'] = torch.zeros(3, 3)
+    path = str(tmp_path / 'start.pth')
+    torch.save(state, path)
+    with pytest.raises(
+        ValueError,
+        match=f'(?s)start.pth: expected weights of.*{"stranger" if change == "unexpected" else first}',
+    ):
+        MODELS.build(dict(STARTS[name], num_classes=5, pretrained=path))
+
+
 def test_a_head_of_several_logits_is_refused():
     conformer = dict(type='ImageClassifier', backbone=dict(type='Conformer', arch='tiny'))
     conformer['head'] = dict(type='ConformerHead', in_channels=[256, 384], num_classes=10)

@@ -125,7 +125,7 @@ def test_the_file_of_a_net_for_bgr_wants_its_order(published):
 def test_another_order_or_number_of_channels_is_refused():
     with pytest.raises(ValueError, match="channel_order: expected 'rgb', or 'bgr'.*got 'grb'"):
         MODELS.build(micro_net('cnn', channel_order='grb'))
-    with pytest.raises(ValueError, match='mean and std for each of 3 channels, got 1 and 1'):
+    with pytest.raises(ValueError, match='mean and std for each of 3 channels, got 1 and 1 values'):
         MODELS.build(micro_net('cnn', mean=[1.0], std=[1.0]))
 
 

@@ -93,7 +93,7 @@ class Net(nn.Module, ABC):
         if mean is not None and not len(mean) == len(std) == channels:
             raise ValueError(
                 f'input: expected mean and std for each of {channels} channels, got {len(mean)} and '
-                f'{len(std)}'
+                f'{len(std)} values'
             )
         self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size), channels)
         self.classes: Optional[Sequence[str]] = None

@@ -53,8 +53,9 @@ class TimmNet(LibraryNet):
         net = _create(model, size, dict(options, pretrained=pretrained is True, num_classes=num_classes))
         declared = net.pretrained_cfg or {}
         if isinstance(pretrained, str):
-            state = _with_own_head(net, read_weights(pretrained).state_dict)
-            load_but_head(net, state, pretrained, num_classes)
+            head = declared.get('classifier') or ()
+            heads = (head,) if isinstance(head, str) else head
+            load_but_head(net, read_weights(pretrained).state_dict, pretrained, num_classes, heads)
         if pretrained and kwargs.get('mean') is None and channels == 3:
             kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
         embed = getattr(net, 'patch_embed', None)
@@ -126,16 +127,3 @@ def _is_of_one_size(declared: dict) -> bool:
     """Whether timm declares that a model takes one size, or none as small as 224."""
     smallest = declared.get('min_input_size') or (0, 0, 0)
     return bool(declared.get('fixed_input_size')) or smallest[-1] > 224
-
-
-def _with_own_head(net, state: dict) -> dict:
-    """The weights of a file, with the net's own for a head of another number of classes."""
-    names = (net.pretrained_cfg or {}).get('classifier') or ()
-    prefixes = tuple(f'{name}.' for name in ((names,) if isinstance(names, str) else names))
-    own = net.state_dict()
-
-    def is_other(key, value):
-        mine = own[key] if key.startswith(prefixes) and key in own else value
-        return mine.shape[1:] == value.shape[1:] and mine.shape != value.shape
-
-    return {key: own[key] if is_other(key, value) else value for key, value in state.items()}
