@@ -78,8 +78,11 @@ class Cell:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
             options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
         cfg = load_config(self.config, options, self.method)
-        if 'max_epochs' not in cfg.train_cfg:
-            raise ValueError('train_cfg: expected max_epochs, got none; a comparison counts epochs')
+        if cfg.train_cfg.get('max_epochs') is None:
+            raise ValueError(
+                'train_cfg: expected max_epochs, got none; a comparison counts epochs, so write a run of '
+                'iterations as one of epochs, or train it by tools/train.py'
+            )
         content = json.dumps([cfg.to_dict(), self.gpus], sort_keys=True, default=str)
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
         self.digest = hashlib.sha256(content.encode()).hexdigest()

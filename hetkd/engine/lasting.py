@@ -16,6 +16,7 @@ from hetkd.clock import own_clock
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
+from .batches import epoch_length, tell_draws
 from .changes import Rates
 from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
@@ -23,6 +24,7 @@ from .hooks.resume import ResumeHook
 from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
 from .start_from import start_from
+from .steps import check_clipping, check_saving, counts_iterations, loop_config, schedule_problems
 from .work_dir import CHECKPOINTS, claimed
 
 # Those that mmengine knows how to leave out.
@@ -41,7 +43,8 @@ class LastingRun:
     def build_dataloader(dataloader, *args, **kwargs):
         """mmengine's, with a clear end where the files are missing."""
         with absence_explained(dataloader):
-            return shield(Runner.build_dataloader(dataloader, *args, **kwargs))
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        return shield(tell_draws(loader))
 
     def train(self):
         """mmengine's, in a work dir that is this run's alone.
@@ -68,8 +71,13 @@ class LastingRun:
         """Not yet: the work dir may be another run's; see :meth:`train`."""
 
     def register_default_hooks(self, hooks=None) -> None:
-        """mmengine's; any hook of the config can be left out by None, not only mmengine's own."""
+        """mmengine's; None leaves out any hook of the config. Those that save and log count as the loop."""
         hooks = {key: x for key, x in (hooks or {}).items() if x is not None or key in MMENGINE_HOOKS}
+        iterations = counts_iterations(self._train_loop or {})
+        if isinstance(hooks.get('checkpoint'), dict):
+            hooks['checkpoint'] = check_saving(hooks['checkpoint'], iterations)
+        if isinstance(hooks.get('logger'), dict):
+            hooks['logger'] = {'log_metric_by_epoch': not iterations, **hooks['logger']}
         super().register_default_hooks(hooks)
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
@@ -79,6 +87,32 @@ class LastingRun:
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
 
+    def build_log_processor(self, log_processor):
+        """mmengine's, in the loop's unit."""
+        if isinstance(log_processor, dict):
+            log_processor = {'by_epoch': not counts_iterations(self._train_loop or {}), **log_processor}
+        return super().build_log_processor(log_processor)
+
+    def build_train_loop(self, loop):
+        """mmengine's; one that makes no step is refused."""
+        loop = super().build_train_loop(loop_config(loop) if isinstance(loop, dict) else loop)
+        epoch_length(loop.dataloader)
+        return loop
+
+    def build_param_scheduler(self, scheduler):
+        """mmengine's; schedules that do not fit the run's length are named."""
+        built = super().build_param_scheduler(scheduler)
+        loop = self.train_loop
+        max_epochs = None if counts_iterations(loop) else loop.max_epochs
+        lists = built.values() if isinstance(built, dict) else [built]
+        problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
+        if problems:
+            self.logger.warning(
+                f'param_scheduler: expected schedules that end with the run, got: {"; ".join(problems)}. Fit '
+                f'param_scheduler to train_cfg, or ignore this if it is meant so'
+            )
+        return built
+
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
         """Ours."""
         message_hub = dict(message_hub or {})
@@ -86,6 +120,8 @@ class LastingRun:
 
     def build_optim_wrapper(self, optim_wrapper, *args, **kwargs):
         """mmengine's; the norm of clipped gradients is logged as it is."""
+        if isinstance(optim_wrapper, dict):
+            check_clipping(optim_wrapper.get('clip_grad'))
         wrapper = super().build_optim_wrapper(optim_wrapper, *args, **kwargs)
         if getattr(wrapper, 'clip_grad_kwargs', None):
             wrapper.clip_func = _Noted(wrapper.clip_func, wrapper.message_hub, f'train/{wrapper.grad_name}')

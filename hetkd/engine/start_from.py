@@ -8,7 +8,7 @@ from .plain_model import plain_model
 
 
 def start_from(runner, path: str) -> dict:
-    """Load weights into the student, whole; a checkpoint of the same model fills its train-only parts too.
+    """Load weights into the student, whole; a checkpoint of the same model fills the train-only parts too.
 
     A log line says which.
 
@@ -28,11 +28,14 @@ def start_from(runner, path: str) -> dict:
     own = model.state_dict()
     is_same = {k: x.shape for k, x in own.items()} == {k: x.shape for k, x in state.items()}
     if not is_same and hasattr(model, 'student'):
-        student = model.student
-        state = fitted(student.model, student_of(weights).state_dict, path, student.num_classes)
-        state = {STUDENT_PREFIX + key: value for key, value in state.items()}
+        net = model.student.model
         rest = {key: value for key, value in own.items() if not key.startswith(STUDENT_PREFIX)}
-        load_checked(runner.fill_model, model, rest | state, path)
+
+        def fill(state):
+            runner.fill_model(rest | {STUDENT_PREFIX + key: value for key, value in state.items()})
+
+        state = fitted(net, student_of(weights).state_dict, path, model.student.num_classes)
+        load_checked(fill, net, state, path)
         found = f"the student's weights; train-only parts ({len(rest)} tensors) start anew"
     else:
         load_checked(runner.fill_model, model, state, path)

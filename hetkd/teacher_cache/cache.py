@@ -92,9 +92,15 @@ class TeacherCache:
             index: the images' places (N,).
             logits: (N, C).
             embedding: (N, D), where the cache has embeddings.
+
+        Raises:
+            ValueError: a row that is NaN, infinite, or too large for half precision.
         """
         index = np.asarray(index)
-        for part, rows in self._pack(view, logits.float().cpu(), embedding).items():
+        packed = self._pack(view, logits.float().cpu(), embedding)
+        for part, rows in packed.items():
+            self._check_finite(view, part, index, rows)
+        for part, rows in packed.items():
             self._map(view, part, True)[index] = rows
 
     def save_progress(self, view: str, batches: int) -> None:
@@ -116,10 +122,13 @@ class TeacherCache:
         """Logits (N, C) and, where there are, embeddings (N, D) of some images, in float32.
 
         Raises:
-            ValueError: a file is not what was written.
+            ValueError: a file is not what was written, or a row is NaN or infinite.
         """
         index = np.asarray(index)
-        rows = {part: torch.from_numpy(self._map(view, part, False)[index]) for part in self._parts(view)}
+        rows = {part: self._map(view, part, False)[index] for part in self._parts(view)}
+        for part, values in rows.items():
+            self._check_finite(view, part, index, values)
+        rows = {part: torch.from_numpy(values) for part, values in rows.items()}
         embedding = rows.get('embedding')
         return self._unpack(rows), None if embedding is None else embedding.float()
 
@@ -163,6 +172,15 @@ class TeacherCache:
                 f'{found or "none"}; copy the cache again, or delete it and write it anew'
             )
 
+    def _check_finite(self, view: str, part: str, index: np.ndarray, rows: np.ndarray) -> None:
+        bad = ~np.isfinite(rows).all(1)
+        if bad.any():
+            raise ValueError(
+                f'{self.folder}: expected finite outputs of the teacher below 65504 (half precision), got '
+                f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} '
+                f'more of {len(index)}; check the weights of the teacher, and write the cache anew'
+            )
+
     def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:
         top_k = self.header['top_k']
         if not top_k or view == 'validation':
@@ -173,7 +191,8 @@ class TeacherCache:
             packed = {'values': values, 'indices': indices, 'rest': rest}
         if embedding is not None and 'embedding' in self._parts(view):
             packed['embedding'] = embedding.float().cpu()
-        return {part: value.numpy().astype(self._parts(view)[part][1]) for part, value in packed.items()}
+        with np.errstate(over='ignore'):  # found by _check_finite
+            return {part: value.numpy().astype(self._parts(view)[part][1]) for part, value in packed.items()}
 
     def _unpack(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
         if 'logits' in rows:

@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 from typing import Optional
 
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+
 from hetkd.datasets.digest import data_digest
+from hetkd.engine.batches import ONCE
+from hetkd.engine.hooks.training_data import check_places
+from hetkd.registry import DATA_SAMPLERS
 from hetkd.utils.digest import file_digest
 
 # How a net is run does not change its outputs.
@@ -29,8 +34,34 @@ def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:
     """What a run's views depend on, beside the seed: data, pipeline, and the batches if they are mixed."""
     data = _without_places(cfg.train_dataloader.dataset.to_dict())
     text = json.dumps([data, _preprocessor(cfg), _mixing(cfg)], sort_keys=True, default=str)
-    batches = dict(batch_size=batch_size, processes=processes) if mixes(cfg) else None
+    batches = None
+    if mixes(cfg):
+        options = {key: cfg.train_dataloader.get(key) for key in ('sampler', 'drop_last')}
+        batches = dict(batch_size=batch_size, processes=processes, **options)
     return dict(data=data_digest(dataset), pipeline=text, mixing=batches)
+
+
+def check_draws(cfg, dataset, processes: int) -> None:
+    """Refuse training data of which an epoch takes an image twice: a cache has one row for it in a view.
+
+    Raises:
+        ValueError: a sampler or data sets that repeat images, or that do not keep each image at its place;
+            where images are mixed, a sampler whose order a view does not repeat.
+    """
+    check_places(dataset, 'use the teacher itself')
+    kind = cfg.train_dataloader.sampler.type
+    sampler = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+    if mixes(cfg):
+        once = sampler is DefaultSampler
+    else:
+        once = sampler in ONCE or (sampler is InfiniteSampler and processes == 1)
+    if not once or any(dataset.get_data_info(i).get('sample_idx') != i for i in range(len(dataset))):
+        mixed = ' where images are mixed' if mixes(cfg) else ''
+        raise ValueError(
+            f'teacher cache: expected each image once in an epoch{mixed}, as each has one row in a view, got '
+            f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}; take the data set itself '
+            f'with DefaultSampler, or the teacher itself'
+        )
 
 
 def validation_facts(cfg, dataset) -> dict:

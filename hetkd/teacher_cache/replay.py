@@ -7,7 +7,7 @@ from hetkd.clock import set_clock
 from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
-from .facts import run_facts, validation_facts
+from .facts import check_draws, run_facts, validation_facts
 
 
 @HOOKS.register_module()
@@ -19,7 +19,8 @@ class ReplayHook(Hook):
     dropout) stay those of the run.
 
     Raises:
-        ValueError: the cache is of other data, of another pipeline, or of other batches of mixed images.
+        ValueError: the cache is of other data, of another pipeline, or of other batches of mixed images; or
+            an epoch takes an image several times.
     """
 
     priority = 'BELOW_NORMAL'  # after those that set the epoch
@@ -30,6 +31,7 @@ class ReplayHook(Hook):
         if not teachers or runner.train_loop is None:
             return
         loader = runner.train_loop.dataloader
+        check_draws(runner.cfg, loader.dataset, get_world_size())
         facts = run_facts(runner.cfg, loader.dataset, loader.batch_size, get_world_size())
         if len({(x.views, x.cache.header['seed']) for x in teachers}) > 1:
             raise ValueError(

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import ClassBalancedDataset, DefaultSampler, RepeatDataset
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,7 +17,7 @@ from hetkd.registry import MODELS, RUNNERS
 
 from .cache import TeacherCache
 from .cached_teacher import CachedTeacher
-from .facts import mixes, run_facts, teacher_config, validation_facts, weights_digest
+from .facts import check_draws, mixes, run_facts, teacher_config, validation_facts, weights_digest
 from .replay import show_view
 
 SAVE_EVERY = 50
@@ -55,11 +55,11 @@ def write_cache(
     builder = RUNNERS.get(cfg.runner_type).build_dataloader
     images = deepcopy(cfg.train_dataloader)
     if not mixes(cfg):  # then each image stands for itself, in any batch
-        images.update(drop_last=False, sampler=dict(type='DefaultSampler', shuffle=False))
+        images.drop_last, images.sampler = False, dict(type='DefaultSampler', shuffle=False)
     loader = builder(images, seed=seed)
     validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
     check_net(teacher, loader.dataset, 'train_dataloader', 'the teacher')
-    _check_places(loader, cfg)
+    check_draws(cfg, loader.dataset, processes)
     if validation is not None:
         way_out = 'set val_dataloader, val_cfg and val_evaluator to None to leave the validation images out'
         check_places(validation.dataset, way_out)
@@ -110,19 +110,6 @@ def _model(cfg: Config):
             f"which reads the teacher's stages; they are too large to keep"
         )
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
-
-
-def _check_places(loader, cfg: Config) -> None:
-    """Each image must have one row, and where images are mixed one partner in a view."""
-    dataset = loader.dataset
-    repeats = isinstance(dataset, (RepeatDataset, ClassBalancedDataset))
-    check_places(dataset.dataset if repeats else dataset, 'use the teacher itself')
-    if mixes(cfg) and (repeats or type(loader.sampler) is not DefaultSampler):
-        raise ValueError(
-            f'teacher cache: expected each image once in an epoch where images are mixed, got '
-            f'{type(dataset).__name__} with {type(loader.sampler).__name__}; take the data set itself with '
-            f'DefaultSampler, no mixing, or the teacher itself'
-        )
 
 
 def _check(header: dict) -> None:

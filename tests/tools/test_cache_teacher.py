@@ -292,7 +292,7 @@ model = dict(
     assert len(losses['online']) == 6
     np.testing.assert_allclose(losses['cached'], losses['online'], rtol=5e-3, atol=5e-3)
     model = json.loads((tmp_path / 'cache/header.json').read_text())
-    assert model['mixing'] == dict(batch_size=10, processes=2)
+    assert (model['mixing']['batch_size'], model['mixing']['processes']) == (10, 2)
 
 
 def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
@@ -311,8 +311,50 @@ def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     cfg, inner = build(data_preprocessor__batch_augments=MIX)
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='RepeatDataset', dataset=inner, times=2))).x
-    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed, got RepeatDat'):
+    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed.*got RepeatDat'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
+
+
+REPEATED = dict(
+    data=dict(train_dataloader__dataset=lambda x: dict(type='RepeatDataset', dataset=x, times=2)),
+    sampler=dict(train_dataloader__sampler=lambda x: dict(type='RepeatAugSampler', num_repeats=3)),
+)
+
+
+@pytest.mark.parametrize('case', REPEATED)
+def test_repeated_images_have_several_views_and_a_cache_one(case, config, tmp_path):
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+
+    def repeated(**options):
+        cfg = config('kd', **options)
+        ((key, change),) = REPEATED[case].items()
+        name = key.split('__')[1]
+        cfg.train_dataloader[name] = Config(dict(x=change(dict(cfg.train_dataloader[name])))).x
+        return cfg
+
+    with pytest.raises(
+        ValueError, match='expected each image once in an epoch, as each has one row in a view'
+    ):
+        write_cache(repeated(), str(tmp_path / 'x'), views=1)
+    with pytest.raises(
+        ValueError, match='expected each image once in an epoch.*RepeatDataset|RepeatAugSampler'
+    ):
+        losses_of(repeated(cached=tmp_path / 'cache'))
+
+
+def test_mixed_images_in_another_order_are_refused(config, tmp_path):
+    """Their partners would be others."""
+    options = dict(data_preprocessor__batch_augments=MIX)
+    write_cache(config('kd', **options), str(tmp_path / 'cache'), views=1)
+    for change in (dict(train_dataloader__sampler__shuffle=False), dict(train_dataloader__drop_last=False)):
+        with pytest.raises(ValueError, match='one of another mixing: (sampler|drop_last)'):
+            losses_of(config('kd', cached=tmp_path / 'cache', **options, **change))
+    sampler = dict(train_dataloader__sampler=dict(_delete_=True, type='InfiniteSampler'))
+    iterations = dict(_delete_=True, by_epoch=False, max_iters=4)
+    with pytest.raises(
+        ValueError, match='each image once in an epoch where images are mixed.*InfiniteSampler'
+    ):
+        losses_of(config('kd', cached=tmp_path / 'cache', train_cfg=iterations, **options, **sampler))
 
 
 def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(config, tmp_path):

@@ -57,7 +57,7 @@ class RunRecordHook(Hook):
         self._begin = time.time()
         self._record = dict(
             finished=False,
-            epochs=runner.max_iters if _counts_steps(runner) else runner.max_epochs,
+            **({'iterations': runner.max_iters} if _counts_steps(runner) else {'epochs': runner.max_epochs}),
             metrics=earlier.get('metrics', {}),
             **which,
             settings=_settings(runner),
@@ -117,9 +117,10 @@ class RunRecordHook(Hook):
         curve = {int(k): v[self.monitor] for k, v in record['metrics'].items() if self.monitor in v}
         record['seconds'] = round(self._seconds + time.time() - self._begin, 1)
         if curve:
-            last, best = max(curve), max(curve, key=lambda epoch: (curve[epoch], -epoch))
-            record['last'] = dict(epoch=last, metric=self.monitor, value=curve[last])
-            record['best'] = dict(epoch=best, metric=self.monitor, value=curve[best])
+            last, best = max(curve), max(curve, key=lambda step: (curve[step], -step))
+            unit = 'iteration' if _counts_steps(runner) else 'epoch'
+            record['last'] = {unit: last, 'metric': self.monitor, 'value': curve[last]}
+            record['best'] = {unit: best, 'metric': self.monitor, 'value': curve[best]}
         if torch.cuda.is_available():
             record['peak_memory_mib'] = round(torch.cuda.max_memory_allocated() / 2**20)
         write_whole(osp.join(runner.work_dir, 'results.json'), json.dumps(record, indent=1))

@@ -1,4 +1,4 @@
-"""Check of the teachers' accuracy before the first step."""
+"""Check of the teachers' outputs and accuracy before the first step."""
 
 import torch
 from mmengine.dist import master_only
@@ -17,6 +17,9 @@ class TeacherCheckHook(Hook):
     A teacher at chance level stops the run: its weights are not of this net, of other classes, or of another
     normalisation. A teacher with ``checkpoint='random'`` is meant to be, and is let through.
 
+    A teacher whose outputs are NaN or infinite stops the run always, in any of the outputs that the method
+    reads. Without validation images it sees a black one.
+
     ``tools/preflight.py``, a dry run, shows more.
 
     Args:
@@ -27,7 +30,7 @@ class TeacherCheckHook(Hook):
         report: what was found, as plain values.
 
     Raises:
-        ValueError: a teacher at chance level.
+        ValueError: a teacher at chance level, or with outputs that are NaN or infinite.
     """
 
     priority = 'LOW'
@@ -95,20 +98,47 @@ def _describe(teacher) -> dict:
     )
 
 
+def _check_finite(model, teacher, inputs) -> None:
+    """Look at all that the method reads of a teacher; a cache checks its rows itself."""
+    if teacher.views:
+        return
+    output = teacher(inputs, **dict.fromkeys(model.teacher_needs, True))
+    parts = {f'stage {i}': x for i, x in enumerate(output.stages, 1)}
+    parts |= dict(logits=output.logits, embedding=output.embedding)
+    bad = [name for name, x in parts.items() if x is not None and not x.isfinite().all()]
+    if bad:
+        raise _not_finite(teacher, bad, len(inputs))
+
+
+def _not_finite(teacher, parts: list, count: int) -> ValueError:
+    found = teacher.describe()
+    return ValueError(
+        f'teacher: expected finite outputs, got NaN or infinite {", ".join(parts)} of {found["net"]} '
+        f'({found["file"] or "pretrained"}) on {count} images; name another file, or, if dtype is set, use '
+        f"'bfloat16' or none"
+    )
+
+
 @torch.no_grad()
 def _accuracy(model, teacher, batches) -> dict:
     """Top-1 in percent, and what chance gives: three standard deviations above it are still chance."""
-    right, count = 0, 0
+    right, count, finite = 0, 0, True
     for batch in batches:
         data = model.data_preprocessor(batch, False)
         target = torch.cat([x.gt_label for x in data['data_samples']]).to(data['inputs'].device)
+        if not count:
+            _check_finite(model, teacher, data['inputs'])
         logits = teacher.validate(data['inputs'], [x.sample_idx for x in data['data_samples']])
         if logits is None:  # a cache without them
             break
         right = right + (logits.argmax(1) == target).sum()
+        finite = logits.isfinite().all() & finite
         count += len(target)
     if not count:
+        _check_finite(model, teacher, model.student.probe(lambda image: image))
         return dict(images=0, top1=None)
+    if not finite:
+        raise _not_finite(teacher, ['logits'], count)
     chance = 1 / teacher.num_classes
     limit = chance + 3 * (chance * (1 - chance) / count) ** 0.5
     return dict(images=count, top1=100 * int(right) / count, chance=100 * chance, chance_limit=100 * limit)

@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 
 from hetkd.functional import cosines_with_labels, term_gradients
+from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
@@ -52,6 +53,7 @@ class BaseDistiller(NetClassifier):
         ce_weight: float = 1.0,
     ):
         super().__init__(student, label_loss, data_preprocessor, train_cfg)
+        check_weights(ce_weight=ce_weight)
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
@@ -161,6 +163,15 @@ class BaseDistiller(NetClassifier):
         for teacher in self.teachers:
             teacher.apply_(fn)
         return self
+
+
+def check_losses(*configs) -> None:
+    """Refuse a method without a loss."""
+    if not any(configs):
+        raise ValueError(
+            'model.losses: expected at least one loss, got none: nothing would be distilled; name one, or '
+            'train the student alone with --method scratch'
+        )
 
 
 def build_losses(configs: list[dict]) -> torch.nn.ModuleDict:

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch
 
+from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -46,6 +47,7 @@ class OFA(BaseDistiller):
     ):
         super().__init__(**kwargs)
         self.ofa = build_part(ofa, dict(type='OFALoss'))
+        check_weights(logit_weight=logit_weight, stage_weight=stage_weight)
         self.weights = dict(logit=logit_weight, stage=stage_weight)
         self.projector = self.build_projector(projector)
         self.heads = self.build_on_stages(heads, 'StageHeads', self.projector)

@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 
 import torch
 
+from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput, StageSpec
 
 
@@ -27,6 +28,7 @@ class Teacher(ABC):
     is_random: bool = False
 
     def __init__(self, weight: float = 1.0):
+        check_weights(weight=weight)
         self.weight = weight
 
     @property

@@ -5,7 +5,7 @@ from typing import Callable
 import torch
 from torch import nn
 
-from hetkd.functional.checks import check_temperature
+from hetkd.functional.checks import check_temperature, check_weights
 
 
 class FunctionLoss(nn.Module):
@@ -17,13 +17,16 @@ class FunctionLoss(nn.Module):
         **options: keyword arguments of the function.
 
     Raises:
-        ValueError: a ``temperature`` among the options that is not a finite number > 0.
+        ValueError: a ``temperature`` among the options that is not a finite number > 0, or a weight that is
+            not a finite number >= 0.
     """
 
     def __init__(self, function: Callable[..., torch.Tensor], loss_weight: float, **options):
         super().__init__()
         if 'temperature' in options:
             check_temperature(options['temperature'])
+        weights = {key: value for key, value in options.items() if key.endswith('_weight')}
+        check_weights(loss_weight=loss_weight, **weights)
         self.function = function
         self.loss_weight = loss_weight
         self.options = options

@@ -1,6 +1,8 @@
 """Weights of a net in a file, loaded strictly."""
 
 import math
+import sys
+from collections import Counter
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import torch
@@ -103,7 +105,7 @@ def load_but_head(
         fits = key in own and own[key].shape == value.shape
         return is_head(key) and not fits and value.shape[:1] != (num_classes,)
 
-    state_dict = renamed(state_dict, own.keys(), source)
+    state_dict = renamed(model, state_dict, source)
     rest = {key: value for key, value in state_dict.items() if not is_other_head(key, value)}
     if len(rest) < len(state_dict):
         rest = {key: value for key, value in own.items() if is_head(key)} | rest
@@ -117,7 +119,7 @@ def fitted(model: nn.Module, state_dict: dict, source: str, num_classes: int) ->
         ValueError: another number of classes, or other shapes.
     """
     own = model.state_dict()
-    state_dict = renamed(state_dict, own.keys(), source)
+    state_dict = renamed(model, state_dict, source)
     shapes = {k: (tuple(own[k].shape), tuple(v.shape)) for k, v in state_dict.items() if k in own}
     for key, (mine, theirs) in shapes.items():
         if mine[:1] == (num_classes,) and mine[1:] == theirs[1:] and mine[:1] != theirs[:1]:
@@ -137,22 +139,20 @@ def fitted(model: nn.Module, state_dict: dict, source: str, num_classes: int) ->
     return state_dict
 
 
-def renamed(state_dict: dict, own, source: str) -> dict[str, torch.Tensor]:
+def renamed(model: nn.Module, state_dict: dict, source: str) -> dict[str, torch.Tensor]:
     """Weights without the ``PREFIXES`` that other programs put before the names.
 
     A prefix is removed where the names are then those of the net, each of them and no other; or where all
-    names have it and none of the net's. A part under ``student.`` may stand beside other nets.
-
-    Args:
-        own: the net's names.
+    names have it and none of the net's. A part under ``student.`` may stand beside other nets. Names of
+    timm's earlier releases are converted by timm.
     """
+    own = model.state_dict().keys()
     candidates = [state_dict]
     for state in candidates:  # grows
+        state = state if state.keys() == own else _by_timm(model, state)
         if state.keys() == own:
             if len(state) < len(state_dict):
-                print_log(
-                    f'{source}: takes the student, {len(state)} of {len(state_dict)} weights', 'current'
-                )
+                print_log(f'{source}: takes {len(state)} of {len(state_dict)} tensors', 'current')
             return state
         if len(candidates) < 100:
             without = [{k.removeprefix(x): v for k, v in state.items()} for x in PREFIXES]
@@ -161,8 +161,20 @@ def renamed(state_dict: dict, own, source: str) -> dict[str, torch.Tensor]:
             candidates += [student] * (0 < len(student) < len(state))
     for prefix in PREFIXES:
         if all(x.startswith(prefix) for x in state_dict) and not any(x.startswith(prefix) for x in own):
-            return renamed(_under(prefix, state_dict), own, source)
+            return renamed(model, _under(prefix, state_dict), source)
     return state_dict
+
+
+def _by_timm(model: nn.Module, state_dict: dict) -> dict[str, torch.Tensor]:
+    """The names of today for those of an earlier timm, where no weight has to be resized."""
+    convert = getattr(sys.modules[type(model).__module__], 'checkpoint_filter_fn', None)
+    try:
+        converted = convert(dict(state_dict), model) if convert else {}
+    except Exception:  # of another net: any
+        return state_dict
+    sizes = [Counter(x.numel() for x in state.values()) for state in (converted, state_dict)]
+    is_fit = converted.keys() == model.state_dict().keys() and sizes[0] <= sizes[1]
+    return converted if is_fit else state_dict
 
 
 def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict, source: str) -> None:
@@ -177,12 +189,12 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
             bool, complex), or NaN or infinite.
     """
     own = model.state_dict()
+    unset = {key: ~value.isfinite() for key, value in model.named_buffers()}
     try:
         fill(state_dict)
     except RuntimeError as error:
         lines = [_shortened(line.strip()) for line in str(error).splitlines() if line.strip()]
         raise _other_net(model, source, _some(lines, ' ') + _hint(state_dict, own)) from error
-    buffers = dict(model.named_buffers())
     kinds = {k: (_kind(own[k]) if k in own else 'float', _kind(v)) for k, v in state_dict.items()}
     other = [f'{key}: {mine}, file {theirs}' for key, (mine, theirs) in kinds.items() if mine != theirs]
     if other:
@@ -193,20 +205,20 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
     check_finite(
         {key: value.to(own[key].dtype) if key in own else value for key, value in state_dict.items()},
         source,
-        known={key: own[key] for key in buffers.keys() & own.keys()},
+        unset,
     )
 
 
-def check_finite(state_dict: dict, source: str, known: Optional[dict] = None) -> None:
+def check_finite(state_dict: dict, source: str, unset: Optional[dict] = None) -> None:
     """Refuse weights that are NaN or infinite.
 
     Args:
-        known: buffers of the net as built; where they are not finite (a mask), the file's need not be.
+        unset: where the net's buffers are so as built (a mask), and the file's may be.
 
     Raises:
         ValueError: names them.
     """
-    bad = [key for key, value in state_dict.items() if not _is_finite(value, (known or {}).get(key))]
+    bad = [key for key, value in state_dict.items() if not _is_finite(value, (unset or {}).get(key))]
     if bad:
         raise ValueError(
             f'{source}: expected finite weights, got NaN or infinite ones in {_some(bad, ", ")}; the run '
@@ -214,10 +226,10 @@ def check_finite(state_dict: dict, source: str, known: Optional[dict] = None) ->
         )
 
 
-def _is_finite(value: torch.Tensor, known: Optional[torch.Tensor]) -> bool:
+def _is_finite(value: torch.Tensor, unset: Optional[torch.Tensor]) -> bool:
     finite = value.isfinite()
-    if not finite.all() and known is not None and known.shape == value.shape:
-        finite = finite | ~known.isfinite().to(finite.device)
+    if unset is not None and unset.shape == finite.shape:
+        finite = finite | unset.to(finite.device)
     return bool(finite.all())
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from hetkd.clock import needed_clock
+from hetkd.draws import number_of_sample
 from hetkd.functional import resample
 from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.seeding import uniform
@@ -18,8 +19,8 @@ from .seeded import SeededPreprocessor
 class BatchViewPreprocessor(SeededPreprocessor):
     """``SeededPreprocessor`` that also makes the views, of whole batches, for the data set ``InMemory``.
 
-    The view of an image depends on (seed, epoch, sample_idx) alone: not on its batch, the process or the
-    device. (seed, epoch) are those of the run's :mod:`~hetkd.clock`.
+    The view of an image depends on (seed, epoch, its draw) alone (:mod:`hetkd.draws`): not on its batch, the
+    process or the device. (seed, epoch) are those of the run's :mod:`~hetkd.clock`.
 
     Args:
         train_view: config of the view in training, such as
@@ -79,7 +80,7 @@ class BatchViewPreprocessor(SeededPreprocessor):
                 'BatchViewPreprocessor: expected samples with sample_idx, which their views depend on, got '
                 "none; use dict(type='InMemory', dataset=...) as the data set"
             )
-        return uniform(now, [sample.sample_idx for sample in samples], count)
+        return uniform(now, [number_of_sample(sample) for sample in samples], count)
 
 
 class _Memory:
