@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 SHIPPED = ('configs', 'tools', 'demo', 'model-index.yml')
+LEFT_OUT = ('__pycache__', 'model_zoo.py')  # the zoo's tool works on docs/zoo, which only a clone has
 
 
 class BuildWithMim(build_py):
@@ -22,7 +23,7 @@ class BuildWithMim(build_py):
             if self.editable_mode:
                 (folder / name).symlink_to(Path('../..') / name)
             elif (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
+                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
             else:
                 shutil.copy(ROOT / name, folder)
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from hetkd.apis.results import read_curve
+from hetkd.engine import latest_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TEACHERS = {'vit': 'vit-micro', 'vim': 'vim-micro'}
@@ -39,8 +40,7 @@ def tool(name, *args, threads=1, quiet=True):
 
 
 def export(config, folder, out):
-    checkpoint = (folder / 'last_checkpoint').read_text().strip()
-    tool('model_converters/export_student.py', config, checkpoint, out)
+    tool('model_converters/export_student.py', config, latest_checkpoint(folder), out)
 
 
 def main():

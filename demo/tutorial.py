@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from hetkd.apis import export_student, inference_model, init_model, load_config
 from hetkd.apis.cli import build_runner
+from hetkd.engine import latest_checkpoint
 
 ROOT = Path('my_images')
 digits = load_digits()
@@ -41,7 +42,7 @@ def my_config(name, epochs):
 
 def train(cfg, out):
     build_runner(cfg).train()
-    export_student(cfg, (Path(cfg.work_dir) / 'last_checkpoint').read_text(), out)
+    export_student(cfg, latest_checkpoint(cfg.work_dir), out)
 
 
 # %% Train the teacher, a small ViT, on your labels. Then distil it into the student, a small CNN.

@@ -1,11 +1,10 @@
 """hetkd's registries: children of mmpretrain's, so that a plain ``type='ResNet'`` resolves as well.
 
 A registry looks in itself, then in its parents. Python modules are only imported from ``locations``, and
-only the asked registry imports its own, so each one lists mmpretrain's location beside ours.
+only the asked registry imports its own, so each one lists mmpretrain's location beside its own.
 """
 
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 from mmpretrain import registry as parents
 
@@ -20,10 +19,8 @@ def _child(name: str, parent: Registry, *locations: str) -> Registry:
 
 RUNNERS = _child('runner', parents.RUNNERS, 'mmpretrain.engine', 'hetkd.engine')
 RUNNER_CONSTRUCTORS = _child('runner constructor', parents.RUNNER_CONSTRUCTORS, 'mmpretrain.engine')
-# mmpretrain has none of its own.
-STRATEGIES = _child('strategy', MMENGINE_STRATEGIES, 'hetkd.engine')
 LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine', 'hetkd.engine')
-HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine')
+HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine', 'hetkd.teacher_cache')
 LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')
 OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine')
@@ -34,7 +31,7 @@ PARAM_SCHEDULERS = _child('parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpr
 DATASETS = _child('dataset', parents.DATASETS, 'mmpretrain.datasets', 'hetkd.datasets')
 DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets')
 TRANSFORMS = _child('transform', parents.TRANSFORMS, 'mmpretrain.datasets', 'hetkd.datasets')
-MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models')
+MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models', 'hetkd.teacher_cache')
 MODEL_WRAPPERS = _child('model_wrapper', parents.MODEL_WRAPPERS, 'mmpretrain.models')
 WEIGHT_INITIALIZERS = _child('weight initializer', parents.WEIGHT_INITIALIZERS, 'mmpretrain.models')
 BATCH_AUGMENTS = _child('batch augment', parents.BATCH_AUGMENTS, 'mmpretrain.models', 'hetkd.models')

@@ -7,23 +7,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmengine
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
 
+from hetkd.clock import own_clock
+from tests import preloaded
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # For tiny nets, threads cost more than they save.
 torch.set_num_threads(1)
+# A runner lays out its config several times; its text is Python without that as well.
+mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, True)
 
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Default scope, as set by a runner, and a fixed seed."""
+    """Default scope, as set by a runner, a fixed seed, and a clock that is not set."""
     init_default_scope('hetkd')
     torch.manual_seed(0)
-    yield
+    with own_clock():
+        yield
     DefaultScope._instance_dict.clear()
 
 
@@ -59,10 +66,22 @@ def tool_command(name, *args, env=None):
     return [interpreter, str(ROOT / 'tools' / name), *map(str, args)], {**environ, **(env or {})}
 
 
-def tool_runner(name, *args, check=True, env=None):
-    """Run a tool to its end; the test fails if the tool does."""
+def tool_runner(name, *args, check=True, env=None, new=False):
+    """Run a tool to its end; the test fails if the tool does.
+
+    Args:
+        name: file in ``tools``.
+        *args: its arguments.
+        check: whether it must end with status 0.
+        env: further environment variables.
+        new: start an interpreter, where its beginning or its end is what is tested. Default: fork one that
+            has the imports.
+    """
     command, environ = tool_command(name, *args, env=env)
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600)
+    if new or name.endswith('.sh'):
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600)
+    else:
+        done = preloaded.run(command, ROOT, environ, timeout=600)
     if check and done.returncode:
         pytest.fail(f'{" ".join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}')
     return done

@@ -55,7 +55,8 @@ def test_every_file_a_page_names_exists(page):
         r'(?<![\w/.])(?:tools|configs|demo|requirements|projects|docker|docs/en)/[\w./-]+\.\w+',
         page.read_text(),
     )
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    missing = [name for name in named if not (ROOT / name).exists() and not (page.parent / name).exists()]
+    assert [name for name in missing if not re.search('[A-Z]{3}', name)] == [], 'but for placeholders'
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda x: x.name)

@@ -1,10 +1,10 @@
-"""Write down what the teacher of a config says of its training images, so that students need no teacher."""
+"""Precompute a teacher's outputs, so that students train without it."""
 
 import argparse
 import os.path as osp
 
 from hetkd.apis.cli import LOADERS, add_config, complete_loaders, config_of
-from hetkd.apis.teacher_cache import write_cache
+from hetkd.teacher_cache import write_cache
 
 
 def parse_args(argv=None):

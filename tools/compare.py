@@ -1,7 +1,7 @@
 """Train pairs with several methods and seeds, and write a table, a CSV file and a picture.
 
-A crashed run is reported and does not stop the others. The same command again does only what is missing:
-what was finished stays, what was broken off is resumed.
+A crashed run is reported and does not stop the others. Rerun the same command to do what is missing:
+finished runs stay, interrupted ones are resumed.
 """
 
 import argparse
@@ -97,7 +97,7 @@ class Comparison:
         return sum(cell.epoch() for cell in self.cells)
 
     def run(self):
-        """All of them; False if it was broken off."""
+        """Train all; False if interrupted."""
         self.console.print(
             f'{len(self.cells)} runs, {len(self.todo)} to do; files go to {self.args.work_dir}'
         )
@@ -160,9 +160,11 @@ def main(argv=None):
     print(f'written: {", ".join(str(Path(args.work_dir) / f"compare.{x}") for x in ("md", "csv", "png"))}')
     crashed = sum(run.status == 'crashed' for run in results)
     if not whole:
-        raise SystemExit('broken off; the same command again goes on')
+        raise SystemExit('interrupted; rerun the same command to continue')
     if crashed:
-        raise SystemExit(f'{crashed} of {len(results)} runs crashed; the same command again tries them anew')
+        raise SystemExit(
+            f'{crashed} of {len(results)} runs crashed; rerun the same command to try them again'
+        )
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Look at a run before it is started: teachers, loss terms, parameters, time and memory. Nothing is saved."""
+"""Dry run: teachers, loss terms, parameters, time and memory of a run. Nothing is saved."""
 
 import argparse
 import json
@@ -27,12 +27,13 @@ def run(args) -> dict:
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
-        preflight = cfg.default_hooks.get('preflight') or {}
-        cfg.default_hooks.preflight = dict(preflight, type='PreflightHook', images=args.images)
+        cfg.default_hooks.interrupt = None  # nothing to save
+        check = cfg.default_hooks.get('teacher_check') or {}
+        cfg.default_hooks.teacher_check = dict(check, type='TeacherCheckHook', images=args.images)
         runner = build_runner(cfg)
         runner.train()
-        hook = next(x for x in runner.hooks if type(x).__name__ == 'PreflightHook')
-        return hook.report | runner.train_loop.report
+        reports = [x.report for x in runner.hooks if type(x).__name__ in ('TeacherCheckHook', 'LossCostHook')]
+        return {key: value for report in reports for key, value in report.items()} | runner.train_loop.report
 
 
 def lines(report: dict):
@@ -50,6 +51,12 @@ def lines(report: dict):
         f'step of {report["batch_size"]}: {report["step_seconds"]:.3f} s, of which '
         f'{report["data_seconds"]:.3f} s waiting for data; peak memory {report["peak_memory_mib"]:.0f} MiB'
     )
+    if 'relation_cost' in report:
+        cost = report['relation_cost']
+        yield (
+            f'class relations: about {cost["seconds"]:.1f} s of the step and at least '
+            f'{cost["memory_gib"]:.1f} GiB (estimated)'
+        )
     time = _time(report['run_hours'])
     yield f'the run: {report["epochs"]} epochs of {report["images"]:,} images, about {time}'
 

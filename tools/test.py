@@ -25,7 +25,7 @@ def parse_args(argv=None):
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--show-dir', help='folder for images with predictions')
     parser.add_argument('--show', action='store_true', help='show images with predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='show every so-manieth image')
+    parser.add_argument('--interval', type=int, default=1, help='show every N-th image')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each image')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation by flipping')
     add_arguments(parser)
@@ -43,7 +43,8 @@ def merge_args(cfg, args):
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.load_from, cfg.resume = None, False
     # Without gradients and optimizer the student fits: it is tested whole.
-    cfg.pop('strategy', None)
+    if cfg.pop('strategy', None):
+        cfg.runner_type = 'DistillRunner'
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:

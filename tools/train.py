@@ -1,11 +1,11 @@
-"""Train a model: the scratch baseline, a teacher or a distillation, as the config says."""
+"""Train a student with a teacher, or a net on labels alone."""
 
 import argparse
 
 import torch
 
 from hetkd.apis.cli import LOADERS, add_arguments, add_config, build_runner, config_of, merge_common
-from hetkd.engine.lasting import latest_checkpoint
+from hetkd.engine import latest_checkpoint
 
 
 def parse_args(argv=None):
@@ -17,6 +17,11 @@ def parse_args(argv=None):
         const='auto',
         help='checkpoint to resume from; without one (or with "auto"), the latest in the work dir',
     )
+    parser.add_argument(
+        '--apply-changes',
+        action='store_true',
+        help='with --resume: go on with settings, data or teachers that have changed since the checkpoint',
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='no evaluation during training')
     parser.add_argument(
@@ -26,7 +31,10 @@ def parse_args(argv=None):
         '--no-persistent-workers', action='store_true', help='new data workers in every epoch'
     )
     add_arguments(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.apply_changes and args.resume is None:
+        parser.error('--apply-changes: expected --resume beside it, got none')
+    return args
 
 
 def merge_args(cfg, args):
@@ -39,6 +47,8 @@ def merge_args(cfg, args):
         # bfloat16 has float32's range: a scaler would only wait for the device to look for overflows.
         needs_scale = cfg.optim_wrapper.get('dtype') not in ('bfloat16', 'torch.bfloat16')
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic' if needs_scale else dict(enabled=False))
+    if args.resume is not None:
+        cfg.resume_options = dict(apply_changes=args.apply_changes)
     if args.resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:

@@ -6,19 +6,22 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best='accuracy/top1', rule='greater'
+        type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='accuracy/top1', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # hetkd's own; custom_hooks is yours.
     epoch_seed=dict(type='EpochSeedHook'),
+    interrupt=dict(type='InterruptHook'),
     class_check=dict(type='ClassCheckHook'),
+    input_check=dict(type='InputCheckHook'),
+    loss_cost=dict(type='LossCostHook'),
     teacher_cache=dict(type='ReplayHook'),
     training_data=dict(type='TrainingDataHook'),
     loss_guard=dict(type='LossGuardHook', interval=50),
     # Each process has its own batch-norm statistics; average them before validation and saving.
     sync_buffers=dict(type='SyncBuffersHook'),
-    preflight=dict(type='PreflightHook'),
+    teacher_check=dict(type='TeacherCheckHook'),
     # Off: the interval in iterations.
     gradient_cosine=dict(type='GradientCosineHook', interval=0),
     teacher_agreement=dict(type='TeacherAgreementHook'),

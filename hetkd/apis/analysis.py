@@ -16,13 +16,13 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
 from hetkd.datasets import check_net, class_names
-from hetkd.engine import own_checkpoint
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.cached_teacher import net_config, random_net
+from hetkd.models.distillers.configs import net_config, random_net
 from hetkd.models.nets.base import RANDOM
-from hetkd.models.nets.checkpoint import read_file
+from hetkd.models.nets.checkpoint import all_weights, load_checked
 from hetkd.registry import MODELS
 from hetkd.utils.spread import evenly_spread
+from hetkd.utils.weight_file import read_file
 
 from .student import load_student, student_config
 
@@ -93,16 +93,14 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
             f'configs/{method.__name__.lower()}, or --method {method.__name__.lower()}'
         )
     model = open_run(cfg, checkpoint, device)
-    with own_checkpoint():
-        content = read_file(checkpoint)
-    state = content.get('state_dict', content)
+    state = all_weights(read_file(checkpoint), checkpoint).state_dict
     missing = sorted(set(model.state_dict()) - set(state))
     if missing:
         raise ValueError(
             f'{tool}: expected a checkpoint of the run with its connectors, got {checkpoint} without '
             f'{missing[0]} and {len(missing) - 1} more; an exported student has none: take epoch_N.pth'
         )
-    model.load_state_dict(state)
+    load_checked(model.load_state_dict, model, state, checkpoint)
     return model
 
 

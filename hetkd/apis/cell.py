@@ -1,4 +1,4 @@
-"""One run of a comparison: started, watched, resumed, and remembered in its folder."""
+"""One run of a comparison: a subprocess of tools/train.py and its state on disk."""
 
 import fcntl
 import hashlib
@@ -21,6 +21,10 @@ from .results import RunResult, read_curve, read_epoch, read_record
 
 POLL = 0.2
 SAVE_EVERY = 10.0
+
+
+class DamagedState(ValueError):
+    """The file of a cell's state cannot be read."""
 
 
 class Cell:
@@ -64,33 +68,42 @@ class Cell:
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        self._recall()
+        try:
+            self._recall()
+        except DamagedState as error:
+            self.state |= {'status': 'crashed', 'reason': _line(str(error))}
+            self.digest = None
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
             options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
         cfg = load_config(self.config, options, self.method)
-        if 'max_epochs' not in cfg.train_cfg:
-            raise ValueError('train_cfg: expected max_epochs, got none; a comparison counts epochs')
+        if cfg.train_cfg.get('max_epochs') is None:
+            raise ValueError(
+                'train_cfg: expected max_epochs, got none; a comparison counts epochs, so write a run of '
+                'iterations as one of epochs, or train it by tools/train.py'
+            )
         content = json.dumps([cfg.to_dict(), self.gpus], sort_keys=True, default=str)
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
         self.digest = hashlib.sha256(content.encode()).hexdigest()
 
     def _recall(self) -> None:
-        """The state that an earlier comparison has left."""
+        """Read the state left by an earlier comparison."""
         path = self.folder / 'cell.json'
         if not path.exists():
             return
         try:
-            self.state |= json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{path}: expected the state of a run, got {error}; delete {self.folder}'
+            state = json.loads(path.read_text())
+            self.state |= {key: state[key] for key in (*self.state, 'digest')}
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedState(
+                f'{path}: expected the state of a run, got a damaged file ({type(error).__name__}: {error}); '
+                f'delete {self.folder}'
             ) from error
         if self.state['digest'] != self.digest:
             raise ValueError(
                 f'{self.folder}: expected a run of {self.name} as it is now, got one of other settings; '
-                f'choose another --work-dir, or delete this folder to run it anew'
+                f'choose another --work-dir, or delete this folder to run it again'
             )
 
     @property
@@ -108,7 +121,7 @@ class Cell:
         """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
         try:
             self._run(stop)
-        except OSError as error:  # the disk is full, a file is in the way
+        except (OSError, ValueError) as error:  # the disk is full, a file is in the way or damaged
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
 
     def _run(self, stop: Event) -> None:
@@ -127,7 +140,7 @@ class Cell:
             begin = log.tell()
             code, peak = self._watch(log, stop)
         if stop.is_set():
-            self._save(status='missing', reason='broken off')
+            self._save(status='missing', reason='interrupted')
         elif code:
             self._save(status='crashed', reason=self._reason(code, begin))
         else:
@@ -189,7 +202,10 @@ class Cell:
         """What the tables show of it."""
         shown = {key: self.state[key] for key in ('seconds', 'memory', 'reason')}
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
-        curve = read_curve(self.folder, metric)
+        try:
+            curve = read_curve(self.folder, metric)
+        except ValueError as error:
+            return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
         return RunResult(self.name, self.seed, status, curve, **shown)

@@ -1,4 +1,4 @@
-"""What the command-line tools share: mmpretrain's flags and their effect on a config."""
+"""Shared flags of the command-line tools, and their effect on a config."""
 
 import argparse
 import os
@@ -62,13 +62,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Which test images, and on which device."""
+    """The number of test images, and the device."""
     parser.add_argument('--max-images', type=int, help='test images, evenly spread; default: all')
     parser.add_argument('--device', help='default: the best there is')
 
 
 def add_picture(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
-    """Where the picture goes."""
+    """The output file of a picture."""
     parser.add_argument(
         *(names or ('--out',)), type=png, required=required, metavar='FILE.png',
         help='the picture; its numbers go to FILE.json',
@@ -116,10 +116,5 @@ def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: 
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names (``runner_type``), or mmengine's.
-
-    A ``strategy`` takes the runner that has strategies in place of the default one.
-    """
-    if cfg.get('strategy') and cfg.get('runner_type') == 'DistillRunner':
-        cfg.runner_type = 'StrategyRunner'
+    """The runner that the config names (``runner_type``), or mmengine's."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

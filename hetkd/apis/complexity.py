@@ -65,13 +65,13 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
 
 
 def random_batch(model, batch_size: int, shape: tuple[int, int]) -> tuple[torch.Tensor, list[DataSample]]:
-    """Noise (N, 3, *shape) with labels, for a distiller that is set up for a training set of this size."""
+    """Noise (N, channels, *shape) with labels; the distiller is set up for a training set of this size."""
     labels = torch.arange(batch_size) % model.student.num_classes
     for part in model.modules():
         if hasattr(part, 'prepare_data'):  # CRD's memory banks, of a size that leaves negatives
             part.prepare_data(torch.arange(2 * batch_size) % model.student.num_classes)
     samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label) for i, label in enumerate(labels)]
-    return torch.randn(batch_size, 3, *shape), samples
+    return torch.randn(batch_size, model.student.input_spec.channels, *shape), samples
 
 
 def _convolution_backward(grad, x, w, bias, stride, padding, dilation, transposed, *rest, **_) -> int:

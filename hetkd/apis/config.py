@@ -22,6 +22,7 @@ HELPER_KEYS = {
     'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
+    'resume_options',
     'runner_type',
     'strategy',
     'sync_bn',

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from hetkd.models.distillers.cached_teacher import random_net
+from hetkd.models.distillers.configs import random_net, with_classes
 from hetkd.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 
 from .student import file_config, image_by_image, load_student, reads_files, student_config
@@ -58,7 +58,8 @@ def build_teacher(cfg: Config, classifier: nn.Module) -> Deployed | None:
     if teacher is None:
         return None
     with DefaultScope.overwrite_default_scope(SCOPE):
-        net = MODELS.build(random_net(teacher if isinstance(teacher, dict) else teacher[0]))
+        net = random_net(teacher if isinstance(teacher, dict) else teacher[0])
+        net = MODELS.build(with_classes(net, classifier.data_preprocessor))
     return _deployed(cfg, net, classifier)
 
 

@@ -10,11 +10,11 @@ from mmengine.registry import DefaultScope
 from mmpretrain import get_model
 from mmpretrain.apis import ImageClassificationInferencer
 
-from hetkd.models.nets.checkpoint import load_strict
+from hetkd.models.nets.checkpoint import load_strict, read_weights
 from hetkd.registry import DATASETS, MODELS, SCOPE
 
 from .config import load_config
-from .student import file_config, image_by_image, load_student, read_student, student_config
+from .student import file_config, image_by_image, load_student, student_config
 
 
 def init_model(
@@ -42,7 +42,7 @@ def init_model(
     cfg = config if isinstance(config, Config) else load_config(config)
     if 'student' not in cfg.model:
         model = get_model(cfg)
-        weights = checkpoint and read_student(checkpoint)
+        weights = checkpoint and read_weights(checkpoint)
         if weights:
             load_strict(model, weights.state_dict, checkpoint, model.head.num_classes)
     else:

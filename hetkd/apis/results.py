@@ -57,9 +57,24 @@ class RunResult:
 
 
 def read_record(work_dir) -> dict:
-    """``results.json`` of a run (see ``RunRecordHook``); empty where there is none yet."""
+    """``results.json`` of a run (see ``RunRecordHook``); empty where there is none yet.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     path = Path(work_dir) / 'results.json'
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        record = json.loads(path.read_text())
+        if not isinstance(record['metrics'], dict) or not isinstance(record['settings'], dict):
+            raise TypeError('metrics or settings are no dict')
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path}: expected the record of a run, got a damaged file ({type(error).__name__}: {error}); '
+            f'delete it, or the folder of the run'
+        ) from error
+    return record
 
 
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:

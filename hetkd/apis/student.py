@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from hetkd.engine import own_checkpoint
 from hetkd.models.nets.base import RANDOM
-from hetkd.models.nets.checkpoint import Weights, load_strict, read_weights
+from hetkd.models.nets.checkpoint import Weights, check_finite, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
 from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.utils.whole_file import written_whole
@@ -88,15 +87,9 @@ def file_config(cfg: Config) -> Config:
     return Config(parts)
 
 
-def read_student(path: str) -> Weights:
-    """The student's weights in a distiller's checkpoint or an exported file."""
-    with own_checkpoint():
-        return read_weights(path)
-
-
 def load_student(classifier, path: str) -> Weights:
     """Load the student's weights into a :class:`~hetkd.models.distillers.NetClassifier`, strictly."""
-    weights = read_student(path)
+    weights = read_weights(path)
     student = classifier.student
     load_strict(student.model, weights.state_dict, path, student.num_classes)
     student.classes = weights.classes
@@ -104,7 +97,7 @@ def load_student(classifier, path: str) -> Weights:
 
 
 def export_student(cfg: Config, checkpoint: str, out: str) -> str:
-    """Write the student of a checkpoint as a plain file of its own library.
+    """Write the student of a checkpoint as a plain weight file of mmpretrain or timm.
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
     ``timm.create_model(checkpoint_path=OUT)`` reads that of a timm net. An mmpretrain net also gets a config
@@ -126,8 +119,8 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     is_mmpretrains = isinstance(student, MMPretrainNet)
     plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    with written_whole(out) as part:
-        torch.save(_content(student.model.state_dict(), weights), part)
+    with written_whole(out) as file:
+        torch.save(_content(student.model.state_dict(), weights), file)
     if plain is None:
         return ''
     path = os.path.splitext(out)[0] + '.py'
@@ -152,7 +145,8 @@ def publish_student(checkpoint: str, out: str) -> str:
     Raises:
         FileNotFoundError: no such checkpoint, or no folder to write to.
     """
-    weights = read_student(checkpoint)
+    weights = read_weights(checkpoint)
+    check_finite(weights.state_dict, checkpoint)
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'out: expected a folder that exists, got {folder}; make it first')
@@ -160,8 +154,8 @@ def publish_student(checkpoint: str, out: str) -> str:
     torch.save(_content(weights.state_dict, weights), buffer)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
     path = f'{out.removesuffix(".pth")}-{digest}.pth'
-    with written_whole(path) as part:
-        part.write_bytes(buffer.getvalue())
+    with written_whole(path) as file:
+        file.write(buffer.getvalue())
     return path
 
 

@@ -27,6 +27,8 @@ class Digits(BaseDataset):
     def __init__(self, split: str = 'train', per_class: Optional[int] = None, **kwargs):
         if split not in ('train', 'test'):
             raise ValueError(f"split: expected 'train' or 'test', got {split!r}")
+        if per_class is not None and not per_class >= 1:
+            raise ValueError(f'per_class: expected a whole number >= 1, or None for all, got {per_class!r}')
         self.split = split
         self.per_class = per_class
         super().__init__(**kwargs)

@@ -1,45 +1,42 @@
 """Runner, loop and hooks."""
 
-from .checkpoint_globals import own_checkpoint
-from .fully_shard import FullyShardStrategy
+from . import checkpoint_loader, file_backend  # noqa: F401, they register themselves
 from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
     GradientCosineHook,
+    InterruptHook,
     LossGuardHook,
-    PreflightHook,
+    PortableCheckpointHook,
     ProgressHook,
-    ReplayHook,
+    ResumeHook,
     RunRecordHook,
-    SafeCheckpointHook,
     StudentEMAHook,
     TeacherAgreementHook,
+    TeacherCheckHook,
     TrainingDataHook,
 )
-from .loop import DistillTrainLoop
+from .lasting import latest_checkpoint
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
-from .strategy_runner import StrategyRunner
 
 __all__ = [
     'ClassCheckHook',
     'DistillRunner',
-    'DistillTrainLoop',
     'EpochSeedHook',
-    'FullyShardStrategy',
     'GradientCosineHook',
+    'InterruptHook',
     'LossGuardHook',
-    'PreflightHook',
+    'PortableCheckpointHook',
     'PreflightLoop',
     'ProgressHook',
-    'ReplayHook',
+    'ResumeHook',
     'RunRecordHook',
-    'SafeCheckpointHook',
-    'StrategyRunner',
     'StudentEMAHook',
     'TeacherAgreementHook',
+    'TeacherCheckHook',
     'TrainingDataHook',
-    'own_checkpoint',
+    'latest_checkpoint',
     'plain_model',
 ]

@@ -1,15 +1,15 @@
-"""A clear end where the files of a data set are missing."""
+"""Readable errors for missing data."""
 
 import os.path as osp
 from contextlib import contextmanager
 
-# How mmpretrain and mmengine say that files are not there.
+# Words of mmpretrain and mmengine for missing files.
 ABSENT = ('not found', 'cannot find', "can't find", 'no such file', 'not integrated', 'download')
 
 
 @contextmanager
 def absence_explained(dataloader):
-    """Around the building of a data loader: absent files are named, with the command that fetches them.
+    """Context of building a data loader: names absent files, and the command that fetches them.
 
     Raises:
         FileNotFoundError: the files are not there.

@@ -1,19 +1,31 @@
 """What both runners share: a run that is broken off is not lost."""
 
+import logging
 import os.path as osp
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Optional
 
 from mmengine.dist import master_only
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from hetkd.clock import own_clock
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
-from .loop import DistillTrainLoop
+from .batches import epoch_length, tell_draws
+from .changes import Rates
+from .data_workers import shield
+from .hooks.portable_checkpoint import PortableCheckpointHook
+from .hooks.resume import ResumeHook
 from .message_hub import DeferredMessageHub
-from .termination import Termination, shield
+from .plain_model import plain_model
+from .start_from import start_from
+from .steps import check_clipping, check_saving, counts_iterations, loop_config, schedule_problems
+from .work_dir import CHECKPOINTS, claimed
 
 # Those that mmengine knows how to leave out.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -22,46 +34,84 @@ MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
 class LastingRun:
     """A mixin of mmengine's runners.
 
-    - SIGTERM saves and leaves: see :class:`~hetkd.engine.loop.DistillTrainLoop`.
     - ``--resume`` finds the latest whole checkpoint.
     - No step waits for the device to log a value: see :class:`~hetkd.engine.message_hub.DeferredMessageHub`.
     - A data set that is absent, and a data worker that died, end with a message that says what to do.
     """
 
-    termination = Termination()
-
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
         """mmengine's, with a clear end where the files are missing."""
         with absence_explained(dataloader):
-            return shield(Runner.build_dataloader(dataloader, *args, **kwargs))
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        return shield(tell_draws(loader))
 
     def train(self):
-        """Train; SIGTERM is a wish to stop meanwhile."""
-        self.termination = Termination()
-        with self.termination:
-            try:
-                return super().train()
-            except RuntimeError as error:
-                if not re.search(r'DataLoader worker \(pid', str(error)):
-                    raise
-                raise RuntimeError(
-                    f'a data worker has died: it was killed from outside, most often for want of memory. '
-                    f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
-                    f'memory (docker run --shm-size). Reason: {error}'
-                ) from error
+        """mmengine's, in a work dir that is this run's alone.
 
-    def build_train_loop(self, loop):
-        """mmengine's; ``by_epoch=True`` takes our loop."""
-        if isinstance(loop, dict) and loop.get('by_epoch') and 'type' not in loop:
-            loop = {key: value for key, value in loop.items() if key != 'by_epoch'}
-            return DistillTrainLoop(**loop, runner=self, dataloader=self._train_dataloader)
-        return super().build_train_loop(loop)
+        Explains a dead data worker, and leaves clock and signals as they were.
+        """
+        resumes = bool(self._resume) or 'resume_options' in self.cfg
+        try:
+            with claimed(self.work_dir, resumes), own_clock():
+                super().dump_config()
+                return super().train()
+        except RuntimeError as error:
+            if not re.search(r'DataLoader worker \(pid', str(error)):
+                raise
+            raise RuntimeError(
+                f'a data worker has died: it was killed from outside, most often for want of memory. '
+                f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
+                f'memory (docker run --shm-size). Reason: {error}'
+            ) from error
+        finally:
+            self.call_hook('release')
+
+    def dump_config(self) -> None:
+        """Not yet: the work dir may be another run's; see :meth:`train`."""
 
     def register_default_hooks(self, hooks=None) -> None:
-        """mmengine's; any hook of the config can be left out by None, not only mmengine's own."""
+        """mmengine's; None leaves out any hook of the config. Those that save and log count as the loop."""
         hooks = {key: x for key, x in (hooks or {}).items() if x is not None or key in MMENGINE_HOOKS}
+        iterations = counts_iterations(self._train_loop or {})
+        if isinstance(hooks.get('checkpoint'), dict):
+            hooks['checkpoint'] = check_saving(hooks['checkpoint'], iterations)
+        if isinstance(hooks.get('logger'), dict):
+            hooks['logger'] = {'log_metric_by_epoch': not iterations, **hooks['logger']}
         super().register_default_hooks(hooks)
+
+    def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        """mmengine's, and after them the hooks that no run is resumed without."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(PortableCheckpointHook())
+        self._resume_hook = ResumeHook()
+        self.register_hook(self._resume_hook)
+
+    def build_log_processor(self, log_processor):
+        """mmengine's, in the loop's unit."""
+        if isinstance(log_processor, dict):
+            log_processor = {'by_epoch': not counts_iterations(self._train_loop or {}), **log_processor}
+        return super().build_log_processor(log_processor)
+
+    def build_train_loop(self, loop):
+        """mmengine's; one that makes no step is refused."""
+        loop = super().build_train_loop(loop_config(loop) if isinstance(loop, dict) else loop)
+        epoch_length(loop.dataloader)
+        return loop
+
+    def build_param_scheduler(self, scheduler):
+        """mmengine's; schedules that do not fit the run's length are named."""
+        built = super().build_param_scheduler(scheduler)
+        loop = self.train_loop
+        max_epochs = None if counts_iterations(loop) else loop.max_epochs
+        lists = built.values() if isinstance(built, dict) else [built]
+        problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
+        if problems:
+            self.logger.warning(
+                f'param_scheduler: expected schedules that end with the run, got: {"; ".join(problems)}. Fit '
+                f'param_scheduler to train_cfg, or ignore this if it is meant so'
+            )
+        return built
 
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
         """Ours."""
@@ -70,23 +120,48 @@ class LastingRun:
 
     def build_optim_wrapper(self, optim_wrapper, *args, **kwargs):
         """mmengine's; the norm of clipped gradients is logged as it is."""
+        if isinstance(optim_wrapper, dict):
+            check_clipping(optim_wrapper.get('clip_grad'))
         wrapper = super().build_optim_wrapper(optim_wrapper, *args, **kwargs)
         if getattr(wrapper, 'clip_grad_kwargs', None):
             wrapper.clip_func = _Noted(wrapper.clip_func, wrapper.message_hub, f'train/{wrapper.grad_name}')
         return wrapper
 
     def load_or_resume(self) -> None:
-        """mmengine's; ``resume=True`` without a name finds the latest whole checkpoint."""
+        """mmengine's; ``resume=True`` without a name finds the latest whole checkpoint.
+
+        Settings that have changed are compared and applied by :class:`~hetkd.engine.hooks.resume.ResumeHook`.
+        """
         if self._resume and self._load_from is None and not self._has_loaded:
             self._load_from = latest_checkpoint(self.work_dir)
             self._resume = self._load_from is not None
             self.logger.info(f'resume: {self._load_from or "no checkpoint yet, from the beginning"}')
+        if not self._resume or self._has_loaded:
+            super().load_or_resume()
+            return
+        if osp.isfile(self._load_from) and not is_whole(self._load_from):
+            raise ValueError(
+                f'--resume: expected {self._load_from} to be a whole checkpoint, got a damaged one; name '
+                f'another, or leave out the name to take the latest whole one'
+            )
+        fresh = Rates(self)
         super().load_or_resume()
+        self._resume_hook.apply(self, fresh)
+
+    def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True, **kwargs):
+        """mmengine's for a run that resumes; for ``load_from`` see :func:`start_from`. Strict by default."""
+        if self._resume or not strict or kwargs:
+            return super().load_checkpoint(filename, map_location, strict, **kwargs)
+        return start_from(self, filename)
+
+    def fill_model(self, state_dict: dict) -> None:
+        """Load a whole state dict of the model, strictly."""
+        plain_model(self).load_state_dict(state_dict)
 
     @master_only
     def mark_latest(self, filename: str) -> None:
-        """Name the checkpoint that ``--resume`` takes."""
-        write_whole(osp.join(self.work_dir, 'last_checkpoint'), osp.join(self.work_dir, filename))
+        """Name the checkpoint of the work dir that ``--resume`` takes."""
+        write_whole(osp.join(self.work_dir, 'last_checkpoint'), filename)
 
 
 class _Noted:
@@ -102,14 +177,49 @@ class _Noted:
 
 
 def latest_checkpoint(work_dir: str) -> Optional[str]:
-    """The checkpoint of a work dir that was written last, or None.
+    """The whole checkpoint of a work dir that was written last, or None where there is none at all.
 
-    mmengine notes it in ``last_checkpoint``; a kill may leave that note empty, or of a file that is gone.
+    Its name stands in ``last_checkpoint``, with a folder where ``out_dir`` names another. A kill may leave
+    that note empty, or of a file that is gone; then the files decide. A damaged one is passed over.
+
+    Raises:
+        ValueError: there are checkpoints, and all are damaged.
     """
     folder = Path(work_dir)
     note = folder / 'last_checkpoint'
     named = note.read_text().strip() if note.exists() else ''
-    if named and osp.exists(named):
-        return named
-    found = [x for pattern in ('epoch_*.pth', 'iter_*.pth') for x in folder.glob(pattern)]
-    return str(max(found, key=lambda x: x.stat().st_mtime)) if found else None
+    found = _newest_first(folder)
+    if named:
+        found = [folder / Path(named).name, Path(named), *found]
+    if osp.isabs(named):
+        found += _newest_first(Path(named).parent)
+    found = list(dict.fromkeys(x for x in found if x.is_file()))
+    for path in found:
+        if is_whole(path):
+            return str(path)
+        print_log(
+            f'resume: expected {path} to be a whole checkpoint, got a damaged one; going on with the one '
+            f'before',
+            'current',
+            logging.WARNING,
+        )
+    if found:
+        raise ValueError(
+            f'--resume: expected a whole checkpoint in {work_dir}, got damaged ones alone: '
+            f'{[x.name for x in found]}; delete them to begin from the beginning'
+        )
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [x for name in CHECKPOINTS for x in folder.glob(name)]
+    return sorted(found, key=lambda x: x.stat().st_mtime, reverse=True)
+
+
+def is_whole(path) -> bool:
+    """Whether a checkpoint has all its bytes: torch itself does not look at the checksums."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None and any(x.endswith('data.pkl') for x in file.namelist())
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error):
+        return False

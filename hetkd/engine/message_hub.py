@@ -1,13 +1,15 @@
 """Logging that does not wait for the device."""
 
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from .plain_values import log_histories
 
 LIMIT = 8192
 
 
 class DeferredMessageHub(MessageHub):
-    """mmengine's ``MessageHub`` that reads a logged tensor when somebody asks for it, not when it comes.
+    """mmengine's ``MessageHub`` that reads a logged tensor when it is asked for, not when it is logged.
 
     Reading a value (``.item()``) makes the host wait until the device has computed it, at every loss of every
     step. Here tensors are kept, and read in one go when the log is written.
@@ -19,6 +21,7 @@ class DeferredMessageHub(MessageHub):
     def __init__(self, name: str, **kwargs):
         super().__init__(name, **kwargs)
         self._kept: list[tuple[str, torch.Tensor, int]] = []
+        self._kept_keys: set[str] = set()
         # mmengine finds the hub of the run in this table.
         MessageHub._instance_dict[name] = self
 
@@ -29,11 +32,13 @@ class DeferredMessageHub(MessageHub):
             return
         self._set_resumed_keys(key, resumed)
         self._kept.append((key, value.detach().reshape(()), count))
+        self._kept_keys.add(key)
         if len(self._kept) >= LIMIT:
             self._read()
 
     def _read(self) -> None:
         kept, self._kept = self._kept, []
+        self._kept_keys.clear()
         for device in {value.device for _, value, _ in kept}:
             here = [x for x in kept if x[1].device == device]
             values = torch.stack([value.double() for _, value, _ in here]).tolist()
@@ -46,12 +51,19 @@ class DeferredMessageHub(MessageHub):
         self._read()
         return self._log_scalars
 
+    def get_scalar(self, key: str) -> HistoryBuffer:
+        """One history. Reads only if its values are kept: ``IterTimerHook`` asks for a time at each step."""
+        if key in self._log_scalars and key not in self._kept_keys:
+            return self._log_scalars[key]
+        return super().get_scalar(key)
+
     def state_dict(self) -> dict:
         """For a checkpoint."""
         self._read()
         return super().state_dict()
 
-    def load_state_dict(self, state_dict) -> None:
+    def load_state_dict(self, state_dict: dict) -> None:
         """Of a checkpoint."""
         self._kept = []
-        super().load_state_dict(state_dict)
+        self._kept_keys.clear()
+        super().load_state_dict({**state_dict, 'log_scalars': log_histories(state_dict['log_scalars'])})

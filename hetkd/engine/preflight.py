@@ -1,10 +1,11 @@
-"""A loop that looks instead of training."""
+"""Dry run: the loss terms of one batch, and a few timed steps."""
 
 import time
 
 import torch
 from mmengine.runner import EpochBasedTrainLoop
 
+from hetkd.engine.batches import epoch_length
 from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.registry import LOOPS
 from hetkd.utils.memory import peak_memory_mib
@@ -31,12 +32,8 @@ class PreflightLoop(EpochBasedTrainLoop):
         self.report: dict = {}
 
     def run(self) -> None:
-        """Look."""
-        if len(self.dataloader) == 0:
-            raise ValueError(
-                f'train_dataloader: expected at least one batch, got {len(self.dataloader.dataset)} images '
-                f'and batches of {self.dataloader.batch_size} (drop_last); lower batch_size'
-            )
+        """Run it."""
+        epoch_length(self.dataloader)
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()

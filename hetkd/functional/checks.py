@@ -2,6 +2,7 @@
 
 import math
 from functools import wraps
+from numbers import Real
 
 import torch
 
@@ -12,6 +13,15 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(
             f'temperature: expected a finite number > 0, got {temperature!r}; the papers use 1 to 4'
         )
+
+
+def check_weights(**weights: float) -> None:
+    """Refuse weights of losses that are negative or not finite: a loss would be maximised, or be NaN."""
+    for name, value in weights.items():
+        if not isinstance(value, Real) or not (value >= 0 and math.isfinite(value)):
+            raise ValueError(
+                f'{name}: expected a finite number >= 0, got {value!r}; a loss is left out by {name}=0'
+            )
 
 
 def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:

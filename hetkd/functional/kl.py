@@ -1,4 +1,7 @@
-"""Kullback-Leibler divergence between two nets' class distributions."""
+"""Kullback-Leibler divergence between the class distributions of two nets' logits.
+
+DKD and the relation losses have a KL of their own, between other distributions.
+"""
 
 import torch
 import torch.nn.functional as F

@@ -11,7 +11,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     Args:
         init_default_scope: whether to make hetkd the default scope as well.
     """
-    for name in ('datasets', 'engine', 'evaluation', 'models'):
+    for name in ('datasets', 'engine', 'evaluation', 'models', 'teacher_cache'):
         import_module(f'hetkd.{name}')
     if init_default_scope:
         set_scope('hetkd')

@@ -110,7 +110,7 @@ print('asked', count[0], flush=True)
         time.sleep(0.05)
     stop.set()
     thread.join()
-    assert log.read_text() == 'ready\nasked 1\n' and one.state['reason'] == 'broken off'
+    assert log.read_text() == 'ready\nasked 1\n' and one.state['reason'] == 'interrupted'
 
 
 def test_each_run_of_several_processes_has_a_port_of_its_own(tmp_path, tools, monkeypatch):

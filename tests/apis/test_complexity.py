@@ -52,18 +52,19 @@ def test_a_student_without_a_teacher_and_a_shape():
     assert small['forward']['teacher'] == small['parameters']['train_only'] == 0
     assert large['forward']['student'] / small['forward']['student'] == pytest.approx(4, rel=0.01)
     init_default_scope('hetkd')
-    student = MODELS.build(cfg.model.student)
+    student = MODELS.build(dict(cfg.model.student, num_classes=10))
     assert small['parameters']['student'] == sum(x.numel() for x in student.parameters())
 
 
 def test_a_teachers_own_keys_and_a_cache_count_as_its_net(tmp_path):
     plain = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
     expected = complexity(plain)
+    student = NetClassifier(plain.model.student, data_preprocessor=plain.data_preprocessor)
     for option in (dict(dtype='bfloat16'), dict(channels_last=True), dict(compile=True), dict(weight=0.5)):
         cfg = load_config('configs/mldrkd/vit-micro_cnn-micro_digits.py', method='kd')
         cfg.model.teacher.update(option)
         assert complexity(cfg) == expected
-        assert isinstance(build_teacher(cfg, NetClassifier(dict(cfg.model.student))), Deployed)
+        assert isinstance(build_teacher(cfg, student), Deployed)
     cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path), net=cfg.model.teacher)
     assert complexity(cfg) == expected
-    assert isinstance(build_teacher(cfg, NetClassifier(dict(cfg.model.student))), Deployed)
+    assert isinstance(build_teacher(cfg, student), Deployed)

@@ -7,6 +7,7 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 
 from hetkd.apis import load_config
+from hetkd.clock import set_clock
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 
@@ -81,15 +82,9 @@ LAYOUTS = dict(
 )
 
 
-def start_epoch(pipeline):
-    for transform in pipeline.transforms:
-        if hasattr(transform, 'start_epoch'):
-            transform.start_epoch(0, 0)
-
-
 def batch(dataset):
     """All images of a data set, collated as by a loader."""
-    start_epoch(dataset.pipeline)
+    set_clock(0, 0)
     return pseudo_collate([dataset[i] for i in range(len(dataset))])
 
 
@@ -136,7 +131,7 @@ def test_cifar10_is_normalised_by_its_own_statistics(name, size):
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         config = dict(type='BaseDataset', ann_file='', lazy_init=True, pipeline=loader.dataset.pipeline)
         pipeline = DATASETS.build(config).pipeline
-        start_epoch(pipeline)
+        set_clock(0, 0)
         assert tuple(pipeline(dict(info))['inputs'].shape) == (3, size, size)
 
 

@@ -21,7 +21,9 @@ def runner_of(tmp_path, tiny_teacher):
         options = {key.replace('__', '.'): value for key, value in options.items()}
         if method != 'scratch':
             options.setdefault('model.teacher.checkpoint', str(tiny_teacher))
-        cfg = load_config(path, {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, **options}, method)
+        if 'train_cfg' not in options:
+            options = {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, **options}
+        cfg = load_config(path, options, method)
         cfg.resume, cfg.experiment_name = resume, f'run{next(COUNT)}'
         cfg.work_dir = str(work_dir)
         complete_loaders(cfg, LOADERS)

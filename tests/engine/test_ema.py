@@ -1,16 +1,10 @@
 """The moving average of the student."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.hooks import Hook
-from torch import nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 
-from hetkd.apis.student import read_student
-from hetkd.engine import GradientCosineHook, StudentEMAHook
+from hetkd.models.nets.checkpoint import read_weights
 
 EMA = dict(type='StudentEMAHook', momentum=0.1)
 
@@ -62,7 +56,7 @@ def test_it_averages_the_student_alone_and_that_is_what_is_saved_and_tested(runn
     assert {x.removeprefix('module.') for x in checkpoint['ema_state_dict']} - {'steps'} == {
         x.removeprefix('student.') for x in trained
     }, 'no connector and no teacher is copied'
-    exported = read_student(str(tmp_path / 'epoch_2.pth')).state_dict
+    exported = read_weights(str(tmp_path / 'epoch_2.pth')).state_dict
     name = next(iter(follow.average))
     torch.testing.assert_close(exported[name.removeprefix('model.')], follow.average[name])
 
@@ -106,27 +100,6 @@ def test_a_run_that_loads_weights_begins_its_average_there(runner_of, tmp_path):
     average = next(x for x in runner.hooks if type(x).__name__ == 'StudentEMAHook').ema_model.module
     state = saved(tmp_path / 'first')['state_dict']
     assert all(torch.equal(value, state['student.' + name]) for name, value in average.state_dict().items())
-
-
-@pytest.fixture
-def split():
-    """A model that FSDP splits, over one process."""
-    torch.distributed.init_process_group('gloo', rank=0, world_size=1, store=torch.distributed.HashStore())
-    try:
-        yield fully_shard(nn.Linear(2, 2), mesh=init_device_mesh('cpu', (1,)))
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-@pytest.mark.parametrize(
-    'hook, point', [(StudentEMAHook(), 'before_run'), (GradientCosineHook(1), 'before_train')]
-)
-def test_a_split_student_is_refused_before_the_first_step(hook, point, split):
-    with pytest.raises(
-        ValueError, match=f'{type(hook).__name__}: expected a student that is whole.*leave out'
-    ):
-        getattr(hook, point)(SimpleNamespace(model=split))
-    GradientCosineHook(0).before_train(SimpleNamespace(model=split))
 
 
 def test_two_averages_are_refused(runner_of):

@@ -1,14 +1,16 @@
 """Hooks: bad losses, bad data, seeding."""
 
+import random
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.evaluation import Accuracy, MultiLabelMetric
 
+from hetkd.clock import own_clock, set_clock
 from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
+from hetkd.engine.data_workers import shield
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
 from hetkd.testing import micro_net
 
@@ -100,15 +102,17 @@ def digits(transforms):
 CROP = dict(type='RandomCrop', crop_size=8, padding=2)
 
 
+def at(epoch, seed=0, step=0):
+    """A runner at a step of an epoch of nine."""
+    loop = SimpleNamespace(dataloader=range(9))
+    return SimpleNamespace(seed=seed, epoch=epoch, iter=9 * epoch + step, train_loop=loop)
+
+
 def test_views_depend_on_seed_epoch_and_sample_alone():
     dataset = digits([CROP])
-    wrapped = SimpleNamespace(dataset=dataset)
 
     def views(seed, epoch, order=(0, 1, 2)):
-        loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=wrapped))
-        EpochSeedHook().before_train_epoch(
-            SimpleNamespace(seed=seed, epoch=epoch, train_loop=loop, model=None)
-        )
+        EpochSeedHook().before_train_epoch(at(epoch, seed))
         return {i: dataset[i]['inputs'] for i in order}
 
     first = views(0, 0)
@@ -118,15 +122,16 @@ def test_views_depend_on_seed_epoch_and_sample_alone():
     assert not all(torch.equal(first[i], views(1, 0)[i]) for i in first)
 
 
+def draw():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
 def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
     """Dropout and mixup of a resumed epoch are those of the unbroken run."""
-    import random
-
-    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
 
     def draws(epoch):
-        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch, train_loop=loop, model=None))
-        return torch.rand(1).item(), np.random.rand(), random.random()
+        EpochSeedHook().before_train_epoch(at(epoch))
+        return draw()
 
     first, second = draws(0), draws(1)
     torch.rand(5), np.random.rand(3), random.random()
@@ -135,27 +140,32 @@ def test_each_epoch_starts_from_its_own_random_state_whatever_came_before():
 
 
 def test_the_first_iteration_does_not_see_what_starting_the_workers_drew():
-    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=digits([CROP])))
-    runner, hook = SimpleNamespace(seed=0, epoch=3, train_loop=loop, model=None), EpochSeedHook()
+    hook = EpochSeedHook()
 
-    def draw(before):
-        hook.before_train_epoch(runner)
+    def draws(before):
+        hook.before_train_epoch(at(3))
         torch.rand(before)
-        hook.before_train_iter(runner, 0)
+        hook.before_train_iter(at(3), 0)
         first = torch.rand(1).item()
-        hook.before_train_iter(runner, 1)
+        hook.before_train_iter(at(3, step=1), 1)
         return first, torch.rand(1).item()
 
-    first, second = draw(0)
-    assert draw(1) == (first, second) and first != second
+    first, second = draws(0)
+    assert draws(1) == (first, second) and first != second
+
+
+def test_a_step_is_seeded_as_torch_manual_seed_would_seed_it():
+    hook = EpochSeedHook()
+    hook.before_train_iter(at(2, seed=5, step=4), 4)
+    seen = draw()
+    seed = int(np.random.SeedSequence((5, 0, 2, 4)).generate_state(1)[0])
+    random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+    assert seen == draw()
 
 
 def test_views_leave_the_random_state_alone():
-    import random
-
     dataset = digits([CROP])
-    dataset.pipeline.transforms[0].start_epoch(0, 0)
-    draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: E731
+    set_clock(0, 0)
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     expected = draw()
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
@@ -163,41 +173,29 @@ def test_views_leave_the_random_state_alone():
     assert draw() == expected
 
 
-def test_a_persistent_worker_learns_the_epoch():
-    dataset = digits([CROP])
+@pytest.mark.parametrize('start', ['fork', 'spawn'])
+def test_a_persistent_worker_learns_the_epoch(start):
     loader = torch.utils.data.DataLoader(
-        dataset, batch_size=None, num_workers=1, persistent_workers=True, sampler=[0]
+        digits([CROP]),
+        batch_size=None,
+        num_workers=1,
+        persistent_workers=True,
+        sampler=[0],
+        multiprocessing_context=start,
     )
-    transform = dataset.pipeline.transforms[0]
+    shield(loader)
     seen = []
     for epoch in (0, 1, 0):
-        transform.start_epoch(0, epoch)
+        set_clock(0, epoch)
         seen += [x['inputs'] for x in loader]
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
 
 
-def test_a_loop_without_epochs_is_refused_where_views_are_drawn_by_the_epoch():
-    loader = dict(dataset=digits([CROP]), batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler'))
-    loop = IterBasedTrainLoop(
-        SimpleNamespace(visualizer=SimpleNamespace()), Runner.build_dataloader(loader), 4
-    )
-    with pytest.raises(ValueError, match='train_cfg: expected by_epoch=True.*IterBasedTrainLoop'):
-        EpochSeedHook().before_run(SimpleNamespace(train_loop=loop, model=None))
-    loop.dataloader.dataset.pipeline.transforms.pop(0)
-    EpochSeedHook().before_run(SimpleNamespace(train_loop=loop, model=None))
-    EpochSeedHook().before_run(SimpleNamespace(train_loop=None))
-    view = dict(type='BatchRandomCrop', padding=1)
-    for views, refused in ((dict(test_view=None), False), (dict(train_view=view), True)):
-        model = SimpleNamespace(data_preprocessor=MODELS.build(dict(type='BatchViewPreprocessor', **views)))
-        runner = SimpleNamespace(train_loop=loop, model=model)
-        if refused:
-            with pytest.raises(ValueError, match='BatchViewPreprocessor draws its views by the epoch'):
-                EpochSeedHook().before_run(runner)
-        else:
-            EpochSeedHook().before_run(runner)
-
-
 def test_seeded_transforms_without_the_hook_are_refused():
     transform = TRANSFORMS.build(dict(type='RandomSeeded', transforms=[CROP]))
+    with pytest.raises(RuntimeError, match='EpochSeedHook'):
+        transform(dict(sample_idx=0))
+    with own_clock():
+        set_clock(0, 0)
     with pytest.raises(RuntimeError, match='EpochSeedHook'):
         transform(dict(sample_idx=0))

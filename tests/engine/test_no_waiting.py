@@ -53,7 +53,7 @@ def test_the_counter_counts():
 @pytest.mark.parametrize(
     'method', ['kd', 'dkd', 'dist', 'fitnet', 'cc', 'rkd', 'crd', 'ofa', 'rsd', 'mldrkd', 'hcd']
 )
-def test_no_step_of_a_method_waits(method, runner_of):
+def test_no_step_of_a_method_waits(method, runner_of, monkeypatch):
     options = {'model.losses.0.num_negatives': 8} if method == 'crd' else {}
     runner = runner_of(
         method,
@@ -69,10 +69,13 @@ def test_no_step_of_a_method_waits(method, runner_of):
         default_hooks__checkpoint__save_best=None,
         **options,
     )
-    steps = Steps()
+    steps, reads = Steps(), []
     runner.register_hook(steps)
+    read = DeferredMessageHub._read
+    monkeypatch.setattr(DeferredMessageHub, '_read', lambda hub: (reads.append(runner.iter), read(hub)))
     runner.train()
     assert len(runner.train_dataloader) == 8 and steps.mode.calls == []
+    assert set(reads) <= {7, 8}, 'for the checkpoint at the end; a timer asks for a time at each step'
     assert len(runner.message_hub.get_scalar('train/loss').data[0]) == 8
     assert len(runner.message_hub.get_scalar('train/grad_norm').data[0]) == 8, 'all logged all the same'
 

@@ -145,5 +145,5 @@ def test_a_run_of_iterations_is_recorded_by_iteration(tmp_path):
     again = RunRecordHook()
     again.before_train(run)
     record = read(tmp_path)
-    assert list(record['metrics']) == ['10', '20'] and record['epochs'] == 30
-    assert (record['last']['epoch'], record['best']['epoch']) == (20, 10)
+    assert list(record['metrics']) == ['10', '20'] and record['iterations'] == 30
+    assert (record['last']['iteration'], record['best']['iteration']) == (20, 10)

@@ -8,6 +8,7 @@ import torch
 from mmpretrain.structures import DataSample
 from PIL import Image
 
+from hetkd.clock import own_clock, set_clock
 from hetkd.models.preprocessors import BatchRandomResizedCrop, BatchViewPreprocessor
 from hetkd.registry import BATCH_AUGMENTS, TRANSFORMS
 from hetkd.seeding import seeded, uniform
@@ -29,11 +30,14 @@ def batch_of(images, index=None):
     )
 
 
-def preprocessor(epoch=0, seed=0, **kwargs):
-    part = BatchViewPreprocessor(num_classes=3, **kwargs)
-    if epoch is not None:
-        part.start_epoch(seed, epoch)
-    return part
+@pytest.fixture(autouse=True)
+def clock(scope):
+    """The first epoch of seed 0."""
+    set_clock(0, 0)
+
+
+def preprocessor(**kwargs):
+    return BatchViewPreprocessor(num_classes=3, **kwargs)
 
 
 def views_of(part, images, index=None, training=True):
@@ -126,7 +130,6 @@ def test_the_mean_image_is_that_of_the_per_image_pipeline():
     pipeline = TRANSFORMS.build(
         dict(type='RandomSeeded', transforms=[dict(type='RandomChoice', transforms=crops), flip])
     )
-    pipeline.start_epoch(0, 0)
     theirs = np.stack([pipeline(dict(img=image, sample_idx=i))['img'] for i in range(4000)])
     part = preprocessor(train_view=dict(CROP, scale=24))
     ours = views_of(part, torch.from_numpy(image).permute(2, 0, 1).expand(4000, -1, -1, -1))
@@ -169,7 +172,7 @@ def test_the_test_view_is_mmpretrains(resize, crop, size, name):
     transforms = [TRANSFORMS.build(x) for x in transforms]
     images = images_of(4, *size)
     view = dict(type='BatchResizeCentreCrop', resize=resize, crop=crop, interpolation=name)
-    got = views_of(preprocessor(None, test_view=view), images, training=False)
+    got = views_of(preprocessor(test_view=view), images, training=False)
     for image, one in zip(images, got):
         data = dict(img=image.permute(1, 2, 0).numpy())
         for transform in transforms:
@@ -203,8 +206,7 @@ def test_options_that_no_view_has_are_refused(config, message):
 def test_a_view_depends_on_seed_epoch_and_index_alone(view):
     images = images_of(8)
     whole = views_of(preprocessor(train_view=view), images)
-    part = preprocessor(epoch=3, train_view=view)
-    part.start_epoch(0, 0)
+    part = preprocessor(train_view=view)
     torch.manual_seed(7)
     expected = torch.rand(2)
     torch.manual_seed(7)
@@ -212,9 +214,10 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(view):
     assert torch.equal(torch.rand(2), expected), 'the process draws nothing'
     # Sums of products of another shape may be ordered otherwise.
     assert torch.allclose(few, whole[[5, 2]], atol=1e-3)
-    for other in (preprocessor(epoch=1, train_view=view), preprocessor(seed=1, train_view=view)):
-        assert not torch.allclose(views_of(other, images), whole, atol=1)
     assert not torch.allclose(views_of(part, images[[5, 2]], [6, 2])[0], whole[5], atol=1)
+    for other in ((0, 1), (1, 0)):
+        set_clock(*other)
+        assert not torch.allclose(views_of(part, images), whole, atol=1)
 
 
 def test_views_are_normalised_and_both_collates_do():
@@ -278,8 +281,9 @@ def test_a_batch_in_use_is_never_overwritten_and_a_dropped_one_is_used_again():
 
 
 def test_what_cannot_be_repeated_is_refused():
-    with pytest.raises(RuntimeError, match='expected the epoch to be set, got none; keep epoch_seed'):
-        views_of(preprocessor(None, train_view=CROP), images_of(2))
+    unset = pytest.raises(RuntimeError, match='expected the epoch to be set, got none; keep epoch_seed')
+    with own_clock(), unset:
+        views_of(preprocessor(train_view=CROP), images_of(2))
     with pytest.raises(RuntimeError, match='expected samples with sample_idx'):
         preprocessor(train_view=CROP)(dict(inputs=images_of(2), data_samples=[DataSample()] * 2), True)
     with pytest.raises(ValueError, match='test_view: expected a view that is not random'):

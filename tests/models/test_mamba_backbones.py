@@ -181,7 +181,7 @@ def test_training_may_start_from_weights_of_other_classes(net, tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(whole.model.state_dict().values(), net.state_dict().values())
     )
-    with pytest.raises(ValueError, match='expected weights of'):
+    with pytest.raises(ValueError, match='expected the weights of'):
         torch.save({k: v for k, v in net.state_dict().items() if 'norm' not in k}, path)
         MODELS.build(dict(type='MambaNet', model=model, num_classes=7, pretrained=path))
 

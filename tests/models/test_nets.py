@@ -123,14 +123,13 @@ def test_stages_at_224_are_the_papers_taps_and_logits_do_not_depend_on_asking(na
     config, stages, embedding = NETS[name]
     net = MODELS.build(config).eval()
     names = list(net.state_dict())
-    specs = net.feature_specs
-    assert [(x.channels, x.stride) for x in specs.stages] == stages
-    assert specs.embedding == embedding
+    assert [(x.channels, x.stride) for x in net.stage_specs] == stages
+    assert net.embedding_channels == embedding
     with torch.no_grad():
         images = torch.randn(1, 3, 224, 224)
         plain, full, again = net(images), net(images, stages=True, embedding=True), net(images)
     assert plain.stages == () and plain.embedding is None
-    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in specs.stages]
+    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in net.stage_specs]
     assert full.embedding.shape == (1, embedding)
     assert torch.equal(plain.logits, full.logits) and torch.equal(plain.logits, again.logits)
     assert list(net.state_dict()) == names, 'reading stages must not change the plain state dict'
@@ -193,7 +192,7 @@ def test_a_probe_leaves_modes_buffers_and_random_state_alone():
     modes = [x.training for x in net.modules()]
     before = {k: v.clone() for k, v in net.state_dict().items()}
     state = torch.get_rng_state()
-    assert net.feature_specs.embedding == 32
+    assert len(net.stage_specs) == 4 and net.embedding_channels == 32
     assert [x.training for x in net.modules()] == modes
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
@@ -215,7 +214,7 @@ def test_pyramids_are_tapped_at_the_last_map_of_the_four_deepest_strides():
 @pytest.mark.parametrize('family', ['cnn', 'vit'])
 def test_stage_indices_can_be_given(family):
     net = MODELS.build(micro_net(family, stage_indices=(0, 3)))
-    assert len(net.feature_specs.stages) == 2
+    assert len(net.stage_specs) == 2
 
 
 @pytest.mark.parametrize('indices', [(1, 2), (-4, -3)])
@@ -285,6 +284,63 @@ def test_the_embedding_is_what_the_last_layer_saw_in_training_too(config, last):
     assert torch.equal(last(net)(output.embedding), output.logits)
     counts = {int(v) for k, v in net.state_dict().items() if k.endswith('num_batches_tracked')}
     assert counts == {1}
+
+
+@pytest.mark.parametrize('name', ['shvit_s1', 'efficientvit_m0'])
+def test_a_head_that_normalises_keeps_its_logits_where_the_embedding_is_asked_for(name):
+    net = MODELS.build(dict(timm_net(name), input_size=64)).eval()
+    images = torch.randn(1, 3, 64, 64)
+    net(images, embedding=True)
+    norm = next(x for x in net.model.head.modules() if isinstance(x, nn.BatchNorm1d))
+    norm.running_mean.fill_(1.0)  # as after training
+    assert torch.equal(net(images).logits, net(images, embedding=True).logits)
+
+
+def test_a_probe_at_a_size_that_a_net_does_not_take_says_so():
+    net = MODELS.build(dict(timm_net('crossvit_9_240'), input_size=64))
+    with pytest.raises(ValueError, match='CrossVit: expected images of a size that it takes, got 64x64 px'):
+        _ = net.embedding_channels
+
+
+STARTS = {
+    'timm-fc': timm_net('resnet18'),
+    'timm-head': timm_net('vit_tiny_patch16_224', input_size=32, model_kwargs=dict(depth=1)),
+    'timm-classifier': timm_net('mobilenetv2_050'),
+    'mm': classifier(dict(type='ResNet_CIFAR', depth=18, stem_channels=4, base_channels=4), 32),
+}
+
+
+@pytest.mark.parametrize('name', STARTS)
+def test_a_file_with_another_head_is_a_start(name, tmp_path):
+    trained = MODELS.build(dict(STARTS[name], num_classes=12))
+    state, path = trained.model.state_dict(), str(tmp_path / 'start.pth')
+    torch.save(dict(state_dict=state), path)
+    net = MODELS.build(dict(STARTS[name], num_classes=5, pretrained=path))
+    other = {k for k, v in net.model.state_dict().items() if v.shape != state[k].shape}
+    assert len(other) == 2 and all(v.shape[0] == 5 for k, v in net.model.state_dict().items() if k in other)
+    assert all(torch.equal(v, state[k]) for k, v in net.model.state_dict().items() if k not in other)
+    net.init_weights()  # as the runner does
+    assert all(torch.equal(v, state[k]) for k, v in net.model.state_dict().items() if k not in other)
+    whole = MODELS.build(dict(STARTS[name], num_classes=12, pretrained=path))
+    assert all(torch.equal(v, state[k]) for k, v in whole.model.state_dict().items())
+
+
+@pytest.mark.parametrize('name', STARTS)
+@pytest.mark.parametrize('change', ['missing', 'unexpected', 'shape'])
+def test_a_start_is_strict_but_for_the_head(name, change, tmp_path):
+    state = dict(MODELS.build(dict(STARTS[name], num_classes=12)).model.state_dict())
+    first = next(key for key, value in state.items() if value.dim() > 1)
+    if change == 'missing':
+        state.pop(first)
+    else:
+        state[first if change == 'shape' else 'stranger'] = torch.zeros(3, 3)
+    path = str(tmp_path / 'start.pth')
+    torch.save(state, path)
+    with pytest.raises(
+        ValueError,
+        match=f'(?s)start.pth: expected the weights of.*{"stranger" if change == "unexpected" else first}',
+    ):
+        MODELS.build(dict(STARTS[name], num_classes=5, pretrained=path))
 
 
 def test_a_head_of_several_logits_is_refused():

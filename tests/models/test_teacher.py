@@ -9,7 +9,10 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hetkd.functional import kd_loss
 from hetkd.models import FrozenTeacher
+from hetkd.models.distillers import Teacher
+from hetkd.models.nets import NetOutput
 from hetkd.registry import MODELS
 from hetkd.testing import MICRO_FAMILIES, micro_net
 
@@ -204,6 +207,38 @@ def test_a_copy_on_another_device_leaves_the_teacher_where_it_is(batch):
     averaged.half()
     assert {p.dtype for p in model.teacher.net.parameters()} == {torch.float32}
     assert model.loss(*batch)['loss_kd'].isfinite()
+
+
+def test_a_registered_teacher_of_ones_own_is_built_as_it_stands(batch):
+    class Constant(Teacher):
+        num_classes, classes, embedding_channels, stage_specs = 10, None, 4, ()
+
+        def __init__(self, net, weight=1.0):
+            super().__init__(weight)
+
+        def describe(self):
+            return {}
+
+        def digest(self):
+            return ''
+
+        def __call__(self, inputs, index=None, stages=False, embedding=False):
+            return NetOutput(inputs.new_zeros(len(inputs), 10))
+
+        def validate(self, inputs, index=None):
+            return None
+
+    MODELS.register_module(module=Constant)
+    try:
+        teacher = dict(type='Constant', net=micro_net('cnn'), weight=2.0)
+        model = MODELS.build(dict(type='LogitDistiller', teacher=teacher, student=micro_net('cnn'))).double()
+    finally:
+        MODELS.module_dict.pop('Constant')
+    assert type(model.teacher) is Constant and deepcopy(model).teacher is model.teacher
+    inputs, samples = batch[0].double(), batch[1]
+    logits = model.student(inputs).logits
+    expected = 2 * kd_loss(logits, torch.zeros_like(logits))
+    torch.testing.assert_close(model.loss(inputs, samples)['loss_kd'], expected)
 
 
 def test_another_class_count_is_refused():

@@ -18,7 +18,6 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
-from hetkd.engine import own_checkpoint
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 from tests.tools.conftest import CONFIG
@@ -52,8 +51,7 @@ def trained(short_run):
     cfg = load_config(str(config))
     init_default_scope('hetkd')
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).eval()
-    with own_checkpoint():
-        model.load_state_dict(torch.load(short_run.checkpoint, weights_only=True)['state_dict'])
+    model.load_state_dict(torch.load(short_run.checkpoint, weights_only=True)['state_dict'])
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     packed = [dataset[i] for i in range(len(dataset))]
     inputs = model.data_preprocessor(dict(inputs=torch.stack([x['inputs'] for x in packed])))['inputs']

@@ -14,9 +14,8 @@ from mmengine.config import Config
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import LOADERS, complete_loaders
-from hetkd.apis.teacher_cache import write_cache
 from hetkd.registry import RUNNERS
-from hetkd.teacher_cache import TeacherCache
+from hetkd.teacher_cache import TeacherCache, write_cache
 from tests.conftest import ROOT, free_port, tool_command
 
 MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
@@ -155,6 +154,15 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
     assert words[what] in str(info.value) and 'tools/cache_teacher.py' in str(info.value)
 
 
+@pytest.mark.parametrize('who', ['writer', 'reader'])
+def test_a_number_of_classes_that_comes_from_the_data_is_the_same_teacher(who, config, tmp_path):
+    written, read = config('kd'), config('kd')
+    (written if who == 'writer' else read).model.teacher.pop('num_classes')
+    write_cache(written, str(tmp_path / 'cache'), views=1)
+    read.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=read.model.teacher)
+    assert RUNNERS.build(read).model.teacher.num_classes == 10
+
+
 def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):
     mixing = dict(data_preprocessor__batch_augments=MIX)
     write_cache(config('kd', **mixing), str(tmp_path / 'cache'), views=1)
@@ -264,6 +272,8 @@ model = dict(
     run_tool(
         'cache_teacher.py',
         tmp_path / 'online.py',
+        '--method',
+        'kd',
         '--out',
         tmp_path / 'cache',
         '--views',
@@ -274,7 +284,7 @@ model = dict(
     losses = {}
     for name in ('online', 'cached'):
         env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
-        args = [tmp_path / f'{name}.py', 2, '--no-validate', '--work-dir', tmp_path / name]
+        args = [tmp_path / f'{name}.py', 2, '--method', 'kd', '--no-validate', '--work-dir', tmp_path / name]
         run_tool('dist_train.sh', *args, env=env)
         (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')
         lines = [json.loads(x) for x in path.read_text().splitlines()]
@@ -282,7 +292,7 @@ model = dict(
     assert len(losses['online']) == 6
     np.testing.assert_allclose(losses['cached'], losses['online'], rtol=5e-3, atol=5e-3)
     model = json.loads((tmp_path / 'cache/header.json').read_text())
-    assert model['mixing'] == dict(batch_size=10, processes=2)
+    assert (model['mixing']['batch_size'], model['mixing']['processes']) == (10, 2)
 
 
 def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
@@ -301,8 +311,50 @@ def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     cfg, inner = build(data_preprocessor__batch_augments=MIX)
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='RepeatDataset', dataset=inner, times=2))).x
-    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed, got RepeatDat'):
+    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed.*got RepeatDat'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
+
+
+REPEATED = dict(
+    data=dict(train_dataloader__dataset=lambda x: dict(type='RepeatDataset', dataset=x, times=2)),
+    sampler=dict(train_dataloader__sampler=lambda x: dict(type='RepeatAugSampler', num_repeats=3)),
+)
+
+
+@pytest.mark.parametrize('case', REPEATED)
+def test_repeated_images_have_several_views_and_a_cache_one(case, config, tmp_path):
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+
+    def repeated(**options):
+        cfg = config('kd', **options)
+        ((key, change),) = REPEATED[case].items()
+        name = key.split('__')[1]
+        cfg.train_dataloader[name] = Config(dict(x=change(dict(cfg.train_dataloader[name])))).x
+        return cfg
+
+    with pytest.raises(
+        ValueError, match='expected each image once in an epoch, as each has one row in a view'
+    ):
+        write_cache(repeated(), str(tmp_path / 'x'), views=1)
+    with pytest.raises(
+        ValueError, match='expected each image once in an epoch.*RepeatDataset|RepeatAugSampler'
+    ):
+        losses_of(repeated(cached=tmp_path / 'cache'))
+
+
+def test_mixed_images_in_another_order_are_refused(config, tmp_path):
+    """Their partners would be others."""
+    options = dict(data_preprocessor__batch_augments=MIX)
+    write_cache(config('kd', **options), str(tmp_path / 'cache'), views=1)
+    for change in (dict(train_dataloader__sampler__shuffle=False), dict(train_dataloader__drop_last=False)):
+        with pytest.raises(ValueError, match='one of another mixing: (sampler|drop_last)'):
+            losses_of(config('kd', cached=tmp_path / 'cache', **options, **change))
+    sampler = dict(train_dataloader__sampler=dict(_delete_=True, type='InfiniteSampler'))
+    iterations = dict(_delete_=True, by_epoch=False, max_iters=4)
+    with pytest.raises(
+        ValueError, match='each image once in an epoch where images are mixed.*InfiniteSampler'
+    ):
+        losses_of(config('kd', cached=tmp_path / 'cache', train_cfg=iterations, **options, **sampler))
 
 
 def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(config, tmp_path):

@@ -71,7 +71,7 @@ def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
     typo = tmp_path / 'mine/typo.py'
     typo.write_text(f"_base_ = ['{ROOT / CELL}']\nmodle = dict()\n")
     done = compare(bad, typo, CELL, '--seeds', '1', check=False)
-    assert done.returncode and '2 of 3 runs crashed; the same command again tries them anew' in done.stderr
+    assert done.returncode and '2 of 3 runs crashed; rerun the same command to try them again' in done.stderr
     found = {key[0]: row for key, row in rows(tmp_path).items()}
     assert found[f'mldrkd/{NAME}']['status'] == 'done'
     assert found['mine/bad']['status'] == 'crashed' and 'heat' in found['mine/bad']['reason']
@@ -79,10 +79,10 @@ def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):
     assert 'heat' in (tmp_path / 'all/compare.md').read_text()
     bad.write_text(f"_base_ = ['{ROOT / CELL}']\n")
     done = compare(bad, '--seeds', '1', check=False)
-    assert done.returncode and 'delete this folder to run it anew' in done.stderr
+    assert done.returncode and 'delete this folder to run it again' in done.stderr
 
 
-def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
+def test_an_interrupted_run_is_resumed(tmp_path, tiny_teacher, run_tool):
     options = ['train_cfg.max_epochs=60', 'train_cfg.val_interval=60', 'default_hooks.checkpoint.interval=1']
     options += [f'model.teacher.checkpoint={tiny_teacher}']
     args = [*KD, '--seeds', '1', '--work-dir', tmp_path / 'all', '--cfg-options', *options]
@@ -95,7 +95,7 @@ def test_what_was_broken_off_is_resumed(tmp_path, tiny_teacher, run_tool):
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode and 'broken off; the same command again goes on' in errors
+    assert process.returncode and 'interrupted; rerun the same command to continue' in errors
     assert rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']['status'] == 'missing'
     before = float(rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']['seconds'])
     with open(folder / 'output.log', 'a') as log:

@@ -1,21 +1,17 @@
 """The model zoo is derived from results, and a file that says otherwise is found."""
 
-import importlib.util
 import json
 import shutil
 
 import pytest
 import yaml
 
-from hetkd.apis.zoo import collect, derive, read_cells
+from hetkd.apis.config import methods
 from tests.conftest import ROOT
+from tools import model_zoo
+from tools.model_zoo import collect, derive, main, read_cells
 
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+METAFILE = 'configs/_base_/methods/metafile.yml'
 
 
 def record(last, best, epoch=20, **more):
@@ -34,13 +30,14 @@ def record(last, best, epoch=20, **more):
 @pytest.fixture
 def checkout(tmp_path):
     """A checkout with an empty zoo and one comparison."""
-    shutil.copytree(ROOT / 'configs/kd', tmp_path / 'configs/kd')
+    (tmp_path / 'configs/_base_/methods').mkdir(parents=True)
+    shutil.copy(ROOT / METAFILE, tmp_path / METAFILE)
     (tmp_path / 'docs/zoo').mkdir(parents=True)
     (tmp_path / 'docs/en').mkdir()
     shutil.copy(ROOT / 'docs/zoo/reported.yml', tmp_path / 'docs/zoo')
     runs = {
-        'scratch/cnn-micro_digits/seed0': record(50.0, 51.0, **{'calibration/ece': 7.0}),
-        'scratch/cnn-micro_digits/seed1': record(52.0, 53.0, **{'calibration/ece': 9.0}),
+        'scratch/vit-micro_cnn-micro_digits/seed0': record(50.0, 51.0, **{'calibration/ece': 7.0}),
+        'scratch/vit-micro_cnn-micro_digits/seed1': record(52.0, 53.0, **{'calibration/ece': 9.0}),
         'kd/vit-micro_cnn-micro_digits/seed0': record(60.0, 61.0, **{'teacher/top1': 97.0}),
         'kd/vit-micro_cnn-micro_digits/seed1': record(61.0, 63.0, **{'teacher/top1': 97.0}),
         'kd/swin-t_res18_cifar100/seed0': record(70.0, 71.0),
@@ -61,18 +58,24 @@ def test_rows_hold_what_the_runs_hold(checkout):
         ('kd', 'vit-micro', 'cnn-micro', 'digits', 16),
         ('scratch', '', 'cnn-micro', 'digits', 16),
     ]
-    kept = json.loads((checkout / 'docs/zoo/scratch/cnn-micro_digits/seed0/results.json').read_text())
+    kept = checkout / 'docs/zoo/scratch/vit-micro_cnn-micro_digits/seed0/results.json'
+    kept = json.loads(kept.read_text())
     assert kept['machine'] == dict(threads=1)
     page = derive(checkout)['docs/en/model_zoo.md']
     kd = next(x for x in page.splitlines() if x.startswith('| vit-micro → cnn-micro'))
     assert '| KD | 16 | 20 | 2 | 60.50 ± 0.71 | 62.00 ± 1.41 | 97.00 | 51.00 | +9.50 |  | [config]' in kd
     scratch = next(x for x in page.splitlines() if x.startswith('| cnn-micro |'))
     assert '| labels only | 16 | 20 | 2 | 51.00 ± 1.41 | 52.00 ± 1.41 |  |  |  | 8.0 | [config]' in scratch
-    reported = [x for x in page.splitlines() if x.startswith('| swin-t → res18') and 'configs/kd/' in x]
+    reported = [x for x in page.splitlines() if x.startswith('| swin-t → res18') and '| KD |' in x]
     assert '| 70.00 | 71.00 | 78.74 |' in reported[-1]
-    models = yaml.safe_load(derive(checkout)['configs/kd/metafile.yml'])['Models']
-    assert [x['Results'][0]['Metrics']['Top 1 Accuracy'] for x in models] == [70.0, 60.5]
-    assert {x['In Collection'] for x in models} == {'KD'}
+    models = yaml.safe_load(derive(checkout)[METAFILE])['Models']
+    assert [(x['In Collection'], x['Results'][0]['Metrics']['Top 1 Accuracy']) for x in models] == [
+        ('KD', 70.0),
+        ('KD', 60.5),
+        ('Scratch', 51.0),
+    ]
+    assert models[0]['Config'] == 'configs/mldrkd/swin-t_res18_cifar100.py'
+    assert models[0]['Metadata']['Command'] == f'python tools/train.py {models[0]["Config"]} --method kd'
 
 
 def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
@@ -84,29 +87,28 @@ def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
 
 
 def test_a_changed_row_is_found(checkout, monkeypatch, capsys):
-    write, check = load('model_zoo'), load('check_zoo')
-    monkeypatch.setattr(write, 'ROOT', checkout)
-    monkeypatch.setattr(check, 'ROOT', checkout)
-    write.main(['collect', str(checkout / 'work')])
-    check.main([])
-    for name in ('docs/en/model_zoo.md', 'configs/kd/metafile.yml'):
+    monkeypatch.setattr(model_zoo, 'ROOT', checkout)
+    main(['collect', str(checkout / 'work')])
+    main(['check'])
+    for name in ('docs/en/model_zoo.md', METAFILE):
         path = checkout / name
         text = path.read_text()
         path.write_text(text.replace('60.5', '66.5'))
-        with pytest.raises(SystemExit, match=r'1 file\(s\) do not say'):
-            check.main([])
+        with pytest.raises(SystemExit, match=r'1 file\(s\) differ'):
+            main(['check'])
         assert '66.5' in capsys.readouterr().out
         path.write_text(text)
     with pytest.raises(ValueError, match='expected finished runs'):
-        write.main(['collect', str(checkout / 'docs')])
+        main(['collect', str(checkout / 'docs')])
 
 
 def test_the_zoo_of_this_checkout_says_what_its_results_say():
-    load('check_zoo').main([])
+    main(['check'])
 
 
 def test_every_reported_value_has_a_config_and_a_source():
     reported = yaml.safe_load((ROOT / 'docs/zoo/reported.yml').read_text())
     for value in reported['values']:
-        assert (ROOT / f'configs/{value["method"]}/{value["config"]}.py').exists(), value
+        pair = ROOT / f'configs/mldrkd/{value["config"]}.py'
+        assert value['method'] in methods() and pair.exists(), value
         assert value['source'] in reported['sources'] and 50 < value['top1'] < 100

@@ -12,7 +12,7 @@ def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
     method, tmp_path, run_tool, tiny_teacher
 ):
     out = tmp_path / 'report.json'
-    args = [CONFIG.replace('mldrkd', method), '--steps', 3, '--images', 100, '--out', out]
+    args = [CONFIG, '--method', method, '--steps', 3, '--images', 100, '--out', out]
     # As in the config that a distributed run leaves in its work dir.
     options = [f'model.teacher.checkpoint={tiny_teacher}', f'work_dir={tmp_path}/work', 'launcher=pytorch']
     printed = run_tool('preflight.py', *args, '--cfg-options', *options).stdout

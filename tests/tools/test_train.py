@@ -92,7 +92,7 @@ def test_resuming_automatically_goes_on_or_begins_with_load_from(runner, tmp_pat
 
     assert start() == (True, None), 'the runner says that there is none yet'
     assert start(load_from='start.pth') == (False, 'start.pth')
-    (tmp_path / 'epoch_3.pth').touch()
+    torch.save({}, tmp_path / 'epoch_3.pth')
     latest = str(tmp_path / 'epoch_3.pth')
     assert start() == start(load_from='start.pth') == (True, latest)
 
@@ -211,7 +211,9 @@ def test_a_killed_run_resumes_to_the_same_losses(method, train_only, tmp_path, r
 
     def args(work_dir, *more):
         return [
-            CONFIG.replace('mldrkd', method),
+            CONFIG,
+            '--method',
+            method,
             '--no-validate',
             '--work-dir',
             work_dir,
@@ -303,7 +305,7 @@ def test_two_processes_end_with_identical_weights(config_with_dump, tmp_path, ru
         assert content['world'] == 2
         assert not content['teacher_in_ddp']
         assert not content['unused'], 'find_unused_parameters stays off'
-    assert (tmp_path / 'run' / 'last_checkpoint').exists()
+    assert (tmp_path / 'run' / 'last_checkpoint').read_text() == 'epoch_1.pth'
 
 
 FAKE_SRUN = """#!/usr/bin/env bash
@@ -343,7 +345,7 @@ def test_dist_train_passes_the_cluster_on(tmp_path):
     env['PYTHON'] = str(fake)
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234 --nproc_per_node=8' in printed
-    assert printed.strip().endswith('train.py c.py --launcher pytorch --amp')
+    assert printed.strip().endswith('train.py --launcher pytorch c.py --amp')
     assert sys.executable not in printed
 
 

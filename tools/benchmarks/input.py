@@ -66,10 +66,7 @@ class Input:
 
     def round(self, epoch):
         """Images per second of an epoch."""
-        model = SimpleNamespace(data_preprocessor=self.preprocessor)
-        loop = SimpleNamespace(dataloader=self.loader)
-        runner = SimpleNamespace(seed=0, epoch=epoch, model=model, train_loop=loop)
-        EpochSeedHook().before_train_epoch(runner)
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch))
         seconds, _ = timed(self._epoch)
         return len(self.loader) * self.batch_size / seconds
 

@@ -18,10 +18,10 @@ from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
 from hetkd.apis.complexity import random_batch
-from hetkd.models import CachedTeacher
-from hetkd.models.distillers.cached_teacher import random_net, teacher_config
+from hetkd.models.distillers.configs import random_net
 from hetkd.registry import MODELS
-from hetkd.teacher_cache import TeacherCache
+from hetkd.teacher_cache import CachedTeacher, TeacherCache
+from hetkd.teacher_cache.facts import teacher_config
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 

@@ -14,7 +14,8 @@ import torch
 
 from hetkd.apis.cli import add_config, config_of
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
-from hetkd.apis.student import image_by_image, read_student
+from hetkd.apis.student import image_by_image
+from hetkd.models.nets.checkpoint import read_weights
 from hetkd.utils.whole_file import write_whole
 
 
@@ -111,7 +112,7 @@ def main(argv=None):
         os.replace(path, args.out)
     threads = torch.get_num_threads()
     print(f'{text(record["table"])}\nmedian of {args.repeats} runs, {threads} CPU threads')
-    record |= dict(format=args.format, threads=threads, classes=read_student(args.checkpoint).classes)
+    record |= dict(format=args.format, threads=threads, classes=read_weights(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
     write_whole(args.out + '.json', json.dumps(record, indent=2))

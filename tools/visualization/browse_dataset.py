@@ -39,8 +39,7 @@ def first_batch(cfg, model, phase):
     config.update(num_workers=0, persistent_workers=False, collate_fn=dict(type='default_collate'))
     loader = Runner.build_dataloader(config, seed=seed)
     if phase == 'train':
-        loop = SimpleNamespace(dataloader=loader)
-        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=0, model=model, train_loop=loop))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=0))
     batch = next(iter(loader))
     return model.data_preprocessor(batch, phase == 'train'), loader.dataset.metainfo.get('classes')
 

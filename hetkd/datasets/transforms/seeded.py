@@ -1,49 +1,38 @@
-"""Augmentation that can be repeated."""
+"""Augmentation seeded by (seed, epoch, draw of the image)."""
 
 from typing import Sequence
 
-import torch
 from mmcv.transforms import Compose
 from mmcv.transforms.base import BaseTransform
 
+from hetkd.clock import needed_clock
+from hetkd.draws import number_of_view
 from hetkd.registry import TRANSFORMS
 from hetkd.seeding import seeded
 
 
 @TRANSFORMS.register_module()
 class RandomSeeded(BaseTransform):
-    """Run random transforms on numbers that depend on (seed, epoch, sample) alone.
+    """Run random transforms on numbers that depend on (seed, epoch, draw of the image) alone.
 
-    The same image in the same epoch gets the same view, whatever the number of workers and wherever a
-    run was resumed. The process's own random state is left as it was. ``EpochSeedHook`` sets the epoch.
+    The same image in the same epoch gets the same view, whatever the number of workers and wherever a run was
+    resumed; where the epoch takes it several times, another one each time (:mod:`hetkd.draws`). The process's
+    own random state is left as it was. (seed, epoch) are those of the run's :mod:`~hetkd.clock`.
 
     Args:
         transforms: configs of the random transforms.
 
     Raises:
-        RuntimeError: no hook has set the epoch.
+        RuntimeError: no hook has set the clock.
     """
-
-    needs_epochs = True
 
     def __init__(self, transforms: Sequence[dict]):
         self.transforms = Compose([TRANSFORMS.build(x) for x in transforms])
-        # (seed, epoch), shared with persistent workers.
-        self._now = torch.full((2,), -1, dtype=torch.int64).share_memory_()
-
-    def start_epoch(self, seed: int, epoch: int) -> None:
-        """Set what the views of the coming epoch depend on."""
-        self._now[:] = torch.tensor([seed, epoch])
 
     def transform(self, results: dict) -> dict:
         """Apply the transforms."""
-        seed, epoch = self._now.tolist()
-        if epoch < 0:
-            raise RuntimeError(
-                'RandomSeeded: expected the epoch to be set, got none; keep '
-                "epoch_seed=dict(type='EpochSeedHook') in default_hooks"
-            )
-        with seeded(seed, epoch, results['sample_idx']):
+        draw = number_of_view(results['sample_idx'], self)
+        with seeded(*needed_clock('RandomSeeded'), draw):
             return self.transforms(results)
 
     def __repr__(self) -> str:

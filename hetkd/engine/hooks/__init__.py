@@ -1,29 +1,35 @@
 """Hooks."""
 
 from .agreement import TeacherAgreementHook
-from .checkpoint import SafeCheckpointHook
 from .class_check import ClassCheckHook
 from .ema import StudentEMAHook
 from .gradient_cosine import GradientCosineHook
+from .input_check import InputCheckHook
+from .interrupt import InterruptHook
+from .loss_cost import LossCostHook
 from .loss_guard import LossGuardHook
-from .preflight import PreflightHook
+from .portable_checkpoint import PortableCheckpointHook
 from .progress import ProgressHook
-from .replay import ReplayHook
+from .resume import ResumeHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
+from .teacher_check import TeacherCheckHook
 from .training_data import TrainingDataHook
 
 __all__ = [
     'ClassCheckHook',
     'EpochSeedHook',
     'GradientCosineHook',
+    'InputCheckHook',
+    'InterruptHook',
+    'LossCostHook',
     'LossGuardHook',
-    'PreflightHook',
+    'PortableCheckpointHook',
     'ProgressHook',
-    'ReplayHook',
+    'ResumeHook',
     'RunRecordHook',
-    'SafeCheckpointHook',
     'StudentEMAHook',
     'TeacherAgreementHook',
+    'TeacherCheckHook',
     'TrainingDataHook',
 ]

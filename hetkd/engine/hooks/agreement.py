@@ -1,4 +1,4 @@
-"""How far the student is from its teachers on the validation set."""
+"""Agreement of the student with its teachers on the validation set."""
 
 import torch
 from mmengine.dist import collect_results_cpu, is_main_process
@@ -30,12 +30,10 @@ class TeacherAgreementHook(Hook):
         self._rows: list[torch.Tensor] = []
 
     def before_val_epoch(self, runner) -> None:
-        """Begin anew."""
         self._rows = []
 
     @torch.no_grad()
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Compare one batch."""
         model = plain_model(runner)
         if not getattr(model, 'teachers', ()):
             return
@@ -56,7 +54,7 @@ class TeacherAgreementHook(Hook):
         self._rows.append(torch.stack(columns, 1))
 
     def _teacher_logits(self, model, batch_idx, data_batch, outputs) -> list[torch.Tensor]:
-        """Those of each teacher, from an earlier validation if it had the same images."""
+        """Logits of each teacher, reused from an earlier validation of the same images."""
         index = tuple(x.get('sample_idx') for x in outputs)
         if batch_idx not in self._logits or self._logits[batch_idx][0] != index or None in index:
             inputs = model.data_preprocessor(data_batch, False)['inputs']
@@ -65,7 +63,6 @@ class TeacherAgreementHook(Hook):
         return self._logits[batch_idx][1]
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        """Put the means beside the other metrics."""
         if not self._rows:
             return
         rows = torch.cat(self._rows).tolist()

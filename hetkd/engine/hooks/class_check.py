@@ -39,8 +39,8 @@ class ClassCheckHook(Hook):
         if first and len(known[first]) != student.num_classes:
             raise ValueError(
                 f'data: expected {student.num_classes} classes as the nets have, got {len(known[first])} in '
-                f'{first}; set num_classes={len(known[first])} in teacher and student, or choose another '
-                f'data set'
+                f'{first}; set data_preprocessor.num_classes={len(known[first])}, and that of nets that name '
+                f'one, or choose another data set'
             )
         self._check_preprocessor(model.data_preprocessor, student.num_classes)
         self._check_metrics(runner, student.num_classes)

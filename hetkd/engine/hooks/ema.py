@@ -3,7 +3,7 @@
 from mmengine.hooks import EMAHook
 from mmengine.registry import MODELS
 
-from hetkd.engine.plain_model import whole_model
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 PREFIX = 'student.'
@@ -22,12 +22,12 @@ class StudentEMAHook(EMAHook):
         **kwargs: see ``EMAHook``; ``update_buffers=True`` averages batch-norm statistics as well.
 
     Raises:
-        ValueError: FSDP splits the student, or there is another moving average.
+        ValueError: there is another moving average.
     """
 
     def before_run(self, runner) -> None:
         """Copy the student."""
-        model = whole_model(runner, 'StudentEMAHook')
+        model = plain_model(runner)
         if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
             raise ValueError(
                 'StudentEMAHook: expected one moving average, got several, which would take each other for '

@@ -1,8 +1,8 @@
-"""Whether the terms pull the student the same way."""
+"""Cosines between the gradients of the loss terms on the student."""
 
 from mmengine.hooks import Hook
 
-from hetkd.engine.plain_model import plain_model, whole_model
+from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
 
@@ -14,19 +14,11 @@ class GradientCosineHook(Hook):
     is not changed. Logged as ``grad_cos_<term>``, of this process's batch.
 
     Args:
-        interval: iterations between two looks; 0, the default, for none.
-
-    Raises:
-        ValueError: FSDP splits the student.
+        interval: iterations between two measurements; 0, the default, for none.
     """
 
     def __init__(self, interval: int = 0):
         self.interval = interval
-
-    def before_train(self, runner) -> None:
-        """Refuse what it cannot watch before the first step."""
-        if self.interval > 0:
-            whole_model(runner, 'GradientCosineHook')
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Have this iteration watched, or not."""

@@ -54,6 +54,7 @@ class LossGuardHook(Hook):
                 if name != 'loss' and not abs(value) < float('inf'):
                     raise FloatingPointError(
                         f'{name} is {value} at iteration {iteration}: expected a finite number. Resume '
-                        f'from the last checkpoint (--resume) with a smaller lr, a longer warm-up or '
-                        f'optim_wrapper.clip_grad=dict(max_norm=5), and look at the data of that iteration'
+                        f'from the last checkpoint with a smaller lr (--resume --apply-changes --cfg-options '
+                        f'optim_wrapper.optimizer.lr=...), a longer warm-up or '
+                        f'optim_wrapper.clip_grad.max_norm=5, and look at the data of that iteration'
                     )

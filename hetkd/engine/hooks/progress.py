@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Eta
 
+from hetkd.engine.steps import counts_iterations
 from hetkd.registry import HOOKS
 
 
@@ -43,7 +44,8 @@ class ProgressHook(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """One step further."""
         if self._bar is not None:
-            text = f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+            epochs = f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+            text = 'iterations' if counts_iterations(runner.train_loop) else epochs
             self._bar.update(self._train, completed=runner.iter + 1, description=text)
 
     def before_val_epoch(self, runner) -> None:

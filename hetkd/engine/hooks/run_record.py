@@ -9,6 +9,7 @@ import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Number
+from typing import Optional
 
 import numpy as np
 import torch
@@ -16,15 +17,13 @@ from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
-from hetkd.datasets.digest import data_digest
-from hetkd.engine.plain_model import plain_model
+from hetkd.engine.made_of import made_of
 from hetkd.registry import HOOKS
 from hetkd.utils.whole_file import write_whole
 
-PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
+from .resume import history
 
-# Keys of a model that do not change what it learns.
-PLACES = ('checkpoint', 'cache', 'compile', 'channels_last')
+PACKAGES = ('hetkd', 'torchvision', 'mmengine', 'mmcv-lite', 'mmcv', 'mmpretrain', 'timm', 'numpy')
 
 
 @HOOKS.register_module()
@@ -33,11 +32,11 @@ class RunRecordHook(Hook):
 
     It holds all validation metrics that are numbers by epoch (by iteration where the run counts those), the
     last and the best of ``monitor``, the settings (seed, processes, config file and its digest), the versions
-    and the commit, and what identifies data and teacher. Tables are made from it. A resumed run goes on with
-    the epochs before.
+    and the commit, what identifies data and teacher, and what was changed from which epoch on. Tables are
+    made from it. A resumed run goes on with the epochs before.
 
     Raises:
-        ValueError: the run that is resumed in this work dir is of another model.
+        ValueError: the work dir holds another run than the one that is resumed.
 
     Args:
         monitor: the metric whose last and best values are named; larger is better.
@@ -52,24 +51,18 @@ class RunRecordHook(Hook):
     @master_only
     def before_train(self, runner) -> None:
         """Begin the record, or go on with the one of the run that is resumed."""
-        path = osp.join(runner.work_dir, 'results.json')
-        before = {}
-        if runner.iter > 0 and osp.exists(path):
-            with open(path) as file:
-                earlier = json.load(file)
-            self._check_model(runner, earlier['settings'])
-            before = {k: v for k, v in earlier['metrics'].items() if int(k) <= _done(runner)}
-            self._seconds = earlier['seconds']
-        else:
-            self._seconds = 0.0
+        which = history(runner)
+        earlier = self._earlier(runner, which.get('run'))
+        self._seconds = earlier.get('seconds', 0.0)
         self._begin = time.time()
         self._record = dict(
             finished=False,
-            epochs=runner.max_iters if _counts_steps(runner) else runner.max_epochs,
-            metrics=before,
+            **({'iterations': runner.max_iters} if _counts_steps(runner) else {'epochs': runner.max_epochs}),
+            metrics=earlier.get('metrics', {}),
+            **which,
             settings=_settings(runner),
-            data=data_digest(runner.train_dataloader.dataset),
-            teachers=_teachers(plain_model(runner)),
+            data=made_of(runner)['data'],
+            teachers=made_of(runner)['teachers'],
             versions=_versions(),
             commit=_commit(),
             machine=dict(
@@ -81,14 +74,30 @@ class RunRecordHook(Hook):
         self._write(runner)
 
     @staticmethod
-    def _check_model(runner, earlier: dict) -> None:
-        mine = _model(runner.cfg)
-        if earlier.get('model', mine) != mine:
-            raise ValueError(
-                f'work_dir: expected {runner.work_dir} to hold a run of this model, got one of '
-                f'{earlier["config"]} with another method, net or option; give this run a --work-dir of its '
-                f"own. To begin with the other run's weights: --cfg-options load_from=CHECKPOINT, no --resume"
+    def _earlier(runner, run: Optional[str]) -> dict:
+        """The record of the run that is resumed; empty where there is none, or a damaged one."""
+        path = osp.join(runner.work_dir, 'results.json')
+        if runner.iter == 0 or not osp.exists(path):
+            return {}
+        try:
+            with open(path) as file:
+                earlier = json.load(file)
+            found = dict(
+                metrics={k: dict(v) for k, v in earlier['metrics'].items() if int(k) <= _done(runner)},
+                seconds=float(earlier['seconds']),
             )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            runner.logger.warning(
+                f'{path}: expected the record of the run, got a damaged one ({type(error).__name__}: '
+                f'{error}); it begins anew, without the epochs before'
+            )
+            return {}
+        if earlier.get('run', run) != run:
+            raise ValueError(
+                f'work_dir: expected {runner.work_dir} to hold the run of the checkpoint, got another run; '
+                f'name another --work-dir'
+            )
+        return found
 
     @master_only
     def after_val_epoch(self, runner, metrics=None) -> None:
@@ -108,9 +117,10 @@ class RunRecordHook(Hook):
         curve = {int(k): v[self.monitor] for k, v in record['metrics'].items() if self.monitor in v}
         record['seconds'] = round(self._seconds + time.time() - self._begin, 1)
         if curve:
-            last, best = max(curve), max(curve, key=lambda epoch: (curve[epoch], -epoch))
-            record['last'] = dict(epoch=last, metric=self.monitor, value=curve[last])
-            record['best'] = dict(epoch=best, metric=self.monitor, value=curve[best])
+            last, best = max(curve), max(curve, key=lambda step: (curve[step], -step))
+            unit = 'iteration' if _counts_steps(runner) else 'epoch'
+            record['last'] = {unit: last, 'metric': self.monitor, 'value': curve[last]}
+            record['best'] = {unit: best, 'metric': self.monitor, 'value': curve[best]}
         if torch.cuda.is_available():
             record['peak_memory_mib'] = round(torch.cuda.max_memory_allocated() / 2**20)
         write_whole(osp.join(runner.work_dir, 'results.json'), json.dumps(record, indent=1))
@@ -141,30 +151,10 @@ def _settings(runner) -> dict:
     return dict(
         config=runner.cfg.filename and osp.relpath(runner.cfg.filename),
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        model=_model(runner.cfg),
         seed=runner.seed,
         processes=get_world_size(),
         batch_size=runner.train_dataloader.batch_size,
     )
-
-
-def _model(cfg) -> str:
-    """Digest of the model's config, but for where files lie and how nets are run."""
-
-    def kept(value):
-        if isinstance(value, dict):
-            return {k: kept(v) for k, v in value.items() if k not in PLACES}
-        return [kept(x) for x in value] if isinstance(value, (list, tuple)) else value
-
-    text = json.dumps(kept(cfg.to_dict().get('model')), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _teachers(model) -> list[dict]:
-    return [
-        dict(net=x.describe()['net'], weight=x.weight, digest=x.digest(), views=x.views)
-        for x in getattr(model, 'teachers', ())
-    ]
 
 
 def _versions() -> dict:

@@ -1,82 +1,56 @@
-"""Random numbers that a resumed run repeats."""
+"""Seed each step and set the run's clock, so that a resumed run repeats the random numbers."""
 
 import random
-from typing import Iterator
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop
 
-from hetkd.datasets.transforms import RandomSeeded
-from hetkd.engine.plain_model import plain_model
+from hetkd.clock import set_clock
+from hetkd.engine.batches import endless, epoch_length
 from hetkd.registry import HOOKS
 
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed everything anew at each step from (seed, process, epoch, step).
+    """Seed everything anew at each step from (seed, process, epoch, step), and set the run's clock.
 
     Dropout, stochastic depth and mixup then depend on the step alone, not on how the run came there, so a
-    resumed run meets the same losses as an unbroken one. The epoch also goes to the ``RandomSeeded``
-    transforms of the training data and to the data preprocessor.
-
-    Raises:
-        ValueError: a loop without epochs, whose views would not change.
+    resumed run meets the same losses as an unbroken one. An epoch is one pass over the data loader, also
+    where the run counts iterations.
     """
 
     priority = 'VERY_HIGH'
 
-    def before_run(self, runner) -> None:
-        """Refuse a loop that has no epochs before it starts."""
+    def before_train(self, runner) -> None:
+        """Give an iteration-based run epochs, and a resumed one the clock of the steps that it has done."""
         loop = runner.train_loop
-        if loop is None or isinstance(loop, EpochBasedTrainLoop):
-            return
-        parts = [*_seeded(loop.dataloader.dataset), _preprocessor(runner)]
-        part = next((x for x in parts if getattr(x, 'needs_epochs', False)), None)
-        if part is not None:
-            raise ValueError(
-                f'train_cfg: expected by_epoch=True, since {type(part).__name__} draws its views by the '
-                f'epoch, got {type(loop).__name__}; set train_cfg=dict(by_epoch=True, max_epochs=N), or take '
-                f'{type(part).__name__} out'
-            )
+        set_clock(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
+        if isinstance(loop, IterBasedTrainLoop):
+            loop.dataloader_iterator = endless(runner)
 
     def before_train_epoch(self, runner) -> None:
-        """Tell the data pipeline the epoch, and seed the workers."""
-        self._seed(runner, 0)
-        for part in seeded_parts(runner.train_loop.dataloader.dataset, _preprocessor(runner)):
-            part.start_epoch(runner.seed, runner.epoch)
+        """Set the clock, and seed the data workers."""
+        self.before_pass(runner, runner.epoch)
+
+    def before_pass(self, runner, epoch: int) -> None:
+        """The same for an iteration-based run; see :func:`~hetkd.engine.batches.endless`."""
+        set_clock(runner.seed, epoch)
+        _seed(runner.seed, epoch, 0)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""
-        self._seed(runner, batch_idx)
-
-    @staticmethod
-    def _seed(runner, step: int) -> None:
-        sequence = np.random.SeedSequence((runner.seed, get_rank(), runner.epoch, step))
-        seed = int(sequence.generate_state(1)[0])
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        _seed(runner.seed, *divmod(runner.iter, len(runner.train_loop.dataloader)))
 
 
-def seeded_parts(dataset, preprocessor) -> list:
-    """What draws its random numbers by the epoch: transforms of a data set, and the preprocessor."""
-    return [x for x in (*_seeded(dataset), preprocessor) if hasattr(x, 'start_epoch')]
-
-
-def _preprocessor(runner):
-    """The model's data preprocessor, or None."""
-    model = plain_model(runner)
-    return getattr(model, 'data_preprocessor', None)
-
-
-def _seeded(dataset) -> Iterator[RandomSeeded]:
-    """The seeded transforms of a data set and of those it wraps."""
-    for inner in [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]:
-        if inner is not None:
-            yield from _seeded(inner)
-    for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if isinstance(transform, RandomSeeded):
-            yield transform
+def _seed(seed: int, epoch: int, step: int) -> None:
+    words = np.random.SeedSequence((seed, get_rank(), epoch, step)).generate_state(1)
+    seed = int(words[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    # torch.manual_seed seeds devices that are not there as well, which takes 100 times as long.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

@@ -1,4 +1,4 @@
-"""Tell the model of the training data before a run starts."""
+"""Hand the training labels to modules that need them."""
 
 import numpy as np
 import torch
@@ -38,8 +38,17 @@ def labels_of(dataset) -> torch.Tensor:
     while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
         dataset = dataset.dataset
     check_places(dataset, 'use a method without a memory bank')
-    labels = [np.asarray(dataset.get_data_info(i).get('gt_label')) for i in range(len(dataset))]
-    for label in labels:
+    labels = []
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        label = np.asarray(info.get('gt_label'))
+        labels.append(label)
+        if info.get('sample_idx', i) != i:
+            raise ValueError(
+                f'data: expected each image at its own place (sample_idx), got image {info["sample_idx"]} at '
+                f'place {i} of {type(dataset).__name__}; put the images into one data set, or use a method '
+                f'without a memory bank'
+            )
         if label.ndim or label.dtype.kind not in 'iu':
             raise ValueError(
                 f'data: expected one class index (gt_label) for each image, got {label.tolist()!r}; use a '

@@ -13,7 +13,7 @@ class AAD(nn.Module):
     """The student's embedding through a small MLP to the teacher's width (RSD, arXiv 2507.21844).
 
     Linear to ``ratio`` times the width, batch norm, GELU, Linear to the teacher's width; no biases. It keeps
-    the loss at one remove from the student's own embedding. As in the authors' released code.
+    the loss off the student's own embedding. As in the authors' released code.
 
     Args:
         student_channels: width of the student's embedding.

@@ -1,4 +1,4 @@
-"""Both embeddings to unit vectors of one width."""
+"""Projection of both embeddings to unit vectors of one width."""
 
 import torch
 from torch import nn

@@ -13,7 +13,7 @@ from .stage_heads import StageHeads
 
 
 class MSDFOutput(NamedTuple):
-    """What :class:`MSDF` gives."""
+    """The output of :class:`MSDF`."""
 
     stage_logits: torch.Tensor
     """(S, N, C) logits of each stage."""

@@ -1,4 +1,4 @@
-"""Student stages to the shape of the teacher's."""
+"""The regressor from student stages to the teacher's shapes."""
 
 from typing import Sequence
 

@@ -1,4 +1,4 @@
-"""Student stages of any net to one width and the deepest grid."""
+"""Projection of student stages to one width and the deepest grid."""
 
 import math
 from itertools import pairwise
@@ -20,8 +20,8 @@ class StageProjector(nn.Module):
     Stage i gets log2(deepest stride / its stride) :class:`SepConv` blocks, channels doubling with each
     and the last giving ``out_channels``. A stage that is on the deepest grid already gets one 1x1
     convolution without norm or activation; so do all stages of an isotropic net (our decision;
-    the papers' students are hierarchical). A SepConv halves a grid rounding up, as the papers' nets do; a net
-    that rounds down ends a cell or two off the deepest grid, which poolers do not mind.
+    the papers' students are hierarchical). A SepConv halves a grid rounding up, as the papers' nets do; with
+    a net that rounds down grids may differ by a cell or two, which global pooling tolerates.
 
     Args:
         channels: C_i of each stage, shallow to deep.

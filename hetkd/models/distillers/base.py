@@ -6,13 +6,14 @@ from typing import Optional
 import torch
 
 from hetkd.functional import cosines_with_labels, term_gradients
+from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
-from .cached_teacher import build_teacher
 from .classifier import NetClassifier, index_of, target_of
+from .configs import build_teacher, with_classes
 from .part import build_part
-from .teacher import FrozenTeacher
+from .teacher import Teacher
 
 
 class BaseDistiller(NetClassifier):
@@ -25,15 +26,16 @@ class BaseDistiller(NetClassifier):
     part of an exported student.
 
     Args:
-        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`, or
-            :class:`CachedTeacher` for one that was written down beforehand. Or a list of them,
-            each with a ``weight``: the distillation losses are the weighted sum over the teachers.
+        teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or of a registered
+            :class:`Teacher`, as ``CachedTeacher``, which reads a cache. Or a list of them, each with a
+            ``weight``: the distillation losses are the weighted sum over the teachers.
         student: config of the student net.
         label_loss, data_preprocessor, train_cfg: see :class:`NetClassifier`.
         ce_weight: weight of the label loss.
 
     Raises:
-        ValueError: teacher and student differ in their number of classes, or the teacher has no weights.
+        ValueError: teacher and student differ in their number of classes or of the images' channels, the
+            teacher has no weights, or as :class:`NetClassifier`.
     """
 
     teacher_needs: tuple[str, ...] = ()
@@ -51,17 +53,22 @@ class BaseDistiller(NetClassifier):
         ce_weight: float = 1.0,
     ):
         super().__init__(student, label_loss, data_preprocessor, train_cfg)
+        check_weights(ce_weight=ce_weight)
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
-        configs = [
-            {'num_classes': self.student.num_classes, **x} if x['type'] != 'CachedTeacher' else x
-            for x in configs
-        ]
-        # What a teacher draws is forgotten: the student and its connectors start alike under any teacher.
+        configs = [with_classes(config, self.data_preprocessor) for config in configs]
+        # Restore the RNG, so that the student's initial weights do not depend on the teacher.
         with torch.random.fork_rng(devices=[]):
             self.teachers = [build_teacher(config, *data) for config in configs]
+        channels = self.student.input_spec.channels
         for one in self.teachers:
+            if one.channels not in (None, channels):
+                raise ValueError(
+                    f'teacher: expected {channels} channels as the student has, since both get the same '
+                    f'images, got {one.channels}; set in_chans (TimmNet: model_kwargs) or in_channels '
+                    f'(MMPretrainNet: backbone) of both nets to those of the data'
+                )
             if one.num_classes != self.student.num_classes:
                 raise ValueError(
                     f'teacher: expected {self.student.num_classes} classes as the student has, got '
@@ -70,7 +77,7 @@ class BaseDistiller(NetClassifier):
                 )
 
     @property
-    def teacher(self) -> FrozenTeacher:
+    def teacher(self) -> Teacher:
         """The only teacher.
 
         Raises:
@@ -88,7 +95,7 @@ class BaseDistiller(NetClassifier):
         target = target_of(data_samples)
         replays = any(teacher.views for teacher in self.teachers)
         index = index_of(data_samples) if self.needs_index or replays else None
-        # Before the student, whose activations are kept: the memory of a teacher's forward serves again.
+        # Teachers first: their activations are freed before the student's forward.
         needs = dict.fromkeys(self.teacher_needs, True)
         outputs = [teacher(inputs, index, **needs) for teacher in self.teachers]
         student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
@@ -138,13 +145,15 @@ class BaseDistiller(NetClassifier):
             out_channels=max(stages[-1].channels, *(x.embedding_channels for x in self.teachers)),
         )
 
-    def build_on_stages(self, config: Optional[dict], kind: str, **sizes: int) -> torch.nn.Module:
-        """A part on the projected stages, by default of type ``kind``; the projector must be there."""
+    def build_on_stages(
+        self, config: Optional[dict], kind: str, projector: torch.nn.Module, **sizes: int
+    ) -> torch.nn.Module:
+        """A part on the stages that a projector gives, by default of type ``kind``."""
         return build_part(
             config,
             dict(type=kind),
-            num_stages=len(self.projector.projections),
-            in_channels=self.projector.out_channels,
+            num_stages=len(projector.projections),
+            in_channels=projector.out_channels,
             num_classes=self.student.num_classes,
             **sizes,
         )
@@ -154,6 +163,15 @@ class BaseDistiller(NetClassifier):
         for teacher in self.teachers:
             teacher.apply_(fn)
         return self
+
+
+def check_losses(*configs) -> None:
+    """Refuse a method without a loss."""
+    if not any(configs):
+        raise ValueError(
+            'model.losses: expected at least one loss, got none: nothing would be distilled; name one, or '
+            'train the student alone with --method scratch'
+        )
 
 
 def build_losses(configs: list[dict]) -> torch.nn.ModuleDict:

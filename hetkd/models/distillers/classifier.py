@@ -1,4 +1,4 @@
-"""A net trained on labels alone: the scratch baseline, the teacher's own training, and the tested student."""
+"""A net trained on labels alone: scratch baselines, teachers and exported students."""
 
 from copy import deepcopy
 from typing import Optional
@@ -10,6 +10,7 @@ from mmpretrain.structures import DataSample
 from hetkd.models.nets.running import compile_net
 from hetkd.registry import MODELS
 
+from .configs import with_classes
 from .part import build_part
 
 LABEL_LOSS = dict(type='LabelLoss', label_smoothing=0.1)
@@ -20,7 +21,8 @@ class NetClassifier(BaseModel):
     """A student with its label loss, in mmengine's three modes; distillers add a teacher.
 
     Args:
-        student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``. Two further keys:
+        student: config of the net, e.g. ``dict(type='MMPretrainNet', ...)``. Its ``num_classes`` may be left
+            out: it is then the data preprocessor's. Two further keys:
             ``channels_last`` (default False) is a memory layout that is faster for convolutions, ``compile``
             (default False) runs the net through ``torch.compile``.
         label_loss: config of the loss on the student's logits and the labels (class indices, or
@@ -30,7 +32,7 @@ class NetClassifier(BaseModel):
             ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
 
     Raises:
-        ValueError: batch augmentations in both places.
+        ValueError: batch augmentations in both places, or no number of classes.
     """
 
     def __init__(
@@ -51,8 +53,7 @@ class NetClassifier(BaseModel):
         if train_cfg:
             preprocessor['batch_augments'] = train_cfg
         super().__init__(MODELS.build(preprocessor))
-        student = dict(student)
-        student.setdefault('num_classes', preprocessor.get('num_classes'))
+        student = with_classes(student, self.data_preprocessor)
         self._compiles = student.pop('compile', False)
         channels_last = student.pop('channels_last', False)
         self.student = MODELS.build(student)

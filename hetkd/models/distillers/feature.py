@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 
 from hetkd.registry import MODELS
 
-from .base import BaseDistiller, build_losses
+from .base import BaseDistiller, build_losses, check_losses
 from .part import build_part
 
 
@@ -38,6 +38,7 @@ class FeatureDistiller(BaseDistiller):
         embedding_matcher: Optional[dict] = None,
         **kwargs,
     ):
+        check_losses(losses, logit_losses)
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
         self.logit_losses = build_losses(logit_losses)

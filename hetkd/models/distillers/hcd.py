@@ -1,4 +1,4 @@
-"""HCD."""
+"""HCD as an algorithm."""
 
 from typing import Optional
 
@@ -26,7 +26,6 @@ class HCD(BaseDistiller):
     P, the projectors' width, is the larger of the student's last stage and the teacher's embedding.
 
     Args:
-        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
         kd: config of the loss on logits; default ``dict(type='KDLoss', temperature=1.0)``.
         projector: config; default ``dict(type='StageProjector', final_bias=True)``.
         mapper: config; default ``dict(type='CFM', num_sub_logits=4, num_layers=2)``.
@@ -34,6 +33,7 @@ class HCD(BaseDistiller):
         orthogonality: config; default ``dict(type='OrthogonalityLoss')``.
         student_lambda, teacher_lambda: lambda_s and lambda_t, both 1.
         orthogonality_on: ``'fused'`` (s, the default) or ``'raw'`` (q).
+        **kwargs: see :class:`BaseDistiller`.
 
     Raises:
         ValueError: as :class:`BaseDistiller`; also if the student gives no stages, or ``orthogonality_on`` is
@@ -45,8 +45,6 @@ class HCD(BaseDistiller):
 
     def __init__(
         self,
-        teacher: dict,
-        student: dict,
         kd: Optional[dict] = None,
         projector: Optional[dict] = None,
         mapper: Optional[dict] = None,
@@ -57,7 +55,7 @@ class HCD(BaseDistiller):
         orthogonality_on: str = 'fused',
         **kwargs,
     ):
-        super().__init__(teacher, student, **kwargs)
+        super().__init__(**kwargs)
         if orthogonality_on not in ('fused', 'raw'):
             raise ValueError(f"orthogonality_on: expected 'fused' or 'raw', got {orthogonality_on!r}")
         self.kd = build_part(kd, dict(type='KDLoss', temperature=1.0))
@@ -66,7 +64,9 @@ class HCD(BaseDistiller):
         self.lambdas = (student_lambda, teacher_lambda)
         self.orthogonality_on = orthogonality_on
         self.projector = self.build_projector(projector, final_bias=True)
-        self.mapper = self.build_on_stages(mapper, 'CFM', teacher_channels=self.teacher.embedding_channels)
+        self.mapper = self.build_on_stages(
+            mapper, 'CFM', self.projector, teacher_channels=self.teacher.embedding_channels
+        )
 
     def sub_logits(self, student, teacher) -> tuple[torch.Tensor, torch.Tensor]:
         """q and s, (S, N, n, C) each."""

@@ -4,7 +4,7 @@ from typing import Sequence
 
 from hetkd.registry import MODELS
 
-from .base import BaseDistiller, build_losses
+from .base import BaseDistiller, build_losses, check_losses
 
 
 @MODELS.register_module()
@@ -18,6 +18,7 @@ class LogitDistiller(BaseDistiller):
     """
 
     def __init__(self, losses: Sequence[dict] = (dict(type='KDLoss'),), **kwargs):
+        check_losses(losses)
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
 

@@ -1,9 +1,10 @@
-"""MLDR-KD."""
+"""MLDR-KD as an algorithm."""
 
 from typing import Optional
 
 import torch
 
+from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -25,13 +26,13 @@ class MLDRKD(BaseDistiller):
     on the student's side is detached; inference is the plain student.
 
     Args:
-        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
         dfra: config of the loss; default ``dict(type='DFRALoss', temperature=1.0, alpha=2.0)``.
         projector: config of the stage projector; default ``dict(type='StageProjector')``.
         fusion: config of the fusion; default ``dict(type='MSDF')``.
         logit_weight: weight of DFRA on the student's logits.
         stage_weight: weight of the sum of DFRA over the stages' logits.
         fused_weight: weight of DFRA on the fused logits.
+        **kwargs: see :class:`BaseDistiller`.
 
     Raises:
         ValueError: as :class:`BaseDistiller`; also if the student gives no stages.
@@ -41,8 +42,6 @@ class MLDRKD(BaseDistiller):
 
     def __init__(
         self,
-        teacher: dict,
-        student: dict,
         dfra: Optional[dict] = None,
         projector: Optional[dict] = None,
         fusion: Optional[dict] = None,
@@ -51,11 +50,17 @@ class MLDRKD(BaseDistiller):
         fused_weight: float = 1.0,
         **kwargs,
     ):
-        super().__init__(teacher, student, **kwargs)
+        super().__init__(**kwargs)
         self.dfra = build_part(dfra, dict(type='DFRALoss'))
+        check_weights(logit_weight=logit_weight, stage_weight=stage_weight, fused_weight=fused_weight)
         self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
         self.projector = self.build_projector(projector)
-        self.fusion = self.build_on_stages(fusion, 'MSDF')
+        self.fusion = self.build_on_stages(fusion, 'MSDF', self.projector)
+
+    @property
+    def num_compared(self) -> int:
+        """How many logits are compared with the teacher's."""
+        return 2 + len(self.projector.projections)
 
     def connect(self, student):
         """Own, fused and stage logits, stacked (2 + S, N, C), and the fusion's weights (S, N, C)."""

@@ -1,9 +1,10 @@
-"""OFA-KD."""
+"""OFA-KD as an algorithm."""
 
 from typing import Optional
 
 import torch
 
+from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -22,12 +23,12 @@ class OFA(BaseDistiller):
                       \\--> stages --> StageProjector --> StageHeads --> p_i -- sum of OFALoss(p_i, z_t, y)
 
     Args:
-        teacher, student, label_loss, data_preprocessor, train_cfg, ce_weight: see :class:`BaseDistiller`.
         ofa: config of the loss; default ``dict(type='OFALoss', eps=1.0, temperature=1.0)``.
         projector: config; default ``dict(type='StageProjector')``.
         heads: config; default ``dict(type='StageHeads')``.
         logit_weight: weight of the loss on the student's own logits.
         stage_weight: weight of the sum of the stages' losses.
+        **kwargs: see :class:`BaseDistiller`.
 
     Raises:
         ValueError: as :class:`BaseDistiller`; also if the student gives no stages.
@@ -37,8 +38,6 @@ class OFA(BaseDistiller):
 
     def __init__(
         self,
-        teacher: dict,
-        student: dict,
         ofa: Optional[dict] = None,
         projector: Optional[dict] = None,
         heads: Optional[dict] = None,
@@ -46,11 +45,12 @@ class OFA(BaseDistiller):
         stage_weight: float = 1.0,
         **kwargs,
     ):
-        super().__init__(teacher, student, **kwargs)
+        super().__init__(**kwargs)
         self.ofa = build_part(ofa, dict(type='OFALoss'))
+        check_weights(logit_weight=logit_weight, stage_weight=stage_weight)
         self.weights = dict(logit=logit_weight, stage=stage_weight)
         self.projector = self.build_projector(projector)
-        self.heads = self.build_on_stages(heads, 'StageHeads')
+        self.heads = self.build_on_stages(heads, 'StageHeads', self.projector)
 
     def connect(self, student):
         """Own and stage logits, stacked (1 + S, N, C)."""

@@ -1,188 +1,91 @@
-"""The life of a teacher: one place for everything that keeps it safe."""
+"""The interface of teachers, online or cached."""
 
-import contextlib
-import hashlib
-from copy import copy
+from abc import ABC, abstractmethod
 from typing import Optional, Sequence
 
 import torch
-import torch.nn.functional as F
 
-from hetkd.models.nets.base import RANDOM
-from hetkd.models.nets.contract import NetOutput
-from hetkd.models.nets.running import compile_net, to_dtype
-from hetkd.registry import MODELS
-
-# Keys of a teacher's config that are not the net's.
-OWN_KEYS = ('weight', 'dtype', 'compile', 'channels_last')
+from hetkd.functional.checks import check_weights
+from hetkd.models.nets.contract import NetOutput, StageSpec
 
 
-class FrozenTeacher:
-    """A net that only teaches.
+class Teacher(ABC):
+    """What a distiller and the hooks ask of a teacher.
 
     It is no ``nn.Module`` on purpose: a distiller that holds one does not see it in ``parameters()``,
     ``state_dict()``, ``train()`` or ``init_weights()``. So it is never in the optimizer, DDP's buckets or a
     checkpoint, never re-initialised, and stays in eval mode. Copies of the distiller (EMA) share it.
 
     Args:
-        config: the net's config, e.g. ``dict(type='TimmNet', ...)``; it must name its weights. Further keys
-            are of the teacher:
+        weight: of its distillation losses among several teachers.
 
-            - ``weight`` (default 1) weighs the distillation losses of this teacher among several.
-            - ``dtype``: ``'bfloat16'`` or ``'float16'`` for weights and arithmetic; default as loaded. What
-              it gives is float32 all the same.
-            - ``channels_last`` (default False): memory layout, faster for convolutions.
-            - ``compile`` (default False): run it through ``torch.compile``.
-        data_mean, data_std: normalisation of the incoming images (per channel, 0-255 scale). The teacher's
-            input is re-normalised to the net's own mean and std, where it declares them.
-
-    Raises:
-        ValueError: the config names no weights, or another dtype.
+    Attributes:
+        views: how many views of each image it knows; None for one that takes any image.
+        is_random: whether it knows nothing, as its config says.
     """
 
-    views = None
-    """No cache: it sees any view."""
+    views: Optional[int] = None
+    is_random: bool = False
 
-    def __init__(
-        self,
-        config: dict,
-        data_mean: Optional[Sequence[float]] = None,
-        data_std: Optional[Sequence[float]] = None,
-    ):
-        self.weight, self._compiles = config.get('weight', 1.0), config.get('compile', False)
-        dtype, self._channels_last = config.get('dtype'), config.get('channels_last', False)
-        config = {key: value for key, value in config.items() if key not in OWN_KEYS}
-        self.net = MODELS.build(config)
-        if not self.net.has_weights:
-            raise ValueError(
-                f'teacher: expected trained weights, got none; set checkpoint=PATH or pretrained=True in '
-                f'the teacher of the config ({config.get("model")!r}), or checkpoint={RANDOM!r} if a '
-                f'teacher without knowledge is really meant'
-            )
-        self.net.requires_grad_(False)
-        self.net.eval()
-        self._dtype = to_dtype(dtype)
-        self._cast()
-        self._affine = self._renormalisation(data_mean, data_std)
-        self._follows = True
+    def __init__(self, weight: float = 1.0):
+        check_weights(weight=weight)
+        self.weight = weight
 
     @property
+    @abstractmethod
     def num_classes(self) -> int:
         """Number of its logits."""
-        return self.net.num_classes
 
     @property
+    def channels(self) -> Optional[int]:
+        """Of the images that it takes; None for one that takes no image."""
+        return None
+
+    @property
+    @abstractmethod
     def classes(self) -> Optional[Sequence[str]]:
         """Names of the classes it was trained on, if its file records them."""
-        return self.net.classes
 
     @property
-    def is_random(self) -> bool:
-        """Whether it knows nothing, as its config says."""
-        return self.net.is_random
+    @abstractmethod
+    def stage_specs(self) -> tuple[StageSpec, ...]:
+        """Its stages.
+
+        Raises:
+            ValueError: it gives none.
+        """
 
     @property
-    def stage_specs(self):
-        """Its stages; see :class:`~hetkd.models.nets.Net`."""
-        return self.net.stage_specs
-
-    @property
+    @abstractmethod
     def embedding_channels(self) -> int:
         """Width of its embedding."""
-        return self.net.embedding_channels
 
+    @abstractmethod
     def describe(self) -> dict:
-        """What a person wants to know of it, as plain values."""
-        spec = self.net.input_spec
-        return dict(
-            net=type(self.net.model).__name__,
-            parameters=sum(x.numel() for x in self.net.parameters()),
-            file=self.net.checkpoint,
-            size=list(spec.size) if spec.size else 'any',
-            normalisation="the data's" if spec.mean is None else [list(spec.mean), list(spec.std)],
-        )
+        """Net, number of parameters, file, size and normalisation, as plain values."""
 
+    @abstractmethod
     def digest(self) -> str:
         """SHA-256 of its weights: which file it was, whatever its name."""
-        digest = hashlib.sha256()
-        for name, value in self.net.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
 
-    def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """Run the net on images normalised for the student, at the student's size.
+    @abstractmethod
+    def __call__(
+        self, inputs: torch.Tensor, index=None, stages: bool = False, embedding: bool = False
+    ) -> NetOutput:
+        """Its outputs on a batch of training images, without gradient.
 
         Args:
-            inputs: images (N, 3, H, W).
-            index: their places in the training set; not used here.
+            inputs: images (N, 3, H, W), normalised for the student, at the student's size.
+            index: their places in the training set (N,), for a teacher with ``views``.
             stages, embedding: what to give beside the logits.
         """
-        asked = dict(stages=stages, embedding=embedding)
-        if self._compiles:
-            compile_net(self.net, **asked)
-            self._compiles = False
-        own_precision = contextlib.nullcontext()
-        if self._dtype is not None:
-            own_precision = torch.autocast(inputs.device.type, enabled=False)
-        with torch.inference_mode(), own_precision:
-            output = self.net(self.prepare(inputs), **asked)
-        # Out of inference mode, so that losses may keep it for their backward pass.
-        return NetOutput(
-            self._outside(output.logits),
-            tuple(self._outside(x) for x in output.stages),
-            None if output.embedding is None else self._outside(output.embedding),
-        )
 
-    def _outside(self, value: torch.Tensor) -> torch.Tensor:
-        return value.clone() if self._dtype is None else value.to(torch.float32, copy=True)
+    @abstractmethod
+    def validate(self, inputs: torch.Tensor, index=None) -> Optional[torch.Tensor]:
+        """Logits (N, C) of validation images, or None where it does not know them."""
 
-    def validate(self, inputs, index=None) -> torch.Tensor:
-        """Logits (N, C) of validation images."""
-        return self(inputs).logits
-
-    def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The same images as the net was trained to see them: its mean, std and size."""
-        size = self.net.input_spec.size
-        if size and tuple(inputs.shape[2:]) != size:
-            inputs = F.interpolate(inputs, size, mode='bicubic', align_corners=False, antialias=True)
-        if self._affine is not None:
-            scale, shift = (x.to(inputs.device, inputs.dtype) for x in self._affine)
-            inputs = inputs * scale + shift
-        if self._dtype is not None:
-            inputs = inputs.to(self._dtype)
-        return inputs.contiguous(memory_format=torch.channels_last) if self._channels_last else inputs
-
-    def _cast(self) -> None:
-        if self._channels_last:
-            self.net.to(memory_format=torch.channels_last)
-        if self._dtype is not None:
-            self.net.to(self._dtype)
-
-    def _renormalisation(self, data_mean, data_std):
-        """Scale and shift from the data's normalisation to the net's, or None where they agree."""
-        spec = self.net.input_spec
-        if spec.mean is None:
-            return None
-        own_mean, own_std, mean, std = (
-            torch.tensor(x, dtype=torch.float32).view(-1, 1, 1)
-            for x in (spec.mean, spec.std, data_mean or [0.0], data_std or [1.0])
-        )
-        if own_mean.shape == mean.shape and torch.equal(own_mean, mean) and torch.equal(own_std, std):
-            return None
-        return std / own_std, (mean - own_mean) / own_std
-
-    def apply_(self, fn) -> None:
+    def apply_(self, fn) -> None:  # noqa: B027 (a teacher without tensors has nothing to move)
         """Follow the distiller's device and dtype (``nn.Module._apply``)."""
-        if not self._follows:
-            return
-        self.net._apply(fn)
-        self._cast()
-        if self._affine is not None:
-            self._affine = tuple(fn(x) for x in self._affine)
 
     def __deepcopy__(self, memo):
-        # A copied distiller (EMA, perhaps on another device) shares the net, and must not move it away.
-        shared = copy(self)
-        shared._follows = False
-        return shared
+        return self

@@ -1,34 +1,22 @@
 """Losses: thin registered modules over :mod:`hetkd.functional`.
 
 A logit loss is called with logits, a feature loss with :class:`~hetkd.models.nets.NetOutput`; both with the
-target, and give a scalar.
+target. They give a scalar; ``DFRALoss`` and ``OFALoss`` also take the logits of several students (..., N, C),
+and give one value for each.
+
+Every file of this folder is imported: a new one needs no line here.
 """
 
-from .at import ATLoss
-from .crd import CRDLoss
-from .dfra import DFRALoss
-from .dist import DISTLoss
-from .dkd import DKDLoss
-from .embedding import CCLoss, RKDLoss, RSDLoss
-from .hint import HintLoss
-from .kd import KDLoss
-from .label import LabelLoss
-from .ofa import OFALoss
-from .sub_logit import OrthogonalityLoss, SubLogitLoss
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    'ATLoss',
-    'CCLoss',
-    'CRDLoss',
-    'DFRALoss',
-    'DISTLoss',
-    'DKDLoss',
-    'HintLoss',
-    'KDLoss',
-    'LabelLoss',
-    'OFALoss',
-    'OrthogonalityLoss',
-    'RKDLoss',
-    'RSDLoss',
-    'SubLogitLoss',
-]
+from torch import nn
+
+__all__ = []
+for _file in iter_modules(__path__):
+    _module = import_module(f'{__name__}.{_file.name}')
+    for _name, _value in list(vars(_module).items()):
+        if _name.endswith('Loss') and isinstance(_value, type) and issubclass(_value, nn.Module):
+            globals()[_name] = _value
+            if _value.__module__ == _module.__name__:
+                __all__.append(_name)

@@ -5,15 +5,15 @@ import math
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather
-from torch import nn
 
 from hetkd.functional import crd_log_normalisers, crd_loss
-from hetkd.functional.checks import check_temperature
 from hetkd.registry import MODELS
+
+from .base import FunctionLoss
 
 
 @MODELS.register_module()
-class CRDLoss(nn.Module):
+class CRDLoss(FunctionLoss):
     """Feature loss over :func:`hetkd.functional.crd_loss` (arXiv 1910.10699).
 
     Two memory banks hold one unit vector of each net for each training image. :meth:`prepare_data` sizes them
@@ -44,17 +44,14 @@ class CRDLoss(nn.Module):
         momentum: float = 0.5,
         loss_weight: float = 0.8,
     ):
-        super().__init__()
-        check_temperature(temperature)
+        super().__init__(crd_loss, loss_weight, temperature=temperature)
         for name, value in dict(num_negatives=num_negatives, channels=channels).items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'{name}: expected a whole number >= 1, got {value!r}')
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum: expected a number in [0, 1), got {momentum!r}; the authors use 0.5')
         self.num_negatives = num_negatives
-        self.temperature = temperature
         self.momentum = momentum
-        self.loss_weight = loss_weight
         self.register_buffer('student_memory', torch.empty(0, channels))
         self.register_buffer('teacher_memory', torch.empty(0, channels))
         self.register_buffer('log_normalisers', torch.full((2,), torch.nan))
@@ -101,12 +98,12 @@ class CRDLoss(nn.Module):
         """
         index = self._check(index).to(student.embedding.device, non_blocking=True)
         inputs = (student.embedding, teacher.embedding, self.student_memory, self.teacher_memory)
-        inputs += (torch.cat([index[:, None], self._negatives(index)], 1), self.temperature)
+        inputs += (torch.cat([index[:, None], self._negatives(index)], 1),)
         if not self._normalised:
             self._normalise(inputs)
-        loss = crd_loss(*inputs, self.log_normalisers)
+        loss = self.weighted(*inputs, log_normalisers=self.log_normalisers)
         self._remember(index, student.embedding.detach(), teacher.embedding.detach())
-        return self.loss_weight * loss
+        return loss
 
     def _check(self, index):
         if index is None:
@@ -139,7 +136,7 @@ class CRDLoss(nn.Module):
     def _normalise(self, inputs) -> None:
         """Z of the first batch over all processes, kept for good; a resumed run brings its own."""
         if self.log_normalisers.isnan().any():
-            gathered = torch.stack(all_gather(crd_log_normalisers(*inputs)))
+            gathered = torch.stack(all_gather(crd_log_normalisers(*inputs, **self.options)))
             self.log_normalisers.copy_(gathered.logsumexp(0) - math.log(len(gathered)))
         self._normalised = True
 

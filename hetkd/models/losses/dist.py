@@ -1,15 +1,15 @@
 """DIST as a registered loss."""
 
 import torch
-from torch import nn
 
 from hetkd.functional import dist_loss
-from hetkd.functional.checks import check_temperature
 from hetkd.registry import MODELS
+
+from .base import FunctionLoss
 
 
 @MODELS.register_module()
-class DISTLoss(nn.Module):
+class DISTLoss(FunctionLoss):
     """Logit loss over :func:`hetkd.functional.dist_loss` (arXiv 2205.10536).
 
     Args:
@@ -22,11 +22,8 @@ class DISTLoss(nn.Module):
     def __init__(
         self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0, loss_weight: float = 1.0
     ):
-        super().__init__()
-        check_temperature(temperature)
-        self.options = dict(beta=beta, gamma=gamma, temperature=temperature)
-        self.loss_weight = loss_weight
+        super().__init__(dist_loss, loss_weight, beta=beta, gamma=gamma, temperature=temperature)
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target=None) -> torch.Tensor:
         """Student and teacher logits (N, C) to a scalar."""
-        return self.loss_weight * dist_loss(student, teacher, **self.options)
+        return self.weighted(student, teacher)

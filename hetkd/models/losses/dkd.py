@@ -1,15 +1,15 @@
 """DKD as a registered loss."""
 
 import torch
-from torch import nn
 
 from hetkd.functional import dkd_loss
-from hetkd.functional.checks import check_temperature
 from hetkd.registry import MODELS
+
+from .base import FunctionLoss
 
 
 @MODELS.register_module()
-class DKDLoss(nn.Module):
+class DKDLoss(FunctionLoss):
     """Logit loss over :func:`hetkd.functional.dkd_loss` (arXiv 2203.08679).
 
     Args:
@@ -22,11 +22,8 @@ class DKDLoss(nn.Module):
     def __init__(
         self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, loss_weight: float = 1.0
     ):
-        super().__init__()
-        check_temperature(temperature)
-        self.options = dict(alpha=alpha, beta=beta, temperature=temperature)
-        self.loss_weight = loss_weight
+        super().__init__(dkd_loss, loss_weight, alpha=alpha, beta=beta, temperature=temperature)
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Student and teacher logits (N, C) and the target to a scalar."""
-        return self.loss_weight * dkd_loss(student, teacher, target, **self.options)
+        return self.weighted(student, teacher, target)

@@ -1,15 +1,15 @@
 """KD as a registered loss."""
 
 import torch
-from torch import nn
 
 from hetkd.functional import kd_loss, standardise_logits
-from hetkd.functional.checks import check_temperature
 from hetkd.registry import MODELS
+
+from .base import FunctionLoss
 
 
 @MODELS.register_module()
-class KDLoss(nn.Module):
+class KDLoss(FunctionLoss):
     """Logit loss over :func:`hetkd.functional.kd_loss` (arXiv 1503.02531).
 
     Args:
@@ -19,14 +19,11 @@ class KDLoss(nn.Module):
     """
 
     def __init__(self, temperature: float = 4.0, standardise: bool = False, loss_weight: float = 1.0):
-        super().__init__()
-        check_temperature(temperature)
-        self.temperature = temperature
+        super().__init__(kd_loss, loss_weight, temperature=temperature)
         self.standardise = standardise
-        self.loss_weight = loss_weight
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target=None) -> torch.Tensor:
         """Student and teacher logits (N, C) to a scalar."""
         if self.standardise:
             student, teacher = standardise_logits(student), standardise_logits(teacher)
-        return self.loss_weight * kd_loss(student, teacher, self.temperature)
+        return self.weighted(student, teacher)

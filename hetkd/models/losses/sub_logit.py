@@ -1,27 +1,39 @@
 """HCD's losses on sub-logits as registered modules."""
 
 import torch
-from torch import nn
 
 from hetkd.functional import orthogonality_loss, sublogit_ce, sublogit_kl
-from hetkd.functional.checks import check_temperature
 from hetkd.functional.orthogonality import check_threshold
 from hetkd.registry import MODELS
 
-
-def over_stages(values: torch.Tensor, reduction: str) -> torch.Tensor:
-    """Sum or mean of one value a stage."""
-    return values.sum() if reduction == 'sum' else values.mean()
+from .base import FunctionLoss
 
 
-def check_reduction(reduction: str) -> None:
-    """Refuse anything but sum and mean."""
-    if reduction not in ('sum', 'mean'):
-        raise ValueError(f"reduction: expected 'sum' or 'mean' (over the stages), got {reduction!r}")
+class OverStages(FunctionLoss):
+    """A function that gives one value a stage; their sum or mean.
+
+    Args:
+        reduction: ``'sum'`` or ``'mean'``.
+        function, loss_weight, **options: see :class:`~hetkd.models.losses.base.FunctionLoss`.
+
+    Raises:
+        ValueError: another reduction.
+    """
+
+    def __init__(self, function, reduction: str, loss_weight: float, **options):
+        if reduction not in ('sum', 'mean'):
+            raise ValueError(f"reduction: expected 'sum' or 'mean' (over the stages), got {reduction!r}")
+        super().__init__(function, loss_weight, **options)
+        self.reduction = reduction
+
+    def weighted(self, *tensors: torch.Tensor) -> torch.Tensor:
+        """The values of the stages reduced to one, times the weight."""
+        values = self.function(*tensors, **self.options)
+        return self.loss_weight * (values.sum() if self.reduction == 'sum' else values.mean())
 
 
 @MODELS.register_module()
-class SubLogitLoss(nn.Module):
+class SubLogitLoss(OverStages):
     r"""Sub-logit Decoupled Distillation: CE of the sub-logits, and their KL to the student.
 
     .. math:: \sum_i \mathrm{mean}_j [CE(s_{ij}, y) + w T^2 KL(s_{ij} \| z_s)]
@@ -46,26 +58,23 @@ class SubLogitLoss(nn.Module):
         reduction: str = 'sum',
         loss_weight: float = 1.0,
     ):
-        super().__init__()
-        check_temperature(temperature)
-        check_reduction(reduction)
-        self.temperature = temperature
-        self.kl_weight = kl_weight
-        self.label_smoothing = label_smoothing
-        self.detach = detach
-        self.reduction = reduction
-        self.loss_weight = loss_weight
+        options = dict(kl_weight=kl_weight, label_smoothing=label_smoothing, detach=detach)
+        super().__init__(_ce_and_kl, reduction, loss_weight, temperature=temperature, **options)
 
     def forward(self, student: torch.Tensor, sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Student logits (N, C), sub-logits (S, N, n, C) and the target to a scalar."""
-        fixed = sub_logits.detach() if self.detach else sub_logits
-        kl = self.temperature**2 * sublogit_kl(fixed, student, self.temperature)
-        ce = sublogit_ce(sub_logits, target, self.label_smoothing)
-        return self.loss_weight * over_stages(ce + self.kl_weight * kl, self.reduction)
+        return self.weighted(student, sub_logits, target)
+
+
+def _ce_and_kl(student, sub_logits, target, temperature, kl_weight, label_smoothing, detach) -> torch.Tensor:
+    """Of each stage."""
+    fixed = sub_logits.detach() if detach else sub_logits
+    kl = temperature**2 * sublogit_kl(fixed, student, temperature)
+    return sublogit_ce(sub_logits, target, label_smoothing) + kl_weight * kl
 
 
 @MODELS.register_module()
-class OrthogonalityLoss(nn.Module):
+class OrthogonalityLoss(OverStages):
     """HCD's orthogonality loss over :func:`hetkd.functional.orthogonality_loss`.
 
     Args:
@@ -75,14 +84,9 @@ class OrthogonalityLoss(nn.Module):
     """
 
     def __init__(self, threshold: float = 0.5, reduction: str = 'sum', loss_weight: float = 1.0):
-        super().__init__()
         check_threshold(threshold)
-        check_reduction(reduction)
-        self.threshold = threshold
-        self.reduction = reduction
-        self.loss_weight = loss_weight
+        super().__init__(orthogonality_loss, reduction, loss_weight, threshold=threshold)
 
     def forward(self, sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Sub-logits (S, N, n, C) and the target to a scalar."""
-        values = orthogonality_loss(sub_logits, target, self.threshold)
-        return self.loss_weight * over_stages(values, self.reduction)
+        return self.weighted(sub_logits, target)

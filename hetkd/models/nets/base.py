@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from .checkpoint import load_strict, read_weights
-from .contract import FeatureSpecs, InputSpec, NetOutput, StageSpec
+from .contract import InputSpec, NetOutput, StageSpec
 
 RANDOM = 'random'
+ORDERS = ('rgb', 'bgr')
 
 
 def to_size(size: Union[int, Sequence[int], None]) -> Optional[tuple[int, int]]:
@@ -19,6 +20,18 @@ def to_size(size: Union[int, Sequence[int], None]) -> Optional[tuple[int, int]]:
     if size is None:
         return None
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def first_convolution(model: nn.Module) -> Optional[nn.Module]:
+    """The convolution that sees the image, or None for a net without one."""
+    return next((x for x in model.modules() if isinstance(x, (nn.Conv2d, nn.Conv3d))), None)
+
+
+@torch.no_grad()
+def take_rgb(model: nn.Module) -> None:
+    """Swap the channels of a net for BGR images in its first convolution: it then takes RGB."""
+    weight = first_convolution(model).weight
+    weight.copy_(weight.flip(1))
 
 
 def unknown_model(kind: str, name: str, known: Sequence[str]) -> ValueError:
@@ -39,10 +52,13 @@ class Net(nn.Module, ABC):
         has_weights: whether it came with pretrained weights.
         checkpoint: path or URL of a weight file, loaded strictly and with ``weights_only=True``;
             ``'random'`` says that random weights are meant (tests, benchmarks).
-        mean, std, input_size: the images the net was made for; see :class:`InputSpec`.
+        mean, std, input_size, channels: the images the net was made for; see :class:`InputSpec`. Default
+            of ``channels``: those of its first convolution.
+        channel_order: ``'bgr'`` for pretrained weights or a file of a net that was trained on BGR images, as
+            some of mmpretrain's. They are converted as they are loaded: the net takes RGB, as all do.
 
     Raises:
-        ValueError: the file does not fit, or only one of mean and std is given.
+        ValueError: the file does not fit, only one of mean and std is given, or not one for each channel.
 
     Attributes:
         classes: the class names that its checkpoint was trained on, if the file records them.
@@ -59,13 +75,27 @@ class Net(nn.Module, ABC):
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
         input_size: Union[int, Sequence[int], None] = None,
+        channels: Optional[int] = None,
+        channel_order: str = 'rgb',
     ):
         super().__init__()
         self.model = model
         self.num_classes = num_classes
+        if channels is None:
+            channels = getattr(first_convolution(model), 'in_channels', 3)
+        if channel_order not in ORDERS or (channel_order == 'bgr' and channels != 3):
+            raise ValueError(
+                f"channel_order: expected 'rgb', or 'bgr' for a net of three channels, got {channel_order!r} "
+                f'for {channels}'
+            )
         if (mean is None) != (std is None):
             raise ValueError(f'input: expected mean and std together, got mean={mean} and std={std}')
-        self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size))
+        if mean is not None and not len(mean) == len(std) == channels:
+            raise ValueError(
+                f'input: expected mean and std for each of {channels} channels, got {len(mean)} and '
+                f'{len(std)} values'
+            )
+        self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size), channels)
         self.classes: Optional[Sequence[str]] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights
@@ -75,6 +105,8 @@ class Net(nn.Module, ABC):
             load_strict(model, weights.state_dict, checkpoint, num_classes)
             self.classes = weights.classes
             self._loaded = True
+        if self._loaded and channel_order == 'bgr':
+            take_rgb(model)
 
     @property
     def is_random(self) -> bool:
@@ -86,15 +118,10 @@ class Net(nn.Module, ABC):
         """Run the net.
 
         Args:
-            inputs: normalised images (N, 3, H, W).
+            inputs: normalised images (N, channels, H, W).
             stages: whether to give the stage maps; a net does no work for them otherwise.
             embedding: whether to give the embedding.
         """
-
-    @property
-    def feature_specs(self) -> FeatureSpecs:
-        """Stages and embedding width."""
-        return FeatureSpecs(self.stage_specs, self.embedding_channels)
 
     @cached_property
     def stage_specs(self) -> tuple[StageSpec, ...]:
@@ -124,10 +151,19 @@ class Net(nn.Module, ABC):
         self.eval()
         try:
             with torch.no_grad():
-                return run(torch.zeros(1, 3, *self.probe_size, device=like.device, dtype=like.dtype))
+                image = torch.zeros(1, self.input_spec.channels, *self.probe_size)
+                return run(image.to(like))
         except AttributeError as error:
             # From inside a property it would surface as "no attribute" of this net.
             raise RuntimeError(f'{type(self.model).__name__} gives no stages: {error}') from error
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError) as error:
+            size = 'x'.join(map(str, self.probe_size))
+            raise ValueError(
+                f'{type(self.model).__name__}: expected images of a size that it takes, got {size} px '
+                f'({type(error).__name__}: {error}); set input_size to the size that its library documents'
+            ) from error
         finally:
             for module, training in modes:
                 module.training = training

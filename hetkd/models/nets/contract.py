@@ -1,4 +1,4 @@
-"""What a teacher or student net gives, and what it says of itself."""
+"""Outputs and specs of a net."""
 
 import math
 from dataclasses import dataclass
@@ -28,24 +28,17 @@ class StageSpec:
 
 
 @dataclass(frozen=True)
-class FeatureSpecs:
-    """What connectors are sized from."""
-
-    stages: tuple[StageSpec, ...]
-    embedding: int
-
-
-@dataclass(frozen=True)
 class InputSpec:
     """The images a net was made for.
 
-    ``mean`` and ``std`` are per RGB channel on the 0-255 scale, ``size`` is (height, width). None: the
-    net says nothing of it, so it takes what the data gives.
+    ``mean`` and ``std`` are per channel (RGB) on the 0-255 scale, ``size`` is (height, width). None: not
+    declared, the data's are taken. Three ``channels`` are RGB.
     """
 
     mean: Optional[tuple[float, ...]] = None
     std: Optional[tuple[float, ...]] = None
     size: Optional[tuple[int, int]] = None
+    channels: int = 3
 
 
 def select_stages(shapes: Sequence[tuple[int, ...]], input_size: tuple[int, int], count: int = 4):

@@ -1,19 +1,16 @@
 """hetkd's own Mambas as teacher or student."""
 
-from functools import cached_property
 from typing import Optional, Sequence, Union
-
-import torch
 
 from hetkd.registry import MODELS
 
-from .base import Net, to_size
+from .base import to_size
 from .checkpoint import load_but_head, read_weights
-from .contract import NetOutput, select_stages
+from .library_net import LibraryNet
 
 
 @MODELS.register_module()
-class MambaNet(Net):
+class MambaNet(LibraryNet):
     """A Vim or a VMamba.
 
     Args:
@@ -39,11 +36,8 @@ class MambaNet(Net):
         model: dict,
         num_classes: int,
         pretrained: Optional[str] = None,
-        checkpoint: Optional[str] = None,
         input_size: Union[int, Sequence[int], None] = None,
-        stage_indices: Optional[Sequence[int]] = None,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        **kwargs,
     ):
         config = dict(model, num_classes=num_classes)
         size = to_size(input_size)
@@ -60,22 +54,18 @@ class MambaNet(Net):
             net,
             num_classes,
             has_weights=bool(pretrained),
-            checkpoint=checkpoint,
-            mean=mean,
-            std=std,
             input_size=size or getattr(net, 'img_size', None),
+            **kwargs,
         )
-        self._given_indices = stage_indices
 
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """See :class:`Net`."""
-        maps, vector = self.model.features(inputs, self._indices if stages else ())
-        return NetOutput(self.model.classify(vector), tuple(maps), vector if embedding else None)
+    def _run(self, inputs, indices):
+        return self.model.features(inputs, [index % self.model.depth for index in indices])
 
-    @cached_property
-    def _indices(self) -> tuple[int, ...]:
-        depth = self.model.depth
-        if self._given_indices:
-            return tuple(index % depth for index in self._given_indices)
-        maps = self.probe(lambda image: self.model.features(image, tuple(range(depth)))[0])
-        return select_stages([x.shape for x in maps], self.probe_size)
+    def _all_maps(self, inputs):
+        return self.model.features(inputs, range(self.model.depth))[0]
+
+    def _pre_logits(self, features):
+        return features
+
+    def _logits(self, features):
+        return self.model.classify(features)

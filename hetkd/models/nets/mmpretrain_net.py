@@ -9,26 +9,25 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.apis import list_models
 from mmpretrain.apis.model import ModelHub
-from torch import nn
 
 from hetkd.registry import MODELS
 
-from .base import Net, to_size, unknown_model
+from .base import RANDOM, to_size, unknown_model
 from .checkpoint import load_but_head, read_weights
-from .contract import NetOutput, select_stages
+from .library_net import LibraryNet
 from .mmpretrain_stages import stage_reader
 
 
 @MODELS.register_module()
-class MMPretrainNet(Net):
+class MMPretrainNet(LibraryNet):
     """An mmpretrain classifier by name or config.
 
     Args:
         model: name in mmpretrain's model zoo, e.g. ``'resnet18_8xb32_in1k'``, or a classifier's config
             (``dict(type='ImageClassifier', backbone=..., neck=..., head=...)``).
         num_classes: number of classes; replaces the head's.
-        pretrained: whether to load the named model's published weights (downloads them). A head of
-            another number of classes keeps its random weights.
+        pretrained: True loads the named model's published weights (downloads them), a path or URL those of a
+            file. A head of another number of classes keeps its random weights.
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
         input_size: image size, an int or (height, width); also given to a backbone that takes
             ``img_size``. Default: the backbone's own.
@@ -36,70 +35,73 @@ class MMPretrainNet(Net):
             :func:`~hetkd.models.nets.select_stages`.
         mean, std: per RGB channel on the 0-255 scale, of the images the net was trained on. Default: what
             the zoo declares where ``pretrained``, else the data's.
+        channel_order: of the weights, see :class:`Net`. Default: what the zoo declares where
+            ``pretrained=True``. It has to be given for a file of a model that mmpretrain trains on BGR:
+            ``'bgr'`` for mmpretrain's own file, ``'rgb'`` for one of hetkd's.
 
     Raises:
-        ValueError: mmpretrain has no such model, or it is not an image classifier.
+        ValueError: mmpretrain has no such model, it is not an image classifier, or the channel order of
+            its file is open.
     """
 
     def __init__(
         self,
         model: Union[str, dict],
         num_classes: int,
-        pretrained: bool = False,
-        checkpoint: Optional[str] = None,
+        pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
-        stage_indices: Optional[Sequence[int]] = None,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        channel_order: Optional[str] = None,
+        **kwargs,
     ):
         size = to_size(input_size)
         cfg, zoo = _model_config(model)
+        trained_on = zoo_images(zoo) if zoo else {}
         _set_classes(cfg.head, num_classes)
         cfg.pop('train_cfg', None)  # batch augmentations are the distiller's, for both nets at once
         backbone_type = MODELS.get(cfg.backbone.type)
         if size and 'img_size' in inspect.signature(backbone_type).parameters:
             cfg.backbone.img_size = size
         net = MODELS.build(cfg)
+        file = pretrained if isinstance(pretrained, str) else kwargs.get('checkpoint', RANDOM)
+        if channel_order is None:
+            channel_order = trained_on.get('channel_order', 'rgb')
+            if channel_order == 'bgr' and file not in (None, RANDOM):
+                raise ValueError(
+                    f'channel_order: expected the one of {file}, since mmpretrain trains {model!r} on BGR '
+                    f"images and hetkd on RGB, got none; set channel_order='bgr' for mmpretrain's own file, "
+                    f"channel_order='rgb' for one of hetkd's"
+                )
         if pretrained:
-            if zoo is None:
-                raise ValueError(
-                    'pretrained: expected the name of a zoo model, got a config; use checkpoint= for a file'
-                )
-            if zoo.weights is None:
-                raise ValueError(
-                    'pretrained: mmpretrain publishes no weights for this model; use checkpoint='
-                )
-            load_but_head(net, read_weights(zoo.weights).state_dict, zoo.weights, num_classes)
-            if mean is None:
-                declared = zoo.config.data_preprocessor
-                mean, std = declared.mean, declared.std
+            source = file if isinstance(pretrained, str) else _published(zoo)
+            load_but_head(net, read_weights(source).state_dict, source, num_classes)
+            if kwargs.get('mean') is None and 'mean' in trained_on:
+                kwargs.update(mean=trained_on['mean'], std=trained_on['std'])
         super().__init__(
             net,
             num_classes,
-            has_weights=pretrained,
-            checkpoint=checkpoint,
-            mean=mean,
-            std=std,
+            has_weights=bool(pretrained),
             input_size=size or to_size(getattr(net.backbone, 'img_size', None)),
+            channel_order=channel_order,
+            **kwargs,
         )
-        self._given_indices = stage_indices
         self.config = cfg
 
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
-        """See :class:`Net`."""
-        if stages:
-            maps, features = self._reader(inputs, self._indices)
-        else:
-            maps, features = (), self.model.backbone(inputs)
-        if self.model.with_neck:
-            features = self.model.neck(features)
+    def _run(self, inputs, indices):
+        maps, features = self._reader(inputs, indices) if indices else ((), self.model.backbone(inputs))
+        return maps, self.model.neck(features) if self.model.with_neck else features
+
+    def _all_maps(self, inputs):
+        return self._reader(inputs, range(self._reader.depth))[0]
+
+    def _pre_logits(self, features):
+        return self._tensor(self.model.head.pre_logits(features))
+
+    def _logits(self, features):
+        return self._tensor(self.model.head(features))
+
+    def _head_layer(self):
         head = self.model.head
-        if not embedding:
-            return NetOutput(self._tensor(head(features)), tuple(maps))
-        before = head.pre_logits(features)
-        last = self._last_layer
-        logits = head(features) if last is None else last(before)
-        return NetOutput(self._tensor(logits), tuple(maps), self._tensor(before))
+        return getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
 
     def _tensor(self, output) -> torch.Tensor:
         if not torch.is_tensor(output) or output.dim() != 2:
@@ -110,34 +112,12 @@ class MMPretrainNet(Net):
             )
         return output
 
-    @cached_property
-    def _last_layer(self) -> Optional[nn.Module]:
-        """The layer that makes logits of the embedding, if it is one; so the head runs once, not twice."""
-        head = self.model.head
-        last = getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
-
-        def fits(image):
-            features = self.model.backbone(image)
-            features = self.model.neck(features) if self.model.with_neck else features
-            before = self._tensor(head.pre_logits(features))
-            return last(before).equal(self._tensor(head(features)))
-
-        return last if last is not None and self.probe(fits) else None
-
     def _init_random(self) -> None:
         self.model.init_weights()
 
     @cached_property
     def _reader(self):
         return stage_reader(self.model.backbone)
-
-    @cached_property
-    def _indices(self) -> tuple[int, ...]:
-        reader = self._reader
-        if self._given_indices:
-            return tuple(self._given_indices)
-        maps = self.probe(lambda image: reader(image, tuple(range(reader.depth)))[0])
-        return select_stages([x.shape for x in maps], self.probe_size)
 
 
 def _model_config(model: Union[str, dict]):
@@ -151,12 +131,41 @@ def _model_config(model: Union[str, dict]):
         cfg = deepcopy(zoo.config.model)
     else:
         cfg = Config(dict(model=deepcopy(dict(model)))).model
-    if not isinstance(cfg, ConfigDict) or 'backbone' not in cfg or 'head' not in cfg:
+    if not isinstance(cfg, ConfigDict) or cfg.get('backbone') is None or cfg.get('head') is None:
         raise ValueError(
             'model: expected an image classifier with backbone and head, got '
             f'{cfg.get("type") if isinstance(cfg, dict) else type(cfg).__name__}'
         )
     return cfg, zoo
+
+
+def zoo_images(zoo) -> dict:
+    """``channel_order``, ``mean`` and ``std`` (in RGB) of the images that a zoo model was trained on.
+
+    mmpretrain reads files as BGR, which ``to_rgb`` of the data preprocessor swaps. Its data sets in memory
+    (CIFAR: a pipeline that loads no file) give RGB, so ``to_rgb=False`` is RGB there.
+    """
+    declared = zoo.config.get('data_preprocessor') or {}
+    if declared.get('mean') is None:
+        return {}
+    data = (zoo.config.get('test_dataloader') or {}).get('dataset')
+    in_memory = data is not None and not any('Load' in str(step.type) for step in data.pipeline)
+    is_rgb = declared.get('to_rgb', False) != in_memory
+    step = 1 if is_rgb else -1
+    return dict(
+        channel_order='rgb' if is_rgb else 'bgr',
+        mean=list(declared.mean)[::step],
+        std=list(declared.std)[::step],
+    )
+
+
+def _published(zoo) -> str:
+    if zoo is None or zoo.weights is None:
+        raise ValueError(
+            'pretrained: expected a model that mmpretrain publishes weights for, got '
+            f'{"a config" if zoo is None else "one without"}; give a file, pretrained=PATH or checkpoint=PATH'
+        )
+    return zoo.weights
 
 
 def _set_classes(head: ConfigDict, num_classes: int) -> None:

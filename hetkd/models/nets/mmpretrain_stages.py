@@ -1,4 +1,4 @@
-"""How each family of mmpretrain backbones gives its stages.
+"""Readers of the stages of mmpretrain backbones, one for each family.
 
 A reader is called with images and candidate indices and gives the maps of those indices and, from the same
 forward, the features the neck and head take, exactly as the plain forward gives them. No parameter is

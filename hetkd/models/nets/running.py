@@ -27,9 +27,9 @@ def compile_net(net, **asked) -> None:
     Args:
         net: a :class:`~hetkd.models.nets.Net`.
         **asked: what it will be asked for (``stages``, ``embedding``). It is asked once before, so that what
-            it finds out about itself by running is no part of the compiled graph.
+            it finds out by probing is no part of the compiled graph.
     """
-    # Preflight and GradientCosineHook go backward several times over one graph.
+    # PreflightLoop and GradientCosineHook go backward several times over one graph.
     torch._functorch.config.donated_buffer = False
     net.probe(lambda image: net(image, **asked))
     net.compile()

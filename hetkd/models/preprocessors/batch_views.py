@@ -6,6 +6,8 @@ from typing import Optional
 import numpy as np
 import torch
 
+from hetkd.clock import needed_clock
+from hetkd.draws import number_of_sample
 from hetkd.functional import resample
 from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.seeding import uniform
@@ -17,8 +19,8 @@ from .seeded import SeededPreprocessor
 class BatchViewPreprocessor(SeededPreprocessor):
     """``SeededPreprocessor`` that also makes the views, of whole batches, for the data set ``InMemory``.
 
-    The view of an image depends on (seed, epoch, sample_idx) alone: not on its batch, the process or the
-    device. ``EpochSeedHook`` sets the epoch.
+    The view of an image depends on (seed, epoch, its draw) alone (:mod:`hetkd.draws`): not on its batch, the
+    process or the device. (seed, epoch) are those of the run's :mod:`~hetkd.clock`.
 
     Args:
         train_view: config of the view in training, such as
@@ -29,7 +31,7 @@ class BatchViewPreprocessor(SeededPreprocessor):
 
     Raises:
         ValueError: ``to_rgb``, or a random view in testing.
-        RuntimeError: a random view before a hook has set the epoch, or of samples without ``sample_idx``.
+        RuntimeError: a random view before a hook has set the clock, or of samples without ``sample_idx``.
     """
 
     def __init__(self, train_view: Optional[dict] = None, test_view: Optional[dict] = None, **kwargs):
@@ -53,11 +55,6 @@ class BatchViewPreprocessor(SeededPreprocessor):
         self._enable_normalize = False  # it is done with the view, where the images are still small
         self._memory = _Memory()
 
-    @property
-    def needs_epochs(self) -> bool:
-        """Whether training views are drawn by the epoch."""
-        return self.train_view is not None and self.train_view.draws > 0
-
     def forward(self, data: dict, training: bool = False) -> dict:
         """Make the views, normalise, and mix in training."""
         images = self.cast_data(data['inputs'])
@@ -77,17 +74,13 @@ class BatchViewPreprocessor(SeededPreprocessor):
         return super().forward(dict(data, inputs=views), training)
 
     def _numbers(self, samples, count: int) -> torch.Tensor:
-        if self._now is None:
-            raise RuntimeError(
-                'BatchViewPreprocessor: expected the epoch to be set, got none; keep '
-                "epoch_seed=dict(type='EpochSeedHook') in default_hooks"
-            )
+        now = needed_clock('BatchViewPreprocessor')
         if not samples or 'sample_idx' not in samples[0]:
             raise RuntimeError(
                 'BatchViewPreprocessor: expected samples with sample_idx, which their views depend on, got '
                 "none; use dict(type='InMemory', dataset=...) as the data set"
             )
-        return uniform(self._now, [sample.sample_idx for sample in samples], count)
+        return uniform(now, [number_of_sample(sample) for sample in samples], count)
 
 
 class _Memory:

@@ -1,0 +1,97 @@
+"""Check of the images against the nets before the first step."""
+
+from mmengine.dataset import ConcatDataset
+from mmengine.hooks import Hook
+from mmpretrain.datasets import CIFAR10
+
+from hetkd.clock import read_clock
+from hetkd.datasets import InMemory
+from hetkd.engine.plain_model import plain_model
+from hetkd.registry import HOOKS
+from hetkd.seeding import seeded
+
+
+@HOOKS.register_module()
+class InputCheckHook(Hook):
+    """Compare the first training and the first validation image with what the nets take.
+
+    The image goes through pipeline and data preprocessor. A student that was built for another size is run
+    on it once: some take any size, and a warning names both. A teacher gets its own size.
+
+    Raises:
+        ValueError: the nets take RGB and get BGR, or other channels; the student cannot take the size.
+    """
+
+    def before_train(self, runner) -> None:
+        """Check once."""
+        model = plain_model(runner)
+        if not hasattr(model, 'student'):
+            return
+        loaders = dict(train=runner.train_dataloader)
+        if runner.val_loop is not None:
+            loaders['val'] = runner.val_dataloader
+        for name, loader in loaders.items():
+            images = self._first_image(model.data_preprocessor, loader, name == 'train')
+            self._check_channels(model, images, name)
+            self._check_order(model, loader.dataset, name)
+            self._check_size(runner, model.student, images, name)
+
+    def _first_image(self, preprocessor, loader, training: bool):
+        with seeded(*(read_clock() or (0, 0))):  # draws nothing of the run's
+            batch = loader.collate_fn([loader.dataset[0]])
+            return preprocessor(batch, training)['inputs']
+
+    def _check_channels(self, model, images, name: str) -> None:
+        got, wanted = images.shape[1], model.student.input_spec.channels
+        if got != wanted:
+            raise ValueError(
+                f'{name}_dataloader: expected images of {wanted} channels as the nets take, got {got} after '
+                f'the data preprocessor; change color_type in the pipeline and the number of values of '
+                f'data_preprocessor.mean and std, or the nets: in_chans (TimmNet: model_kwargs), in_channels '
+                f'(MMPretrainNet: backbone)'
+            )
+
+    def _check_order(self, model, dataset, name: str) -> None:
+        order = _order_of(dataset)
+        swaps = getattr(model.data_preprocessor, 'to_rgb', None)
+        if order is None or swaps is None or model.student.input_spec.channels != 3:
+            return
+        if swaps != (order == 'bgr'):
+            raise ValueError(
+                f'data_preprocessor: expected to_rgb={not swaps}, since the images of {name}_dataloader come '
+                f'as {order.upper()} and the nets take RGB, got to_rgb={swaps}; set data_preprocessor.to_rgb='
+                f'{not swaps}'
+            )
+
+    def _check_size(self, runner, student, images, name: str) -> None:
+        got, made_for = tuple(images.shape[2:]), student.input_spec.size
+        if made_for in (None, got):
+            return
+        sizes = f'{"x".join(map(str, got))} px'
+        own = f'{"x".join(map(str, made_for))} px'
+        try:
+            student.probe(lambda _: student(images))
+        except Exception as error:
+            raise ValueError(
+                f'student: expected images of {own}, the size it was built for, got {sizes} from '
+                f'{name}_dataloader; set student.input_size={got[0] if got[0] == got[1] else list(got)}, or '
+                f'the size in the pipeline (or view) of {name}_dataloader to {made_for[0]} ({error})'
+            ) from error
+        runner.logger.warning(
+            f'student: built for images of {own}, gets {sizes} from {name}_dataloader and takes them; set '
+            f'student.input_size if this is not meant'
+        )
+
+
+def _order_of(dataset):
+    """``'rgb'`` or ``'bgr'`` of a data set's images, or None where it is not known."""
+    while not isinstance(dataset, InMemory) and hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    if isinstance(dataset, ConcatDataset):
+        return _order_of(dataset.datasets[0])
+    if isinstance(dataset, InMemory):
+        return 'rgb'
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    if any(type(step).__name__ in ('LoadImage', 'LoadImageFromFile') for step in steps):
+        return 'bgr'
+    return 'rgb' if isinstance(dataset, CIFAR10) else None

@@ -1,0 +1,195 @@
+"""Resume: compare the run with what it was, restore hooks, repeat an interrupted validation."""
+
+import copy
+import uuid
+from typing import Any, Optional
+
+import numpy as np
+from mmengine.hooks import EarlyStoppingHook, Hook
+from mmengine.runner import EpochBasedTrainLoop
+
+from hetkd.engine import changes
+from hetkd.engine.made_of import made_of
+from hetkd.engine.plain_model import plain_model
+from hetkd.engine.plain_values import plain
+from hetkd.registry import HOOKS
+
+# Their hooks keep their state elsewhere, but for EarlyStoppingHook.
+LIBRARIES = ('hetkd', 'mmengine', 'mmpretrain')
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """What a run is resumed by, beside weights and optimizer; the runner registers it by itself.
+
+    - A checkpoint records what its run was made of. A run that is resumed with other settings is refused, or
+      goes on with them if asked to; see :mod:`hetkd.engine.changes`.
+    - The state of mmengine's ``EarlyStoppingHook`` and of a user's hooks is saved and restored: of
+      ``state_dict()`` and ``load_state_dict()``, or the attributes of numbers, strings, lists and dicts that
+      have changed since training began.
+    - A run that is resumed where a validation is due first repeats it. A checkpoint that is saved within a
+      validation (a new best) has the state from before it, so that it counts once.
+
+    Attributes:
+        run: identifies a run and its resumed parts.
+        changes: what was changed, and from which epoch on.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.run, self.changes = uuid.uuid4().hex, []
+        self.found: dict[str, list] = {}
+        self.length = 0
+        self._begin: Optional[dict[str, dict]] = None  # before training
+        self._loaded: dict[str, dict] = {}
+        self._before_val = None
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Compare, before anything is loaded."""
+        if not runner._resume:
+            return
+        path = runner._load_from
+        _check_content(runner, checkpoint, path)
+        options = runner.cfg.get('resume_options') or {}
+        self.found = changes.check(runner, checkpoint, path, options.get('apply_changes', False))
+        _check_weights(runner, checkpoint, path)
+        meta = checkpoint['meta']
+        self.run, self.changes = meta.get('run', self.run), meta.get('changes', [])
+        self.length = meta.get('epoch_length', 0)
+        self._loaded = checkpoint.get('hooks', {})
+        _reseed(runner, meta.get('seed'))
+
+    def apply(self, runner, fresh: changes.Rates) -> None:
+        """Put the changes into the run, after everything is loaded."""
+        if self.found:
+            changes.apply(runner, self.found, fresh, self.length)
+            place = dict(epoch=runner.epoch, iteration=runner.iter)
+            self.changes = [*self.changes, dict(after=place, changed=self.found)]
+
+    def before_train(self, runner) -> None:
+        """Restore the hooks, which have begun anew, and repeat the validation of a resumed run."""
+        made_of(runner)
+        hooks = _with_state(runner)
+        self._begin = {name: _attributes(hook) for name, hook in hooks.items()}
+        for name in hooks.keys() & self._loaded.keys():
+            _restore(hooks[name], self._loaded[name])
+        if _validation_is_due(runner):
+            runner.val_loop.run()
+
+    def before_val(self, runner) -> None:
+        """Note the state before a validation."""
+        if self._begin is not None:
+            self._before_val = copy.deepcopy((self._states(runner), *changes.rates(runner)))
+
+    def after_val(self, runner) -> None:
+        """The validation counts."""
+        self._before_val = None
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Add what a resumed run needs."""
+        checkpoint['meta'].update(
+            made_of=plain(made_of(runner)),
+            run=self.run,
+            changes=self.changes,
+            epoch_length=len(runner.train_loop.dataloader),
+        )
+        checkpoint['hooks'] = plain(self._states(runner))
+        if self._before_val is not None:
+            checkpoint['hooks'], groups, schedules = plain(self._before_val)
+            if 'param_schedulers' in checkpoint:
+                checkpoint['param_schedulers'] = schedules
+            for group, values in zip(checkpoint.get('optimizer', {}).get('param_groups', ()), groups):
+                group.update(values)
+
+    def _states(self, runner) -> dict[str, dict]:
+        return {
+            name: dict(state_dict=hook.state_dict())
+            if hasattr(hook, 'state_dict')
+            else {k: v for k, v in _attributes(hook).items() if v != self._begin.get(name, {}).get(k)}
+            for name, hook in _with_state(runner).items()
+        }
+
+
+def history(runner) -> dict:
+    """Which run this is, and its changes; empty without the hook."""
+    found = [x for x in runner.hooks if isinstance(x, ResumeHook)]
+    return dict(run=found[0].run, changes=found[0].changes) if found else {}
+
+
+def _check_content(runner, checkpoint: dict, path: str) -> None:
+    needed = ['meta', 'state_dict', 'message_hub', 'optimizer']
+    needed += [] if runner.param_schedulers is None else ['param_schedulers']
+    missing = [key for key in needed if key not in checkpoint]
+    if missing:
+        raise ValueError(
+            f'--resume: expected {path} to be a checkpoint with the state of the run, got one without '
+            f'{missing} (a best checkpoint has weights alone); resume from an epoch_*.pth, or begin with '
+            f'these weights: --cfg-options load_from=CHECKPOINT, no --resume'
+        )
+
+
+def _check_weights(runner, checkpoint: dict, path: str) -> None:
+    mine, saved = (
+        {key: tuple(x.shape) for key, x in state.items()}
+        for state in (plain_model(runner).state_dict(), checkpoint['state_dict'])
+    )
+    wrong = sorted(key for key in mine.keys() | saved.keys() if mine.get(key) != saved.get(key))
+    if wrong:
+        lines = [f'  {key}: {saved.get(key)} -> {mine.get(key)}' for key in wrong[:10]]
+        raise ValueError(
+            f'--resume: expected the model of {path}, got another in {len(wrong)} weights (shape before -> '
+            f'now):\n' + '\n'.join(lines) + '\nBegin another run: --work-dir of its own, no --resume'
+        )
+
+
+def _reseed(runner, seed: Optional[int]) -> None:
+    """Without a seed in the config, mmengine takes that of the checkpoint, after it has built the sampler."""
+    sampler = runner.train_dataloader.batch_sampler.sampler
+    if seed is not None and getattr(sampler, 'seed', None) == runner.seed:
+        sampler.seed = seed
+
+
+def _with_state(runner) -> dict[str, Hook]:
+    found: dict[str, Hook] = {}
+    for hook in runner.hooks:
+        kinds = type(hook).__mro__
+        library = next(x for x in kinds if x.__module__.partition('.')[0] in LIBRARIES)
+        if library in (Hook, EarlyStoppingHook) or hasattr(hook, 'state_dict'):
+            name = type(hook).__name__
+            same = sum(x.partition('#')[0] == name for x in found)
+            found[f'{name}#{same + 1}' if same else name] = hook
+    return found
+
+
+def _attributes(hook: Hook) -> dict[str, Any]:
+    """Those of plain values, as copies."""
+    return {key: plain(copy.deepcopy(x)) for key, x in vars(hook).items() if _is_plain(x)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, [*value.keys(), *value.values()]))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (str, int, float, bool, type(None), np.generic))
+
+
+def _restore(hook: Hook, state: dict) -> None:
+    if 'state_dict' in state and hasattr(hook, 'load_state_dict'):
+        hook.load_state_dict(state['state_dict'])
+    else:
+        vars(hook).update(state)
+
+
+def _validation_is_due(runner) -> bool:
+    """Whether a validation follows the steps that are done. Checkpoints are saved before it."""
+    loop = runner.train_loop
+    if runner.val_loop is None or not loop.iter:
+        return False
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    if by_epoch and loop.iter != loop.epoch * len(loop.dataloader):
+        return False
+    done, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    loop._decide_current_val_interval()
+    return done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)

@@ -1,0 +1,159 @@
+"""Checks of a run's steps: loop, intervals and learning-rate schedules."""
+
+from typing import Optional, Sequence
+
+from mmengine.optim.scheduler import param_scheduler as kinds
+from mmengine.runner import IterBasedTrainLoop
+
+from hetkd.registry import LOOPS
+
+UNITS = ('max_epochs', 'max_iters')
+ENDLESS = kinds.INF // 2
+LENGTHS = {
+    kinds.CosineAnnealingParamScheduler: lambda x: x.T_max,
+    kinds.OneCycleParamScheduler: lambda x: x.total_steps,
+    kinds.CosineRestartParamScheduler: lambda x: x.cumulative_periods[-1],
+    kinds.PolyParamScheduler: lambda x: x.total_iters + 1,
+    kinds.LinearParamScheduler: lambda x: x.total_iters + 1,
+}
+
+
+def counts_iterations(train_cfg) -> bool:
+    """Whether the loop of a config (or a loop itself) counts iterations, not epochs."""
+    if isinstance(train_cfg, dict):
+        kind = train_cfg.get('type')
+        if kind is None:
+            return not train_cfg.get('by_epoch', True)
+        kind = LOOPS.get(kind) if isinstance(kind, str) else kind
+    else:
+        kind = type(train_cfg)
+    return isinstance(kind, type) and issubclass(kind, IterBasedTrainLoop)
+
+
+def loop_config(train_cfg: dict) -> dict:
+    """A loop's config without what is None, of a run of some length in one unit.
+
+    Raises:
+        ValueError: it names the run's end in the other unit, or in none; a length or an interval below 1.
+    """
+    config = {key: value for key, value in train_cfg.items() if value is not None}
+    lengths = {key: config[key] for key in (*UNITS, 'val_interval') if key in config}
+    changed = [('dynamic_intervals', x) for _, x in config.get('dynamic_intervals', ())]
+    for key, value in [*lengths.items(), *changed]:
+        if not isinstance(value, (int, float)) or value != value // 1 or value < 1:
+            raise ValueError(
+                f'train_cfg.{key}: expected a whole number >= 1, got {value!r}'
+                + ('; a run without validation: --no-validate' if 'interval' in key else '')
+            )
+    if 'type' in config:
+        return config
+    mine, other = UNITS[::-1] if counts_iterations(config) else UNITS
+    by_epoch = mine == 'max_epochs'
+    if mine not in config or other in config:
+        raise ValueError(
+            f'train_cfg: expected {mine} alone with by_epoch={by_epoch}, got '
+            f'{[key for key in UNITS if key in config] or "neither"}; write train_cfg=dict(_delete_=True, '
+            f'by_epoch={by_epoch}, {mine}=...), or set train_cfg.{other}=None'
+        )
+    return {'by_epoch': by_epoch, **config}
+
+
+def check_saving(hook: dict, iterations: bool) -> dict:
+    """The config of ``CheckpointHook`` in a run that counts iterations or epochs.
+
+    Raises:
+        ValueError: it counts epochs in a run that counts iterations, or a number is out of its range.
+    """
+    path = 'default_hooks.checkpoint'
+    for key, off in (('interval', 'never but at the end'), ('max_keep_ckpts', 'all')):
+        value = hook.get(key, -1)
+        if not isinstance(value, int) or (value < 1 and value != -1):
+            raise ValueError(f'{path}.{key}: expected a whole number >= 1, or -1 ({off}), got {value!r}')
+    if iterations and hook.get('by_epoch', False):
+        raise ValueError(
+            f'{path}: expected by_epoch=False in a run that counts iterations, whose only epoch is the whole '
+            f'run, got True; leave by_epoch out, and set interval in iterations'
+        )
+    return {**hook, 'by_epoch': hook.get('by_epoch', not iterations)}
+
+
+def check_clipping(clip_grad: Optional[dict]) -> None:
+    """Refuse a norm that no gradient can be clipped to.
+
+    Raises:
+        ValueError: it is not above zero.
+    """
+    for key in ('max_norm', 'clip_value'):
+        value = (clip_grad or {}).get(key, 1)
+        if not value > 0:
+            raise ValueError(
+                f'optim_wrapper.clip_grad.{key}: expected a number > 0, got {value!r}; clip_grad=None clips '
+                f'nothing'
+            )
+
+
+def schedule_problems(built: Sequence, max_epochs: Optional[int], max_iters: int) -> list[str]:
+    """Schedules that overshoot the run's end or do not reach it, each as a phrase.
+
+    Args:
+        built: mmengine's schedulers.
+        max_epochs: of the run; None where it counts iterations.
+        max_iters: the same in iterations.
+    """
+    problems, last = [], None
+    for schedule in built:
+        name = type(schedule).__name__
+        if isinstance(schedule, kinds.ReduceOnPlateauParamScheduler):
+            return problems
+        unit, run_end = ('epoch', max_epochs) if schedule.by_epoch else ('iteration', max_iters)
+        if run_end is None:
+            problems.append(f'{name} counts epochs, the run iterations (by_epoch=False)')
+            continue
+        text = _overshoot(schedule, run_end)
+        if text:
+            problems.append(f'{name} {text.format(unit=unit)}, the run ends at {unit} {run_end}')
+        end = _end(schedule)
+        if last is None or end / run_end >= last[0]:
+            last = end / run_end, f'{name} ends at {unit} {end}, the run at {run_end}', _falls(schedule)
+    if last and last[0] < 1 and last[2]:
+        problems.append(last[1])
+    return problems
+
+
+def _overshoot(schedule, run_end: int) -> Optional[str]:
+    """What of a schedule lies beyond the run's end, or that it turns back before."""
+    begin, end = schedule.begin, _end(schedule)
+    if begin >= run_end:
+        return f'begins at {{unit}} {begin}'
+    if isinstance(schedule, kinds.MultiStepParamScheduler):
+        late = sorted(begin + x for x in schedule.milestones if begin + x >= run_end)
+        return f'has milestones at {{unit}} {late}' if late else None
+    if isinstance(schedule, kinds.StepParamScheduler):
+        first = begin + schedule.step_size
+        return f'has its first step at {{unit}} {first}' if first >= run_end else None
+    if isinstance(schedule, kinds.CosineAnnealingParamScheduler):
+        low = begin + schedule.T_max
+        if low < min(schedule.end, run_end):
+            return f'rises again after {{unit}} {low}'
+        end = max(low, end)
+    if end > run_end and (end < ENDLESS or _length(schedule) is not None):
+        return f'ends at {{unit}} {end}' if end < ENDLESS else 'has no end'
+    return None
+
+
+def _end(schedule) -> int:
+    """The step from which on it changes nothing."""
+    length = _length(schedule)
+    return schedule.end if length is None else min(schedule.end, schedule.begin + length)
+
+
+def _length(schedule) -> Optional[int]:
+    """Steps of a schedule that comes to an end by itself."""
+    return next((length(schedule) for kind, length in LENGTHS.items() if isinstance(schedule, kind)), None)
+
+
+def _falls(schedule) -> bool:
+    """Whether it leaves the rate low: a run goes on there by mistake only."""
+    if isinstance(schedule, kinds.LinearParamScheduler):
+        return schedule.end_factor < schedule.start_factor
+    return _length(schedule) is not None

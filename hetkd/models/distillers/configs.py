@@ -1,0 +1,72 @@
+"""The configs of a run's nets: which net a teacher's config means, and how many classes it has."""
+
+from typing import Optional, Sequence
+
+from hetkd.models.nets.base import RANDOM
+from hetkd.registry import MODELS
+
+from .frozen_teacher import OWN_KEYS, FrozenTeacher
+from .teacher import Teacher
+
+
+def build_teacher(
+    config: dict, data_mean: Optional[Sequence[float]] = None, data_std: Optional[Sequence[float]] = None
+) -> Teacher:
+    """The teacher of a config: a registered :class:`Teacher`, or a net, which a :class:`FrozenTeacher` runs.
+
+    Args:
+        config: of either.
+        data_mean, data_std: normalisation of the images that a :class:`FrozenTeacher` will get.
+    """
+    if not _names_a_teacher(config):
+        config = dict(type=FrozenTeacher, net=config)
+    is_online = _type(config) is FrozenTeacher
+    return MODELS.build(
+        config, default_args=dict(data_mean=data_mean, data_std=data_std) if is_online else None
+    )
+
+
+def net_config(config: dict) -> dict:
+    """Config of a teacher's net, or of the one that its cache is of, without a teacher's own keys."""
+    net = config['net'] if _names_a_teacher(config) else config
+    return {key: value for key, value in net.items() if key not in OWN_KEYS}
+
+
+def random_net(config: dict) -> dict:
+    """The same with random weights."""
+    kept = {key: value for key, value in net_config(config).items() if key != 'pretrained'}
+    return dict(kept, checkpoint=RANDOM)
+
+
+def with_classes(config: dict, data_preprocessor) -> dict:
+    """The config of a net or a teacher whose net has a number of classes.
+
+    Args:
+        config: a copy of it is given back.
+        data_preprocessor: its ``num_classes`` is taken where the net's config says none.
+
+    Raises:
+        ValueError: neither says one.
+    """
+    if _names_a_teacher(config):
+        return dict(config, net=with_classes(config['net'], data_preprocessor))
+    config = dict(config)
+    if config.get('num_classes') is None:
+        config['num_classes'] = getattr(data_preprocessor, 'num_classes', None)
+    if config['num_classes'] is None:
+        raise ValueError(
+            f'num_classes: expected it in the config of the net ({config.get("type")}) or of the data '
+            f'preprocessor, got neither; set data_preprocessor=dict(num_classes=N), as the data sets in '
+            f'configs/_base_/datasets do'
+        )
+    return config
+
+
+def _names_a_teacher(config: dict) -> bool:
+    kind = _type(config)
+    return isinstance(kind, type) and issubclass(kind, Teacher)
+
+
+def _type(config: dict):
+    name = config.get('type')
+    return MODELS.get(name) if isinstance(name, str) else name

@@ -1,0 +1,206 @@
+"""On-disk cache of teacher outputs per image and view."""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+
+from hetkd.utils.digest import file_digest
+from hetkd.utils.whole_file import write_whole
+
+FORMAT = 2  # since validation images are named with their pipeline
+
+
+class TeacherCache:
+    """Logits, and embeddings where asked for, of V views of each training image; in half precision.
+
+    ``header.json`` says of what: teacher, data, pipeline, seed. ``viewNNN.<part>.npy`` holds a row an image,
+    mapped into memory: processes share it, and nothing is read before it is needed. ``validation.logits.npy``
+    holds the validation images. The header names the files' checksums when all is written.
+
+    With ``top_k`` only the k largest log-probabilities of a row are kept, and the logarithm of what is left,
+    which is spread evenly over the other classes when it is read.
+
+    Args:
+        folder: where it lies.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is of another format.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        path = self.folder / 'header.json'
+        if not path.exists():
+            raise FileNotFoundError(
+                f'teacher cache: expected {path}, got none; write it with `python tools/cache_teacher.py '
+                f'CONFIG --out {folder}`'
+            )
+        self.header = json.loads(path.read_text())
+        if self.header.get('format') != FORMAT:
+            raise ValueError(
+                f'{path}: expected format {FORMAT}, got {self.header.get("format")!r}; write the cache anew'
+            )
+        self._map = lru_cache(maxsize=None)(self._open)
+
+    @classmethod
+    def create(cls, folder, header: dict) -> 'TeacherCache':
+        """Begin one, or go on with one of the same header.
+
+        Raises:
+            ValueError: the folder holds a cache of something else.
+        """
+        path = Path(folder) / 'header.json'
+        header = json.loads(json.dumps({'format': FORMAT, **header}))
+        if path.exists():
+            before = {key: x for key, x in json.loads(path.read_text()).items() if key != 'files'}
+            if before != header:
+                raise ValueError(
+                    f'{folder}: expected no cache or a part of this one, got one with another '
+                    f'{sorted(k for k in before.keys() | header.keys() if before.get(k) != header.get(k))}; '
+                    f'choose another --out, or delete it'
+                )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, header)
+        return cls(folder)
+
+    @property
+    def views(self) -> int:
+        return self.header['views']
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all has been written."""
+        return 'files' in self.header
+
+    def progress(self, view: str) -> int:
+        """Batches of a view that are written."""
+        path = self.folder / f'{view}.progress'
+        return int(path.read_text()) if path.exists() else 0
+
+    def write(self, view: str, index, logits: torch.Tensor, embedding: Optional[torch.Tensor] = None) -> None:
+        """Put down the rows of some images.
+
+        Args:
+            view: ``'view000'`` or ``'validation'``.
+            index: the images' places (N,).
+            logits: (N, C).
+            embedding: (N, D), where the cache has embeddings.
+
+        Raises:
+            ValueError: a row that is NaN, infinite, or too large for half precision.
+        """
+        index = np.asarray(index)
+        packed = self._pack(view, logits.float().cpu(), embedding)
+        for part, rows in packed.items():
+            self._check_finite(view, part, index, rows)
+        for part, rows in packed.items():
+            self._map(view, part, True)[index] = rows
+
+    def save_progress(self, view: str, batches: int) -> None:
+        """Note that so many batches are on the disk."""
+        for part in self._parts(view):
+            self._map(view, part, True).flush()
+        write_whole(self.folder / f'{view}.progress', str(batches))
+
+    def finish(self) -> None:
+        """Add the checksums: all is written."""
+        self._map.cache_clear()
+        files = sorted(self.folder.glob('*.npy'))
+        self.header['files'] = {path.name: file_digest(path) for path in files}
+        _write(self.folder / 'header.json', self.header)
+        for path in self.folder.glob('*.progress'):
+            path.unlink()
+
+    def read(self, view: str, index) -> tuple[torch.Tensor, Optional[torch.Tensor]]:
+        """Logits (N, C) and, where there are, embeddings (N, D) of some images, in float32.
+
+        Raises:
+            ValueError: a file is not what was written, or a row is NaN or infinite.
+        """
+        index = np.asarray(index)
+        rows = {part: self._map(view, part, False)[index] for part in self._parts(view)}
+        for part, values in rows.items():
+            self._check_finite(view, part, index, values)
+        rows = {part: torch.from_numpy(values) for part, values in rows.items()}
+        embedding = rows.get('embedding')
+        return self._unpack(rows), None if embedding is None else embedding.float()
+
+    def _parts(self, view: str) -> dict[str, tuple[int, str]]:
+        """Columns and dtype of each file of a view."""
+        header, top_k = self.header, self.header['top_k']
+        parts = {'logits': (header['classes'], 'f2')}
+        if view != 'validation':
+            if top_k:
+                parts = {'values': (top_k, 'f2'), 'indices': (top_k, 'i4'), 'rest': (1, 'f2')}
+            if header['embedding']:
+                parts['embedding'] = (header['embedding_channels'], 'f2')
+        return parts
+
+    def _open(self, view: str, part: str, writable: bool) -> np.ndarray:
+        path = self.folder / f'{view}.{part}.npy'
+        columns, dtype = self._parts(view)[part]
+        rows = self.header['validation' if view == 'validation' else 'images']
+        if not writable:
+            self._check(path)
+            return np.load(path, mmap_mode='r')
+        if path.exists():
+            return np.load(path, mmap_mode='r+')
+        file = np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=(rows, columns))
+        if dtype == 'f2':
+            file[:] = np.nan  # a row that was never written is no row of zeros
+        return file
+
+    def _check(self, path: Path) -> None:
+        """Compare a file with its checksum."""
+        if not self.is_whole:
+            raise ValueError(
+                f'{self.folder}: expected a whole cache, got a part of one; run tools/cache_teacher.py '
+                f'again, it continues where it was interrupted'
+            )
+        expected = self.header['files'].get(path.name)
+        found = file_digest(path) if path.exists() else None
+        if found != expected or expected is None:
+            raise ValueError(
+                f'{path}: expected the file that was written (sha256 {expected}), got '
+                f'{found or "none"}; copy the cache again, or delete it and write it anew'
+            )
+
+    def _check_finite(self, view: str, part: str, index: np.ndarray, rows: np.ndarray) -> None:
+        bad = ~np.isfinite(rows).all(1)
+        if bad.any():
+            raise ValueError(
+                f'{self.folder}: expected finite outputs of the teacher below 65504 (half precision), got '
+                f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} '
+                f'more of {len(index)}; check the weights of the teacher, and write the cache anew'
+            )
+
+    def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:
+        top_k = self.header['top_k']
+        if not top_k or view == 'validation':
+            packed = {'logits': logits}
+        else:
+            values, indices = logits.double().log_softmax(1).topk(top_k, 1)
+            rest = torch.log1p(-values.exp().sum(1, keepdim=True).clamp(max=1 - 1e-12))
+            packed = {'values': values, 'indices': indices, 'rest': rest}
+        if embedding is not None and 'embedding' in self._parts(view):
+            packed['embedding'] = embedding.float().cpu()
+        with np.errstate(over='ignore'):  # found by _check_finite
+            return {part: value.numpy().astype(self._parts(view)[part][1]) for part, value in packed.items()}
+
+    def _unpack(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
+        if 'logits' in rows:
+            return rows['logits'].float()
+        classes, top_k = self.header['classes'], self.header['top_k']
+        others = rows['rest'].float() - math.log(max(1, classes - top_k))
+        return others.repeat(1, classes).scatter(1, rows['indices'].long(), rows['values'].float())
+
+
+def _write(path: Path, content: dict) -> None:
+    write_whole(path, json.dumps(content, indent=1))

@@ -1,0 +1,149 @@
+"""A teacher read from a cache."""
+
+import json
+from typing import Optional
+
+import torch
+
+from hetkd.models.distillers.teacher import Teacher
+from hetkd.models.nets.contract import NetOutput
+from hetkd.registry import MODELS
+
+from .cache import TeacherCache
+from .facts import difference, teacher_config, weights_digest
+
+
+@MODELS.register_module()
+class CachedTeacher(Teacher):
+    """A teacher's logits (and embeddings) from a :class:`~hetkd.teacher_cache.TeacherCache`, without a net.
+
+    The cache holds V views of each image; epoch e trains on view e mod V, which ``ReplayHook`` has the data
+    pipeline repeat: crops, flips, and partners of mixup and cutmix.
+
+    Args:
+        cache: folder written by ``tools/cache_teacher.py``.
+        net: config of the teacher that the cache is of, as it would stand in place of this one.
+        weight: of the distillation losses among several teachers.
+
+    Raises:
+        FileNotFoundError: there is no cache.
+        ValueError: it is of another teacher.
+    """
+
+    def __init__(self, cache: str, net: dict, weight: float = 1.0):
+        super().__init__(weight)
+        self.cache = TeacherCache(cache)
+        self.view: Optional[int] = None
+        self._validates = True
+        self._check_teacher(net)
+
+    @property
+    def views(self) -> int:
+        return self.cache.views
+
+    @property
+    def num_classes(self) -> int:
+        return self.cache.header['classes']
+
+    @property
+    def classes(self):
+        return self.cache.header['teacher']['classes']
+
+    @property
+    def embedding_channels(self) -> int:
+        """Width of the teacher's embedding, whether it was kept or not."""
+        return self.cache.header['embedding_channels']
+
+    @property
+    def stage_specs(self):
+        """A cache has no stages.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            'CachedTeacher: expected a method on logits or embeddings, got one that reads stages, which are '
+            'too large to keep; use the teacher itself'
+        )
+
+    def describe(self) -> dict:
+        return self.cache.header['teacher']['description']
+
+    def digest(self) -> str:
+        return self.cache.header['teacher']['weights_sha256']
+
+    def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
+        """Rows of the current view.
+
+        Args:
+            inputs: images (N, 3, H, W), for their device alone.
+            index: their places in the training set (N,).
+            stages, embedding: what to give beside the logits.
+
+        Raises:
+            ValueError: no view is set, or something is asked for that was not kept.
+        """
+        if self.view is None:
+            raise ValueError(
+                'CachedTeacher: expected a view, got none; keep teacher_cache=dict(type="ReplayHook") in '
+                'default_hooks'
+            )
+        if stages:
+            _ = self.stage_specs
+        if embedding and not self.cache.header['embedding']:
+            raise ValueError(
+                f'{self.cache.folder}: expected a cache with embeddings, which this method reads, got one '
+                f'without; write it with --embedding'
+            )
+        logits, kept = self.cache.read(f'view{self.view:03d}', index)
+        logits = logits.to(inputs.device, non_blocking=True)
+        return NetOutput(logits, (), kept.to(inputs.device, non_blocking=True) if embedding else None)
+
+    def validate(self, inputs, index) -> Optional[torch.Tensor]:
+        """Logits of validation images, or None where the cache has none or others."""
+        if not (self.cache.header['validation'] and self._validates):
+            return None
+        return self.cache.read('validation', index)[0].to(inputs.device)
+
+    def check_run(self, facts: dict) -> None:
+        """Refuse a cache of other data, another pipeline, or other batches where they are mixed.
+
+        Args:
+            facts: ``data``, ``pipeline`` and ``mixing`` of the run, as in the header.
+
+        Raises:
+            ValueError: they differ; names what.
+        """
+        facts, header = json.loads(json.dumps(facts)), self.cache.header
+        for key, value in facts.items():
+            if value != header[key]:
+                raise ValueError(
+                    f'{self.cache.folder}: expected a cache of this run, got one of another {key}: '
+                    f'{difference(header[key], value)}; write a new one with tools/cache_teacher.py'
+                )
+
+    def knows_validation(self, facts: dict) -> bool:
+        """Whether the cache's validation images, if it has any, are those of the run.
+
+        Args:
+            facts: of the run, as ``validation_data`` in the header.
+        """
+        header = self.cache.header
+        self._validates = header['validation_data'] == json.loads(json.dumps(facts))
+        return self._validates or not header['validation']
+
+    def _check_teacher(self, net: dict) -> None:
+        known = self.cache.header['teacher']
+        config = teacher_config(net)
+        if config != known['config']:
+            raise ValueError(
+                f'{self.cache.folder}: expected a cache of the teacher in the config, got one of another: '
+                f'{difference(known["config"], config)}; write a new one with tools/cache_teacher.py'
+            )
+        digest = weights_digest(net)
+        if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
+            raise ValueError(
+                f'{self.cache.folder}: expected a cache of {net["checkpoint"]} as it is now, got one of '
+                f'another file (sha256 {known["file_sha256"]}, now {digest}); write a new one with '
+                f'tools/cache_teacher.py'
+            )

@@ -1,0 +1,102 @@
+"""What a cache is compared with: the teacher, data, pipeline and mixing of a run."""
+
+import json
+from pathlib import Path
+from typing import Optional
+
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+
+from hetkd.datasets.digest import data_digest
+from hetkd.engine.batches import ONCE
+from hetkd.engine.hooks.training_data import check_places
+from hetkd.registry import DATA_SAMPLERS
+from hetkd.utils.digest import file_digest
+
+# How a net is run does not change its outputs.
+RUNNING = ('compile', 'channels_last', 'weight')
+# Where the data lie and how they are fetched is no part of what they are.
+PLACES = ('data_root', 'download', 'lazy_init', 'serialize_data')
+
+
+def teacher_config(net: dict) -> str:
+    """What a teacher is, as text: its config without its file's name and how it is run."""
+    kept = {key: value for key, value in net.items() if key not in (*RUNNING, 'checkpoint')}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def weights_digest(net: dict) -> Optional[str]:
+    """SHA-256 of a teacher's weight file, or None where it is not here."""
+    path = Path(str(net.get('checkpoint')))
+    return file_digest(path) if path.is_file() else None
+
+
+def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:
+    """What a run's views depend on, beside the seed: data, pipeline, and the batches if they are mixed."""
+    data = _without_places(cfg.train_dataloader.dataset.to_dict())
+    text = json.dumps([data, _preprocessor(cfg), _mixing(cfg)], sort_keys=True, default=str)
+    batches = None
+    if mixes(cfg):
+        options = {key: cfg.train_dataloader.get(key) for key in ('sampler', 'drop_last')}
+        batches = dict(batch_size=batch_size, processes=processes, **options)
+    return dict(data=data_digest(dataset), pipeline=text, mixing=batches)
+
+
+def check_draws(cfg, dataset, processes: int) -> None:
+    """Refuse training data of which an epoch takes an image twice: a cache has one row for it in a view.
+
+    Raises:
+        ValueError: a sampler or data sets that repeat images, or that do not keep each image at its place;
+            where images are mixed, a sampler whose order a view does not repeat.
+    """
+    check_places(dataset, 'use the teacher itself')
+    kind = cfg.train_dataloader.sampler.type
+    sampler = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+    if mixes(cfg):
+        once = sampler is DefaultSampler
+    else:
+        once = sampler in ONCE or (sampler is InfiniteSampler and processes == 1)
+    if not once or any(dataset.get_data_info(i).get('sample_idx') != i for i in range(len(dataset))):
+        mixed = ' where images are mixed' if mixes(cfg) else ''
+        raise ValueError(
+            f'teacher cache: expected each image once in an epoch{mixed}, as each has one row in a view, got '
+            f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}; take the data set itself '
+            f'with DefaultSampler, or the teacher itself'
+        )
+
+
+def validation_facts(cfg, dataset) -> dict:
+    """The same of the validation images."""
+    data = _without_places(cfg.val_dataloader.dataset.to_dict())
+    text = json.dumps([data, _preprocessor(cfg)], sort_keys=True, default=str)
+    return dict(data_digest(dataset), pipeline=text)
+
+
+def mixes(cfg) -> bool:
+    """Whether mixup, cutmix or the like join the images of a batch."""
+    return any(_mixing(cfg))
+
+
+def _mixing(cfg) -> list:
+    return [cfg.model.get('train_cfg'), _preprocessor(cfg).get('batch_augments')]
+
+
+def _preprocessor(cfg) -> dict:
+    return {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
+
+
+def _without_places(config: dict) -> dict:
+    kept = {key: value for key, value in config.items() if key not in PLACES}
+    if isinstance(kept.get('dataset'), dict):
+        kept['dataset'] = _without_places(kept['dataset'])
+    return kept
+
+
+def difference(before, now) -> str:
+    """The first place where two values differ, short enough for a line."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        key = next(k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k))
+        return f'{key}: ' + difference(before.get(key), now.get(key))
+    before, now = str(before), str(now)
+    same = next((i for i, (a, b) in enumerate(zip(before, now)) if a != b), min(len(before), len(now)))
+    begin = max(0, same - 40)
+    return f'...{before[begin : same + 60]!r}, now ...{now[begin : same + 60]!r}'

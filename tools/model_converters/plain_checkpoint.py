@@ -1,0 +1,26 @@
+"""Rewrite a checkpoint of hetkd 0.1.0, mmengine or mmpretrain in plain values, as hetkd reads them.
+
+Code in the file is run: for checkpoints of your own runs only.
+"""
+
+import argparse
+
+import torch
+
+from hetkd.engine.plain_values import plain
+from hetkd.utils.whole_file import written_whole
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', help='a checkpoint of your own run')
+    parser.add_argument('out', help='file to write; the same name replaces it')
+    args = parser.parse_args(argv)
+    content = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
+    with written_whole(args.out) as file:
+        torch.save(plain(content), file)
+    print(f'written: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
