@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import Subset
 
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.teacher_cache import write_cache
 from hetkd.datasets import Digits, check_labels, check_names
 from hetkd.registry import DATASETS, MODELS, RUNNERS
+from hetkd.teacher_cache import write_cache
 from hetkd.testing import micro_net
 from tests.conftest import tool_main
 
