@@ -338,7 +338,7 @@ def test_a_start_is_strict_but_for_the_head(name, change, tmp_path):
     torch.save(state, path)
     with pytest.raises(
         ValueError,
-        match=f'(?s)start.pth: expected weights of.*{"stranger" if change == "unexpected" else first}',
+        match=f'(?s)start.pth: expected the weights of.*{"stranger" if change == "unexpected" else first}',
     ):
         MODELS.build(dict(STARTS[name], num_classes=5, pretrained=path))
 
