@@ -116,6 +116,44 @@ def test_one_line_says_which_of_several_was_taken(case, lines, tmp_path, monkeyp
     assert all('file.pth: takes ' in x and '_ema' in x.split(',')[0] for x in said)
 
 
+def as_timm_once_named(state):
+    """Swin of timm 0.6.5: a stage ends with its downsampling, and tables of indices are saved."""
+
+    def name(key):
+        parts = key.replace('head.fc.', 'head.').split('.')
+        if 'downsample' in parts:
+            parts[1] = str(int(parts[1]) - 1)
+        return '.'.join(parts)
+
+    tables = {f'layers.{i}.blocks.0.attn.relative_position_index': torch.arange(4) for i in range(4)}
+    return {name(key): value for key, value in state.items()} | tables
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_names_of_an_earlier_timm_are_read(prefix, tmp_path):
+    net = MODELS.build(micro_net('swin'))
+    state = {prefix + key: value for key, value in as_timm_once_named(net.model.state_dict()).items()}
+    path = str(tmp_path / 'old.pth')
+    torch.save(dict(model=state), path)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        logits = [x.eval()(images).logits for x in (net, MODELS.build(micro_net('swin', checkpoint=path)))]
+    assert torch.equal(*logits)
+    torch.save(dict(list(state.items())[1:]), path)
+    with pytest.raises(ValueError, match='old.pth: expected the weights of SwinTransformer'):
+        MODELS.build(micro_net('swin', checkpoint=path))
+
+
+def test_timm_converts_names_and_resizes_nothing(tmp_path):
+    """Its conversion would fit the tables of another window size."""
+    path = str(tmp_path / 'old.pth')
+    torch.save(as_timm_once_named(MODELS.build(micro_net('swin')).model.state_dict()), path)
+    other = micro_net('swin', checkpoint=path)
+    other['model_kwargs']['window_size'] = 8
+    with pytest.raises(ValueError, match='expected the weights of SwinTransformer exactly as configured'):
+        MODELS.build(other)
+
+
 REFUSED = {
     'unknown prefix': (with_prefix('encoder.'), r"Without the prefix 'encoder\.'"),
     'student and more of it': (
