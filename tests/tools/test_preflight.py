@@ -40,7 +40,7 @@ def test_a_run_of_iterations_is_told_in_epochs(tmp_path, run_tool, tiny_teacher)
         'train_dataloader = dict(batch_size=20)\n'
         f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'))\n"
     )
-    run_tool('preflight.py', config, '--steps', 1, '--images', 20, '--out', out)
+    run_tool('preflight.py', config, '--steps', 1, '--images', 200, '--out', out)
     report = json.loads(out.read_text())
     assert report['epochs'] == 3  # of two steps
     assert report['run_hours'] == pytest.approx(5 * report['step_seconds'] / 3600)
