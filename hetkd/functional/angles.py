@@ -17,8 +17,8 @@ def angle_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 
     With g the derivative of the mean by :math:`a_{ijk}`, symmetric in j and k, its gradient is
 
-    .. math:: \frac{\partial}{\partial D_{ij}} = w_{ij} \sum_k g_{ijk} w_{ik} - w_{ij}^2 \sum_k g_{ijk} a_{ijk}
-              - \tfrac12 \sum_l g_{lij} w_{li} w_{lj}.
+    .. math:: \frac{\partial}{\partial D_{ij}} = w_{ij} \sum_k g_{ijk} w_{ik}
+              - w_{ij}^2 \sum_k g_{ijk} a_{ijk} - \tfrac12 \sum_l g_{lij} w_{li} w_{lj}.
 
     The vertices i are processed in chunks; nothing of size N^3 is kept.
 

@@ -47,7 +47,8 @@ def dist_loss(
         )
     if classes < 2:
         raise ValueError(
-            f'DIST: expected at least 2 classes (it correlates them), got {classes}; set num_classes of both nets'
+            f'DIST: expected at least 2 classes (it correlates them), got {classes}; set '
+            f'num_classes of both nets'
         )
     student = full_precision(student_logits)
     with torch.no_grad():

@@ -39,8 +39,8 @@ def dkd_loss(
     check_temperature(temperature)
     if student_logits.shape[-1] < 2:
         raise ValueError(
-            f'DKD: expected at least 2 classes (the true one and others), got {student_logits.shape[-1]}; set '
-            f'num_classes of both nets'
+            f'DKD: expected at least 2 classes (the true one and others), got {student_logits.shape[-1]}; '
+            f'set num_classes of both nets'
         )
     true = target_class(target)[:, None]
     binary_s, others_s = _split(full_precision(student_logits) / temperature, true)

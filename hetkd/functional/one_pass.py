@@ -30,8 +30,8 @@ class _WithGradient(torch.autograd.Function):
         if torch.is_grad_enabled():
             # The gradient is a saved constant: a second derivative would silently miss it.
             raise RuntimeError(
-                'hetkd.functional: expected a first derivative, got backward with create_graph=True; this loss '
-                'is differentiable once'
+                'hetkd.functional: expected a first derivative, got backward with create_graph=True; this '
+                'loss is differentiable once'
             )
         (gradient,) = ctx.saved_tensors
         trailing = (1,) * (gradient.dim() - grad_value.dim())

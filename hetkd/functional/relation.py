@@ -19,8 +19,8 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
     sample relation (arXiv 2502.06189).
 
     How it is computed (our derivation). Let u = x of the student, v of the teacher, P = softmax(R). The
-    largest entry of column j is :math:`s u_j \max u` or :math:`s u_j \min u`, known without a search, and gives
-    the column's log-sum-exp. R is symmetric, so with :math:`Q = P_t + P_t^\top`
+    largest entry of column j is :math:`s u_j \max u` or :math:`s u_j \min u`, known without a search, and
+    gives the column's log-sum-exp. R is symmetric, so with :math:`Q = P_t + P_t^\top`
 
     - loss, summed over the columns: :math:`\frac s2 (v^\top Q v - u^\top Q u) + \sum_j (\mathrm{lse}_s -
       \mathrm{lse}_t)_j`,

@@ -21,8 +21,8 @@ def rkd_loss(
     Huber losses between the pairwise distances of both nets, each divided by its mean over pairs, and
     between the cosines of the angles of all triplets. The widths of the embeddings may differ.
 
-    Distances and angles come from one Gram matrix of the centred embeddings, in float64. Samples count as equal
-    (distance and cosines 0, no gradient between them) up to a distance of 0.001 max(1, root mean square
+    Distances and angles come from one Gram matrix of the centred embeddings, in float64. Samples count as
+    equal (distance and cosines 0, no gradient between them) up to a distance of 0.001 max(1, root mean square
     distance). So no sample's gradient is longer than 4000 (distance_weight + angle_weight) / N. The result is
     differentiable once.
 
