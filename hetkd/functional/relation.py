@@ -5,8 +5,8 @@ import torch
 from .checks import without_autocast
 from .one_pass import with_gradient
 
-# Entries of one chunk's (K, b, D, D) relations: 4 MiB on a CPU, 128 MiB on a GPU, in float32.
-_CHUNK = {'cpu': 2**20}
+# Entries of one chunk's (K, b, D, D) relations: 2 MiB on a CPU, 128 MiB on a GPU, in float32.
+_CHUNK = {'cpu': 2**19}
 _CHUNK_GPU = 2**25
 
 
@@ -26,8 +26,8 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
       \mathrm{lse}_t)_j`,
     - gradient: :math:`s (P_s + P_s^\top - Q) u`.
 
-    Items are processed in chunks. Nothing of size B D^2 is kept, and the teacher's terms are shared by all K
-    students. One item is never split, so (K + 1) D^2 numbers must fit. The result is differentiable once.
+    Items, and the columns of large ones, are processed in chunks. Nothing of size D^2 is kept, and the
+    teacher's terms are shared by all K students. The result is differentiable once.
 
     Args:
         student: (K, B, D) float32 or float64, K students of one teacher.
@@ -67,13 +67,13 @@ def mean_relation(logits: torch.Tensor, scale: float) -> torch.Tensor:
 def _pass(student, teacher, scale, want_grad):
     """Loss (K,) and, if wanted, its gradient (K, B, D), chunk by chunk."""
     num_students, items, dim = student.shape
-    budget = _CHUNK.get(student.device.type, _CHUNK_GPU)
-    step = max(1, budget // (num_students * dim * dim))
+    budget = _CHUNK.get(student.device.type, _CHUNK_GPU) // num_students
+    step = max(1, budget // dim**2)
     loss = student.new_zeros(num_students)
     grad = torch.empty_like(student) if want_grad else None
     for start in range(0, items, step):
         part = slice(start, start + step)
-        chunk_loss, chunk_grad = _chunk(student[:, part], teacher[part], scale, want_grad)
+        chunk_loss, chunk_grad = _chunk(student[:, part], teacher[part], scale, budget, want_grad)
         loss += chunk_loss
         if want_grad:
             grad[:, part] = chunk_grad
@@ -81,36 +81,37 @@ def _pass(student, teacher, scale, want_grad):
     return loss / count, grad.div_(count) if want_grad else None
 
 
-def _chunk(u, v, scale, want_grad):
+def _chunk(u, v, scale, budget, want_grad):
     """Sums over one chunk: u (K, b, D), v (b, D)."""
-    columns = _columns(v, scale)
-    lse = _log_sum_exp(v, columns, scale)
-    products = _both_ways(torch.cat([u, v[None]]).transpose(0, 1), columns).transpose(0, 1)
-    pulled, own = products[:-1], products[-1]
-
-    columns = _columns(u, scale)
-    terms = scale / 2 * (v * own - u * pulled) + (_log_sum_exp(u, columns, scale) - lse)
-    loss = terms.sum((-2, -1))
-    if not want_grad:
-        return loss, None
+    step = max(1, budget // v.numel())
+    lse, products = _products(v, torch.cat([u, v[None]]).transpose(0, 1), scale, step)
+    pulled, own = products.transpose(0, 1).split([len(u), 1])
     # Two equal rows: on a CPU the product with one alone takes five times as long.
-    pushed = _both_ways(torch.stack([u, u], -2), columns)[..., 0, :]
-    return loss, scale * (pushed - pulled)
+    student_lse, pushed = _products(u, torch.stack([u, u], -2), scale, step)
+    loss = (scale / 2 * (v * own - u * pulled) + (student_lse - lse)).sum((-2, -1))
+    return loss, scale * (pushed[..., 0, :] - pulled) if want_grad else None
 
 
-def _columns(x, scale):
-    """(..., D, D) the transposed P = softmax(R): row j is the distribution of column j of R."""
-    return ((scale * x).unsqueeze(-1) * x.unsqueeze(-2)).softmax(-1)
+def _products(x, rows, scale, step):
+    """Log-sum-exp (..., D) of the columns of R, and (P + P^T) y of each of the rows y (..., K, D)."""
+    lse, products = torch.empty_like(x), torch.zeros_like(rows)
+    for start in range(0, x.shape[-1], step):
+        part = slice(start, start + step)
+        columns = _columns(x, scale, part)
+        lse[..., part] = _log_sum_exp(x, columns, scale, part)
+        products[..., part] += rows @ columns.mT
+        products += rows[..., part] @ columns
+    return lse, products
 
 
-def _log_sum_exp(x, columns, scale):
-    """(..., D) log-sum-exp of each column of R, from its largest entry and the probability of that."""
-    row = scale * x
+def _columns(x, scale, part=slice(None)):
+    """(..., d, D) some columns of P = softmax(R), as rows."""
+    return ((scale * x[..., part]).unsqueeze(-1) * x.unsqueeze(-2)).softmax(-1)
+
+
+def _log_sum_exp(x, columns, scale, part=slice(None)):
+    """(..., d) log-sum-exp of some columns of R, from the largest entry and its probability."""
+    row = scale * x[..., part]
     largest = torch.where(row >= 0, x.argmax(-1, keepdim=True), x.argmin(-1, keepdim=True))
     probability = columns.gather(-1, largest.unsqueeze(-1)).squeeze(-1)
     return row * x.gather(-1, largest) - probability.log()
-
-
-def _both_ways(rows, columns):
-    """The products (P + P^T) y of each row y of (..., K, D)."""
-    return rows @ columns + rows @ columns.mT

@@ -47,10 +47,11 @@ def evaluate(loss, form, inputs, repeats=1):
     return seconds / repeats, losses, inputs[0].grad
 
 
-def benchmark(loss, shape, rounds):
+def benchmark(loss, shape, rounds, memory):
     """Measure one loss at one shape: a row of the table."""
     name = '{}x{}'.format(*shape)
-    peaks = {x: peak_of(__file__, '--losses', loss, '--shapes', name, '--peak', x) for x in FORMS}
+    options = ('--losses', loss, '--shapes', name, '--peak')
+    peaks = {x: peak_of(__file__, *options, x) for x in FORMS} if memory else {}
     inputs = LOSSES[loss][1](shape)
     warm = {form: evaluate(loss, form, inputs)[0] for form in FORMS}
     if max(warm.values()) > SLOW:
@@ -85,6 +86,7 @@ def main(argv=None):
     parser.add_argument(
         '--rounds', type=int, default=9, help=f'one where an evaluation takes more than {SLOW:g} s'
     )
+    parser.add_argument('--no-memory', dest='memory', action='store_false', help='leave the MiB out: quicker')
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -94,9 +96,15 @@ def main(argv=None):
         evaluate(args.losses[0], args.peak, inputs)
         return print(peak_memory_mib() - before)
 
-    rows = [benchmark(loss, x, args.rounds) for loss in args.losses for x in args.shapes or LOSSES[loss][0]]
-    print('| loss | shape | usual s | hetkd s | ratio | usual MiB | hetkd MiB | loss diff. | grad diff. |')
-    print('|---' * 9 + '|')
+    rows = [
+        benchmark(loss, x, args.rounds, args.memory)
+        for loss in args.losses
+        for x in args.shapes or LOSSES[loss][0]
+    ]
+    head = ['loss', 'shape', 'usual s', 'hetkd s', 'ratio', *[f'{x} MiB' for x in FORMS if args.memory]]
+    head += ['loss diff.', 'grad diff.']
+    print('|', ' | '.join(head), '|')
+    print('|---' * len(head) + '|')
     for row in rows:
         cells = [*row['median_seconds'].values(), row['ratio'], *row['peak_extra_mib'].values()]
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
