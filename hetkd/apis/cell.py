@@ -97,8 +97,8 @@ class Cell:
             self.state |= {key: state[key] for key in (*self.state, 'digest')}
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedState(
-                f'{path}: expected the state of a run, got a damaged file ({type(error).__name__}: {error}); '
-                f'delete {self.folder}'
+                f'cell.json: expected the state of a run, got a damaged file; delete {self.folder} '
+                f'({type(error).__name__}: {error})'
             ) from error
         if self.state['digest'] != self.digest:
             raise ValueError(
