@@ -46,13 +46,16 @@ def config_of(tmp_path):
             'train_cfg.max_epochs': 1,
             'train_cfg.val_interval': 1,
             'data_preprocessor.num_classes': classes,
-            'default_hooks.preflight.allow_chance': True,
+            'default_hooks.teacher_check.allow_chance': True,
         }
         cfg = load_config(ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py', options, method)
         cfg.train_dataloader.dataset, cfg.val_dataloader.dataset = train, val
         cfg.test_dataloader.dataset = test or val
-        cfg.work_dir = str(tmp_path / 'run')
-        cfg.experiment_name = f'{tmp_path.name}{next(count)}'
+        files = any(x['type'] == 'LoadImage' for x in train.get('pipeline', ()))
+        cfg.data_preprocessor.to_rgb = files  # files come as BGR
+        number = next(count)
+        cfg.work_dir = str(tmp_path / f'run{number}')
+        cfg.experiment_name = f'{tmp_path.name}{number}'
         complete_loaders(cfg, LOADERS)
         return cfg
 

@@ -364,8 +364,8 @@ def test_two_at_once_meet_a_lock_which_ends_with_its_process(tmp_path):
     )
     assert other.stdout.readline() == 'held\n'
     try:
-        held = pytest.raises(ValueError, match=rf'got one in which process {other.pid} on .* trains')
-        with held, claimed(str(tmp_path), True):
+        said = rf'got one in which process {other.pid} on .* trains'
+        with pytest.raises(ValueError, match=said), claimed(str(tmp_path), True):
             pass
     finally:
         other.kill()
