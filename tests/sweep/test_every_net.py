@@ -1,5 +1,7 @@
 """Every timm family and every classifier of mmpretrain's zoo against the plain net: ``pytest -m sweep``."""
 
+from functools import cache
+
 import pytest
 import timm
 import torch
@@ -85,6 +87,7 @@ def test_a_timm_family_runs_at_the_size_it_declares(family):
     compare(net, torch.randn(1, 3, *net.probe_size))
 
 
+@cache
 def zoo():
     """A name for each different classifier of the zoo."""
     found = {}
