@@ -36,7 +36,7 @@ def my_config(name, epochs):
         net.update(num_classes=len(CLASSES), input_size=SIZE)
     cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
     cfg.param_scheduler[-1].end = epochs
-    cfg.work_dir = f'work_dirs/tutorial/{name}'
+    cfg.work_dir, cfg.resume = f'work_dirs/tutorial/{name}', True
     return cfg
 
 

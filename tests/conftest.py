@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -84,6 +85,14 @@ def tool_runner(name, *args, check=True, env=None, new=False):
     if check and done.returncode:
         pytest.fail(f'{" ".join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}')
     return done
+
+
+def tool_main(name):
+    """The ``main`` of a file of tools/, to be called in this process."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / 'tools' / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
 
 
 @pytest.fixture

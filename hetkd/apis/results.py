@@ -67,8 +67,8 @@ def read_record(work_dir) -> dict:
         return {}
     try:
         record = json.loads(path.read_text())
-        if not isinstance(record['metrics'], dict) or not isinstance(record['settings'], dict):
-            raise TypeError('metrics or settings are no dict')
+        if not isinstance(record['metrics'], dict):
+            raise TypeError('metrics are no dict')
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path}: expected the record of a run, got a damaged file ({type(error).__name__}: {error}); '

@@ -1,4 +1,4 @@
-"""What both runners share: a run that is broken off is not lost."""
+"""Mixin of runners: safe resume, atomic checkpoints, readable failures."""
 
 import logging
 import os.path as osp
@@ -114,7 +114,7 @@ class LastingRun:
         return built
 
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
-        """Ours."""
+        """The run's :class:`DeferredMessageHub`."""
         message_hub = dict(message_hub or {})
         return DeferredMessageHub.get_instance(message_hub.pop('name', self.experiment_name), **message_hub)
 

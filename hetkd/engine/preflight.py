@@ -1,6 +1,7 @@
 """Dry run: the loss terms of one batch, and a few timed steps."""
 
 import time
+from typing import Optional
 
 import torch
 from mmengine.runner import EpochBasedTrainLoop
@@ -20,14 +21,26 @@ class PreflightLoop(EpochBasedTrainLoop):
     Args:
         runner, dataloader, max_epochs: see ``EpochBasedTrainLoop``.
         steps: training steps to time, after one to warm up.
+        max_iters: in place of ``max_epochs`` for a run that counts iterations.
         **kwargs: the rest of a run's ``train_cfg``, not used.
 
     Attributes:
         report: what was found, as plain values; ``{}`` before :meth:`run`.
     """
 
-    def __init__(self, runner, dataloader, max_epochs: int, steps: int = 10, **kwargs):
+    def __init__(
+        self,
+        runner,
+        dataloader,
+        max_epochs: int = 1,
+        steps: int = 10,
+        max_iters: Optional[int] = None,
+        **kwargs,
+    ):
         super().__init__(runner, dataloader, max_epochs)
+        if max_iters is not None:
+            self._max_iters = max_iters
+            self._max_epochs = -(-max_iters // epoch_length(self.dataloader))
         self.steps = steps
         self.report: dict = {}
 

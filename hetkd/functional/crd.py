@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from .checks import check_temperature, full_precision, without_autocast
+from .one_pass import with_gradient
+
+_CHUNK = 2**25  # scores of one chunk of anchors with all images: 128 MiB in float32
 
 
 @without_autocast
@@ -29,7 +32,8 @@ def crd_loss(
               \sum_{k=1}^K \log\frac{K/M}{h_k + K/M} \Big]
 
     The loss is summed over student and teacher anchors. Each term is computed as a softplus of a logit, so it
-    is finite for any input.
+    is finite for any input. The gradient is computed together with the value: the memories may be updated in
+    place before the backward pass. The result is differentiable once.
 
     Args:
         student_embedding: (N, D), unit vectors.
@@ -49,18 +53,13 @@ def crd_loss(
     """
     check_temperature(temperature)
     _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)
-    scores = [
-        _scores(anchor, memory, samples, temperature)
-        for anchor, memory in ((student_embedding, teacher_memory), (teacher_embedding, student_memory))
-    ]
-    images, negatives = len(student_memory), samples.shape[1] - 1
     if log_normalisers is None:
-        log_normalisers = torch.stack([_log_normaliser(x, images) for x in scores])
-    loss = 0
-    for score, log_z in zip(scores, log_normalisers):
-        logit = score - log_z - math.log(negatives / images)
-        loss = loss + F.softplus(-logit[:, 0]).mean() + F.softplus(logit[:, 1:]).sum(1).mean()
-    return loss
+        log_normalisers = crd_log_normalisers(
+            student_embedding, teacher_embedding, student_memory, teacher_memory, samples, temperature
+        )
+    return _contrast(student_embedding, teacher_memory, samples, temperature, log_normalisers[0]) + _contrast(
+        teacher_embedding, student_memory, samples, temperature, log_normalisers[1]
+    )
 
 
 @without_autocast
@@ -79,17 +78,42 @@ def crd_log_normalisers(
     """
     _check(student_embedding, teacher_embedding, student_memory, teacher_memory, samples)
     pairs = ((student_embedding, teacher_memory), (teacher_embedding, student_memory))
-    scores = (_scores(anchor, memory, samples, temperature) for anchor, memory in pairs)
-    return torch.stack([_log_normaliser(x, len(student_memory)) for x in scores])
+    return torch.stack([_log_normaliser(*pair, samples, temperature) for pair in pairs])
+
+
+def _contrast(anchor, memory, samples, temperature, log_normaliser):
+    """The loss of the anchors of one net. Its backward pass does not read the memory, which may change."""
+    anchor, count = full_precision(anchor), len(anchor)
+    noise = log_normaliser + math.log((samples.shape[1] - 1) / len(memory))
+    with torch.no_grad():
+        loss, gradients = 0, []
+        for part, chosen in _chunks(anchor, samples, len(memory)):
+            logit = _scores(part, memory, chosen, temperature) - noise
+            loss = loss + F.softplus(-logit[:, 0]).sum() + F.softplus(logit[:, 1:]).sum()
+            slope = logit.sigmoid()
+            slope[:, 0] -= 1
+            spread = slope.new_zeros(len(part), len(memory)).scatter_add_(1, chosen, slope)
+            gradients.append(spread @ memory / (temperature * count))
+    return with_gradient(anchor, loss / count, torch.cat(gradients))
+
+
+def _chunks(anchor, samples, images):
+    """Pairs of anchors and their samples, few enough for a product with the whole memory."""
+    step = max(1, _CHUNK // images)
+    return zip(anchor.split(step), samples.split(step))
 
 
 def _scores(anchor, memory, samples, temperature):
     # One product with the whole memory and a gather: N M numbers instead of N K D.
-    return (full_precision(anchor) @ memory.detach().T).gather(1, samples) / temperature
+    return (anchor @ memory.T).gather(1, samples) / temperature
 
 
-def _log_normaliser(scores: torch.Tensor, images: int) -> torch.Tensor:
-    return torch.logsumexp(scores.detach().flatten(), 0) - math.log(scores.numel()) + math.log(images)
+def _log_normaliser(anchor, memory, samples, temperature):
+    parts = [
+        _scores(part, memory, chosen, temperature).flatten().logsumexp(0)
+        for part, chosen in _chunks(full_precision(anchor), samples, len(memory))
+    ]
+    return torch.stack(parts).logsumexp(0) - math.log(samples.numel()) + math.log(len(memory))
 
 
 def _check(student, teacher, student_memory, teacher_memory, samples) -> None:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from .checks import check_logits, check_temperature, full_precision
-from .unit import unit
+from .one_pass import with_gradient
 
 
 def dist_loss(
@@ -20,7 +20,8 @@ def dist_loss(
 
     .. math:: T^2 [\beta\,\mathrm{mean}_n (1 - \rho(p_s[n], p_t[n])) + \gamma\,\mathrm{mean}_c (1 - \rho(p_s[:, c], p_t[:, c]))]
 
-    A row or column without variance has correlation 0 with anything, and no gradient.
+    A row or column without variance (centred, of length at most 1e-6) has correlation 0 with anything, and no
+    gradient. The result is differentiable once.
 
     Args:
         student_logits: (N, C).
@@ -33,24 +34,46 @@ def dist_loss(
         Scalar in [0, 2 T^2 (beta + gamma)].
 
     Raises:
-        ValueError: shapes do not fit, one sample only (no correlation between samples), or the temperature
+        ValueError: shapes do not fit, one sample or one class only (nothing to correlate), or the temperature
             is not a finite number > 0.
     """  # noqa: E501
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
-    if student_logits.shape[0] < 2:
+    samples, classes = student_logits.shape
+    if samples < 2:
         raise ValueError(
-            f'DIST: expected at least 2 samples in a batch, got {student_logits.shape[0]}; set '
-            f'drop_last=True in the train_dataloader or a larger batch_size'
+            f'DIST: expected at least 2 samples in a batch, got {samples}; set drop_last=True in the '
+            f'train_dataloader or a larger batch_size'
         )
-    student = F.softmax(full_precision(student_logits) / temperature, dim=1)
-    teacher = F.softmax(full_precision(teacher_logits.detach()) / temperature, dim=1)
-    inter = 1 - _pearson(student, teacher).mean()
-    intra = 1 - _pearson(student.T, teacher.T).mean()
-    return temperature**2 * (beta * inter + gamma * intra)
+    if classes < 2:
+        raise ValueError(
+            f'DIST: expected at least 2 classes (it correlates them), got {classes}; set '
+            f'num_classes of both nets'
+        )
+    student = full_precision(student_logits)
+    with torch.no_grad():
+        p, q = (
+            F.softmax(student / temperature, dim=1),
+            F.softmax(full_precision(teacher_logits) / temperature, dim=1),
+        )
+        inter, over_classes = _pearson(p, q, 1)
+        intra, over_samples = _pearson(p, q, 0)
+        loss = temperature**2 * (beta * (1 - inter) + gamma * (1 - intra))
+        pull = over_classes.mul_(beta).add_(over_samples, alpha=gamma)
+        # Backward through the softmax.
+        gradient = pull.sub_((pull * p).sum(1, keepdim=True)).mul_(p).mul_(-temperature)
+    return with_gradient(student, loss, gradient)
 
 
-def _pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Correlation of each pair of rows."""
-    a, b = (unit(x - x.mean(1, keepdim=True), eps=1e-6) for x in (a, b))
-    return (a * b).sum(1)
+def _pearson(p: torch.Tensor, q: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of the correlations along ``dim``, and its gradient with respect to p."""
+    p, q = p - p.mean(dim, keepdim=True), q - q.mean(dim, keepdim=True)
+    one, other = _inverse_length(p, dim), _inverse_length(q, dim)
+    q.mul_(one * other)
+    correlation = (p * q).sum(dim, keepdim=True)
+    return correlation.mean(), q.sub_(p.mul_(correlation * one.square())).div_(correlation.numel())
+
+
+def _inverse_length(x: torch.Tensor, dim: int) -> torch.Tensor:
+    length = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return torch.where(length <= 1e-6, 0.0, 1 / length)

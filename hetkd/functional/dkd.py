@@ -38,20 +38,27 @@ def dkd_loss(
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     if student_logits.shape[-1] < 2:
-        raise ValueError(f'DKD: expected at least 2 classes, got {student_logits.shape[-1]}')
+        raise ValueError(
+            f'DKD: expected at least 2 classes (the true one and others), got {student_logits.shape[-1]}; '
+            f'set num_classes of both nets'
+        )
     true = target_class(target)[:, None]
-    parts = [_split(full_precision(x) / temperature, true) for x in (student_logits, teacher_logits.detach())]
-    (binary_s, others_s), (binary_t, others_t) = parts
+    binary_s, others_s = _split(full_precision(student_logits) / temperature, true)
+    binary_t, others_t = _split(full_precision(teacher_logits.detach()) / temperature, true)
     losses = [_kl(binary_t, binary_s), _kl(others_t, others_s)]
     return temperature**2 * (alpha * losses[0] + beta * losses[1])
 
 
 def _split(logits: torch.Tensor, true: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log probabilities of (true class, all others) (N, 2), and among the others (N, C - 1)."""
-    classes = torch.arange(logits.shape[1] - 1, device=logits.device)
-    rest = logits.gather(1, classes + (classes >= true))
-    binary = torch.cat([logits.gather(1, true), rest.logsumexp(1, keepdim=True)], dim=1)
-    return F.log_softmax(binary, dim=1), F.log_softmax(rest, dim=1)
+    """Log probabilities of (true class, all others) (N, 2), and among the others (N, C).
+
+    Among the others, the true class has probability 0 and one finite logarithm in both nets.
+    """
+    others = F.log_softmax(logits.scatter(1, true, -1e30), dim=1)
+    # The others' log-sum-exp is the difference of any of their logits and its log probability.
+    best = others.detach().argmax(1, keepdim=True)
+    odds = logits.gather(1, true) - logits.gather(1, best) + others.gather(1, best)
+    return F.logsigmoid(torch.cat([odds, -odds], dim=1)), others
 
 
 def _kl(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from .checks import check_temperature, full_precision, one_hot, target_class
+from .checks import check_logits, check_temperature, full_precision, one_hot, target_class
 
 
 def ofa_loss(
@@ -33,11 +33,7 @@ def ofa_loss(
         ValueError: shapes do not fit, eps < 1, or the temperature is not a finite number > 0.
     """
     check_temperature(temperature)
-    if student_logits.shape[-2:] != teacher_logits.shape:
-        raise ValueError(
-            f'logits: expected student (..., N, C) and teacher (N, C), got {tuple(student_logits.shape)} and '
-            f'{tuple(teacher_logits.shape)}'
-        )
+    check_logits(student_logits, teacher_logits)
     if not eps >= 1:
         raise ValueError(f'eps: expected a number >= 1, got {eps!r}; the paper uses 1 and 1.5')
     log_s = F.log_softmax(full_precision(student_logits) / temperature, dim=-1)

@@ -52,7 +52,10 @@ def sublogit_cosines(sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Te
     """
     *leading, samples, count, classes = sub_logits.shape
     if classes < 2:
-        raise ValueError(f'orthogonality: expected at least 2 classes, got {classes}')
+        raise ValueError(
+            f'orthogonality: expected at least 2 classes (the true one is dropped), got {classes}; set '
+            f'num_classes of both nets'
+        )
     target = target_class(target)
     # Indices of the other classes: 0..C-2, shifted by one from the true class on.
     others = torch.arange(classes - 1, device=target.device).expand(samples, -1)

@@ -52,6 +52,6 @@ def _standardise(x: torch.Tensor) -> torch.Tensor:
     """Columns at mean 0 and standard deviation 1; a constant column becomes 0 and gets no gradient."""
     centred = x - x.mean(0)
     variance = centred.square().mean(0)
-    varies = variance > 1e-12 * x.square().mean(0)  # else it is rounding
-    deviation = torch.where(varies, variance, 1.0).sqrt()
-    return torch.where(varies, centred / (deviation + 1e-5), 0.0)
+    constant = variance <= 1e-12 * x.square().mean(0)  # up to rounding; false for NaN, which stays visible
+    deviation = torch.where(constant, 1.0, variance).sqrt()
+    return torch.where(constant, 0.0, centred / (deviation + 1e-5))

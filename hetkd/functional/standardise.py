@@ -30,7 +30,7 @@ def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
     logits = full_precision(logits)
     centred = logits - logits.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / (logits.shape[-1] - 1)
-    # A row of equal logits, up to rounding, becomes zero and gets no gradient.
-    varies = variance > 1e-12 * logits.square().mean(-1, keepdim=True)
-    spread = torch.where(varies, variance, 1.0).sqrt()
-    return torch.where(varies, centred / (spread + 1e-7), 0.0)
+    # A row of equal logits, up to rounding, becomes zero and gets no gradient; NaN stays visible.
+    constant = variance <= 1e-12 * logits.square().mean(-1, keepdim=True)
+    spread = torch.where(constant, 1.0, variance).sqrt()
+    return torch.where(constant, 0.0, centred / (spread + 1e-7))

@@ -10,5 +10,5 @@ def unit(x: torch.Tensor, dim: int = -1, eps: float = 1e-12) -> torch.Tensor:
     size 1 / eps.
     """
     squared = x.square().sum(dim, keepdim=True)
-    long = squared > eps**2
-    return torch.where(long, x / torch.where(long, squared, 1.0).sqrt(), 0.0)
+    short = squared <= eps**2  # false for NaN, which stays visible
+    return torch.where(short, 0.0, x / torch.where(short, 1.0, squared).sqrt())

@@ -44,7 +44,7 @@ class TeacherCache:
         self.header = json.loads(path.read_text())
         if self.header.get('format') != FORMAT:
             raise ValueError(
-                f'{path}: expected format {FORMAT}, got {self.header.get("format")!r}; write the cache anew'
+                f'{path}: expected format {FORMAT}, got {self.header.get("format")!r}; write the cache again'
             )
         self._map = lru_cache(maxsize=None)(self._open)
 
@@ -169,7 +169,7 @@ class TeacherCache:
         if found != expected or expected is None:
             raise ValueError(
                 f'{path}: expected the file that was written (sha256 {expected}), got '
-                f'{found or "none"}; copy the cache again, or delete it and write it anew'
+                f'{found or "none"}; copy the cache again, or delete it and write it again'
             )
 
     def _check_finite(self, view: str, part: str, index: np.ndarray, rows: np.ndarray) -> None:
@@ -178,7 +178,7 @@ class TeacherCache:
             raise ValueError(
                 f'{self.folder}: expected finite outputs of the teacher below 65504 (half precision), got '
                 f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} '
-                f'more of {len(index)}; check the weights of the teacher, and write the cache anew'
+                f'more of {len(index)}; check the weights of the teacher, and write the cache again'
             )
 
     def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:

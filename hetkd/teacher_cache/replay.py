@@ -36,7 +36,7 @@ class ReplayHook(Hook):
         if len({(x.views, x.cache.header['seed']) for x in teachers}) > 1:
             raise ValueError(
                 'teacher cache: expected the same views and seed of all teachers, got different ones; write '
-                'them anew with one --views and seed'
+                'them again with one --views and seed'
             )
         for teacher in teachers:
             teacher.check_run(facts)
@@ -46,7 +46,7 @@ class ReplayHook(Hook):
                 if not teacher.knows_validation(known):
                     runner.logger.warning(
                         'teacher cache: its validation images are not those of this run, so it is not '
-                        'measured; write it anew with tools/cache_teacher.py to have it measured'
+                        'measured; write it again with tools/cache_teacher.py to have it measured'
                     )
 
     def before_train_epoch(self, runner) -> None:

@@ -1,6 +1,7 @@
 """One run of a comparison, without training."""
 
 import json
+import re
 import sys
 import time
 from threading import Event, Thread
@@ -57,9 +58,20 @@ def test_what_cannot_be_written_is_a_crash_and_what_cannot_be_read_is_named(tmp_
     assert one.state['status'] == 'crashed' and 'FileExistsError' in one.state['reason']
     one.folder.unlink()
     one.folder.mkdir()
-    (one.folder / 'cell.json').touch()
-    with pytest.raises(ValueError, match='cell.json: expected the state of a run.*delete'):
-        cell(tmp_path, tools)
+    for text in ('', '[]', '{"status": "do'):
+        (one.folder / 'cell.json').write_text(text)
+        damaged = cell(tmp_path, tools)
+        assert damaged.is_settled and damaged.result().status == 'crashed'
+        assert re.search('cell.json: expected the state of a run.*delete', damaged.result().reason)
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"metrics": {"1"', '{"metrics": []}'])
+def test_a_damaged_record_ends_no_comparison(text, tmp_path, tools):
+    one = cell(tmp_path, tools, 'print(1)')
+    one.run(Event())
+    (one.folder / 'results.json').write_text(text)
+    found = one.result()
+    assert found.status == 'crashed' and 'results.json: expected the record of a run' in found.reason
 
 
 def test_the_number_of_processes_belongs_to_the_settings(tmp_path, tools):

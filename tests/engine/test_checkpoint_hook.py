@@ -163,5 +163,6 @@ def test_a_checkpoint_that_is_cut_short_gives_way_to_the_one_before(tmp_path, mo
     for expected in ('epoch_2.pth', 'terminated.pth', 'iter_1.pth'):
         assert latest_checkpoint(str(tmp_path)) == str(tmp_path / expected)
         os.truncate(tmp_path / expected, 300)
-    assert latest_checkpoint(str(tmp_path)) is None
-    assert f'expected {tmp_path}/epoch_2.pth to be a whole checkpoint, got one that is cut short' in said[0]
+    with pytest.raises(ValueError, match='got damaged ones alone'):
+        latest_checkpoint(str(tmp_path))
+    assert f'expected {tmp_path}/epoch_2.pth to be a whole checkpoint, got a damaged one' in said[0]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hetkd.functional import (
     at_loss,
     cc_loss,
+    crd,
     crd_log_normalisers,
     crd_loss,
     dist_loss,
@@ -158,6 +159,29 @@ def test_crds_gradient():
     log_z = crd_log_normalisers(*CRD, SAMPLES)
     leaves = [x.clone().requires_grad_() for x in CRD[:2]]
     assert torch.autograd.gradcheck(lambda s, t: crd_loss(s, t, *CRD[2:], SAMPLES, 0.07, log_z), leaves)
+
+
+@pytest.mark.parametrize('budget', [1, 2 * 9])
+def test_chunks_do_not_change_crd(monkeypatch, budget):
+    def evaluate():
+        leaves = [x.clone().requires_grad_() for x in CRD[:2]]
+        loss = crd_loss(*leaves, *CRD[2:], SAMPLES)
+        return loss, *torch.autograd.grad(loss, leaves)
+
+    whole = evaluate()
+    monkeypatch.setattr(crd, '_CHUNK', budget)
+    torch.testing.assert_close(evaluate(), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_crds_memories_may_change_before_the_backward_pass():
+    gradients = []
+    for change in (False, True):
+        student, memories = CRD[0].clone().requires_grad_(), [x.clone() for x in CRD[2:]]
+        loss = crd_loss(student, CRD[1], *memories, SAMPLES)
+        for memory in memories:
+            memory.mul_(1 - change)
+        gradients.append(torch.autograd.grad(loss, student)[0])
+    assert gradients[0].any() and torch.equal(*gradients)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])

@@ -30,10 +30,10 @@ def test_the_input_size_reaches_every_family(model):
 
 
 @pytest.mark.parametrize(
-    'model, size', [('halonet26t', 256), ('sehalonet33ts', 256), ('beit_base_patch16_384', 384)]
+    'model, size', [('halonet26t', 256), ('sehalonet33ts', 256), ('eva02_tiny_patch14_336', 336)]
 )
 def test_a_net_of_one_size_has_it_and_teaches_on_other_images(model, size):
-    options = ONE_BLOCK if 'beit' in model else {}
+    options = ONE_BLOCK if 'eva' in model else {}
     config = dict(type='TimmNet', model=model, num_classes=5, checkpoint='random', model_kwargs=options)
     teacher = build_teacher(config)
     assert teacher.net.input_spec.size == (size, size)

@@ -5,7 +5,9 @@ import math
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.
 def config(tiny_teacher, tmp_path):
     """``config(method, cached=folder, **options)`` as a tool would have it."""
 
-    def make(method='mldrkd', cached=None, work_dir=tmp_path / 'run', **options):
+    def make(method='mldrkd', cached=None, work_dir=None, **options):
         path = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
         options = {key.replace('__', '.'): value for key, value in options.items()}
         base = {
@@ -40,7 +42,7 @@ def config(tiny_teacher, tmp_path):
         if cached is not None:
             cfg.model.teacher = dict(type='CachedTeacher', cache=str(cached), net=cfg.model.teacher)
         cfg.experiment_name = f'{method}{cached is None}{time.time_ns()}'
-        cfg.work_dir = str(work_dir)
+        cfg.work_dir = str(work_dir or tempfile.mkdtemp(dir=tmp_path))  # a run each
         complete_loaders(cfg, LOADERS)
         return cfg
 
@@ -73,7 +75,7 @@ def test_the_losses_are_those_of_the_online_teacher(method, mixed, config, tmp_p
     for name, values in online.items():
         np.testing.assert_allclose(cached[name], values, rtol=5e-3, atol=5e-3, err_msg=name)
     assert not any(isinstance(x, torch.nn.Module) for x in runner.model.teachers), 'no net in memory'
-    metrics = json.loads((tmp_path / 'run/results.json').read_text())
+    metrics = json.loads(Path(runner.work_dir, 'results.json').read_text())
     assert 30 < metrics['metrics']['3']['teacher/top1'] < 60, 'from the cached validation images'
     assert metrics['teachers'][0]['views'] == 3 and metrics['teachers'][0]['net'] == 'VisionTransformer'
 
@@ -362,7 +364,7 @@ def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(conf
     options = dict(val_dataloader__dataset__indices=100, train_cfg__max_epochs=1, train_cfg__val_interval=1)
     runner = RUNNERS.build(config('kd', cached=tmp_path / 'cache', **options))
     runner.train()
-    metrics = json.loads((tmp_path / 'run/results.json').read_text())['metrics']['1']
+    metrics = json.loads(Path(runner.work_dir, 'results.json').read_text())['metrics']['1']
     assert metrics['accuracy/top1'] > 0 and math.isnan(metrics['teacher/top1'])
     (log,) = (tmp_path / 'run').glob('*/*.log')
     assert 'its validation images are not those of this run' in log.read_text()

@@ -1,11 +1,9 @@
 """tools/misc/fetch_data.py."""
 
-import importlib.util
-
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, tool_main
 
 CONFIG = f'{ROOT}/configs/_base_/datasets/{{}}.py'
 
@@ -13,10 +11,7 @@ CONFIG = f'{ROOT}/configs/_base_/datasets/{{}}.py'
 @pytest.fixture(scope='module')
 def main():
     """Run the tool in this process."""
-    spec = importlib.util.spec_from_file_location('fetch_data', ROOT / 'tools/misc/fetch_data.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return tool_main('misc/fetch_data.py')
 
 
 def roots(root):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.tools.conftest import CONFIG
 
 
@@ -29,6 +30,20 @@ def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
     steps = report['epochs'] * (report['images'] // report['batch_size'])
     assert report['run_hours'] == pytest.approx(steps * report['step_seconds'] / 3600)
     assert f'{report["epochs"]} epochs of 50 images, about' in printed
+
+
+def test_a_run_of_iterations_is_told_in_epochs(tmp_path, run_tool, tiny_teacher):
+    out, config = tmp_path / 'report.json', tmp_path / 'iterations.py'
+    config.write_text(
+        f"_base_ = ['{ROOT / CONFIG}']\n"
+        'train_cfg = dict(_delete_=True, by_epoch=False, max_iters=5, val_interval=5)\n'
+        'train_dataloader = dict(batch_size=20)\n'
+        f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'))\n"
+    )
+    run_tool('preflight.py', config, '--steps', 1, '--images', 200, '--out', out)
+    report = json.loads(out.read_text())
+    assert report['epochs'] == 3  # of two steps
+    assert report['run_hours'] == pytest.approx(5 * report['step_seconds'] / 3600)
 
 
 def test_a_parameter_that_no_term_reaches_is_named(tmp_path, run_tool, tiny_teacher):

@@ -1,4 +1,7 @@
-"""Inputs and two implementations of each loss, plain and hetkd's, for losses.py."""
+"""Inputs and two implementations of each loss, the usual form in plain PyTorch and hetkd's, for losses.py.
+
+The usual forms are ours, after the algorithms that released code and other toolboxes use.
+"""
 
 import math
 
@@ -6,9 +9,20 @@ import torch
 import torch.nn.functional as F
 from measure import DEVICE
 
-from hetkd.functional import crd_loss, dkd_loss, ofa_loss, orthogonality_loss, sublogit_ce, sublogit_kl
+from hetkd.functional import (
+    crd_loss,
+    dfra_loss,
+    dist_loss,
+    dkd_loss,
+    kd_loss,
+    ofa_loss,
+    orthogonality_loss,
+    rkd_loss,
+    sublogit_ce,
+    sublogit_kl,
+)
 
-STAGES, SUBS, NEGATIVES, WIDTH, IMAGES = 4, 4, 4096, 128, 50_000
+STUDENTS, STAGES, SUBS, NEGATIVES, WIDTH = 6, 4, 4, 16384, 128
 
 
 def _seeded():
@@ -34,6 +48,84 @@ def _logits(*leading):
 def _done(loss):
     loss.backward()
     return loss.detach()
+
+
+def make_dfra(shape):
+    """Logits of six students (a net's own, four stages, fused), near those of a teacher."""
+    generator = _seeded()
+    teacher = 2 * torch.randn(*shape, generator=generator)
+    students = teacher + 0.5 * torch.randn(STUDENTS, *shape, generator=generator)
+    return students.to(DEVICE).requires_grad_(), teacher.to(DEVICE)
+
+
+def plain_dfra(students, teacher):
+    """DFRA of one student after another, as in the authors' release; one graph is alive at a time."""
+    scale, losses = teacher.shape[1] ** -0.5, []
+    for student in students:
+        loss = 2 * F.kl_div(student.log_softmax(1), teacher.softmax(1), reduction='batchmean')
+        for x, y in ((student, teacher), (student.T, teacher.T)):
+            ours, theirs = (scale * (z.unsqueeze(-1) @ z.unsqueeze(-2)) for z in (x, y))
+            divergence = F.kl_div(ours.log_softmax(-2), theirs.softmax(-2), reduction='none')
+            loss = loss + divergence.sum(-2).mean()
+        losses.append(_done(loss))
+    return torch.stack(losses)
+
+
+def hetkd_dfra(students, teacher):
+    losses = dfra_loss(students, teacher).total
+    losses.sum().backward()
+    return losses.detach()
+
+
+def plain_kd(student, teacher, target):
+    """KD at T 4."""
+    return _done(16 * F.kl_div((student / 4).log_softmax(1), (teacher / 4).softmax(1), reduction='batchmean'))
+
+
+def hetkd_kd(student, teacher, target):
+    return _done(kd_loss(student, teacher, 4.0))
+
+
+def plain_dist(student, teacher, target):
+    """DIST by cosine similarities of centred probabilities."""
+
+    def pearson(x, y):
+        return F.cosine_similarity(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True), dim=1).mean()
+
+    p, q = student.softmax(1), teacher.softmax(1)
+    return _done(2 - pearson(p, q) - pearson(p.T, q.T))
+
+
+def hetkd_dist(student, teacher, target):
+    return _done(dist_loss(student, teacher))
+
+
+def make_rkd(shape):
+    """Embeddings (N, D) of student and teacher."""
+    generator = _seeded()
+    teacher = torch.randn(*shape, generator=generator)
+    student = teacher + torch.randn(*shape, generator=generator)
+    return student.to(DEVICE).requires_grad_(), teacher.to(DEVICE)
+
+
+def plain_rkd(student, teacher):
+    """RKD with a matrix of distances, and edges (N, N, D) for the angles."""
+
+    def relations(x):
+        squared = x.square().sum(1)
+        distances = (squared[:, None] + squared - 2 * x @ x.T).clamp(min=1e-12).sqrt()
+        distances = distances * (1 - torch.eye(len(x), device=x.device))
+        edges = F.normalize(x[None] - x[:, None], dim=2)
+        return distances / distances[distances > 0].mean(), edges @ edges.mT
+
+    with torch.no_grad():
+        theirs = relations(teacher)
+    distance, angle = (F.smooth_l1_loss(x, y) for x, y in zip(relations(student), theirs))
+    return _done(25 * distance + 50 * angle)
+
+
+def hetkd_rkd(student, teacher):
+    return _done(rkd_loss(student, teacher))
 
 
 def plain_ofa(students, teacher, target):
@@ -81,10 +173,10 @@ def hetkd_orthogonality(sub_logits, student, target):
 
 
 def plain_dkd(student, teacher, target):
-    """DKD by masks of -1000, as in common code; alpha 1, beta 8, T 4."""
-    true = F.one_hot(target, student.shape[1]).bool()
+    """DKD by masks, -1000 on the true class; alpha 1, beta 8, T 4."""
+    true = torch.zeros_like(student).scatter_(1, target[:, None], 1)
     p, q = ((x / 4).softmax(1) for x in (student, teacher))
-    pairs = [torch.stack([x[true], 1 - x[true]], 1) for x in (p, q)]
+    pairs = [torch.stack([(x * true).sum(1), (x * (1 - true)).sum(1)], 1) for x in (p, q)]
     tckd = F.kl_div(pairs[0].log(), pairs[1], reduction='batchmean')
     rest = [x / 4 - 1000.0 * true for x in (student, teacher)]
     nckd = F.kl_div(rest[0].log_softmax(1), rest[1].softmax(1), reduction='batchmean')
@@ -96,16 +188,14 @@ def hetkd_dkd(student, teacher, target):
 
 
 def make_crd(shape):
-    """CRD's inputs: N anchors, memories of CIFAR-100's 50,000 images, 4,096 negatives; C is not used."""
-    samples, generator = shape[0], _seeded()
+    """N anchors, and memories of M images: the shape is N x M. Both nets' anchors get a gradient."""
+    samples, images = shape
+    generator = _seeded()
     anchors = F.normalize(torch.randn(2, samples, WIDTH, generator=generator), dim=2)
-    memories = F.normalize(torch.randn(2, IMAGES, WIDTH, generator=generator), dim=2)
-    index = torch.randint(IMAGES, (samples, 1 + NEGATIVES), generator=generator)
-    log_z = torch.full((2,), math.log(IMAGES))
-    inputs = anchors[0].clone(), anchors[1], *memories, index, log_z
-    inputs = [x.to(DEVICE) for x in inputs]
-    inputs[0].requires_grad_()
-    return inputs
+    memories = F.normalize(torch.randn(2, images, WIDTH, generator=generator), dim=2)
+    index = torch.randint(images, (samples, 1 + NEGATIVES), generator=generator)
+    log_z = torch.full((2,), math.log(images))
+    return [x.to(DEVICE).requires_grad_(i < 2) for i, x in enumerate((*anchors, *memories, index, log_z))]
 
 
 def plain_crd(student, teacher, mine, theirs, samples, log_z):
@@ -113,7 +203,7 @@ def plain_crd(student, teacher, mine, theirs, samples, log_z):
     total = 0
     for anchor, memory, z in ((student, theirs, log_z[0]), (teacher, mine, log_z[1])):
         scores = torch.einsum('nkd,nd->nk', memory[samples], anchor) / 0.07
-        logit = scores - z - math.log(NEGATIVES / IMAGES)
+        logit = scores - z - math.log(NEGATIVES / len(memory))
         total = total + F.softplus(-logit[:, 0]).mean() + F.softplus(logit[:, 1:]).sum(1).mean()
     return _done(total)
 
@@ -122,10 +212,16 @@ def hetkd_crd(student, teacher, mine, theirs, samples, log_z):
     return _done(crd_loss(student, teacher, mine, theirs, samples, 0.07, log_z))
 
 
-OTHERS = {
-    'ofa': (_logits(1 + STAGES, None), plain_ofa, hetkd_ofa),
-    'sub_logit': (_logits(STAGES, None, SUBS), plain_sub_logit, hetkd_sub_logit),
-    'orthogonality': (_logits(STAGES, None, SUBS), plain_orthogonality, hetkd_orthogonality),
-    'dkd': (_logits(None), plain_dkd, hetkd_dkd),
-    'crd': (make_crd, plain_crd, hetkd_crd),
+SHAPES = [(128, 100), (128, 1000)]
+# For each loss: shapes; a function that makes inputs, the first of which gets a gradient; both forms.
+LOSSES = {
+    'kd': (SHAPES, _logits(None), plain_kd, hetkd_kd),
+    'dkd': (SHAPES, _logits(None), plain_dkd, hetkd_dkd),
+    'dist': (SHAPES, _logits(None), plain_dist, hetkd_dist),
+    'ofa': (SHAPES, _logits(1 + STAGES, None), plain_ofa, hetkd_ofa),
+    'rkd': ([(128, 768)], make_rkd, plain_rkd, hetkd_rkd),
+    'crd': ([(128, 50_000)], make_crd, plain_crd, hetkd_crd),
+    'dfra': (SHAPES, make_dfra, plain_dfra, hetkd_dfra),
+    'sub_logit': (SHAPES, _logits(STAGES, None, SUBS), plain_sub_logit, hetkd_sub_logit),
+    'orthogonality': (SHAPES, _logits(STAGES, None, SUBS), plain_orthogonality, hetkd_orthogonality),
 }

@@ -103,7 +103,7 @@ def _first_batch(runner) -> int:
     runner.logger.warning(
         f'resume: expected iteration {loop.epoch * length} to {loop.epoch * length + length} in epoch '
         f'{loop.epoch + 1}, got {loop.iter}: the batch size, the number of processes or the data set '
-        f'has changed. The epoch begins anew'
+        f'has changed. The epoch is repeated'
     )
     loop._iter = loop.epoch * length
     return 0

@@ -1,4 +1,4 @@
-"""Stop at a loss that is no number."""
+"""Stop at a NaN or infinite loss."""
 
 import torch
 from mmengine.hooks import Hook

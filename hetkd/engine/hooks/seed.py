@@ -15,7 +15,7 @@ from hetkd.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed everything anew at each step from (seed, process, epoch, step), and set the run's clock.
+    """Seed everything at each step from (seed, process, epoch, step), and set the run's clock.
 
     Dropout, stochastic depth and mixup then depend on the step alone, not on how the run came there, so a
     resumed run meets the same losses as an unbroken one. An epoch is one pass over the data loader, also

@@ -146,8 +146,7 @@ class CRDLoss(FunctionLoss):
         for name, new in zip(('student_memory', 'teacher_memory'), both.chunk(2, 1)):
             memory = getattr(self, name)
             mixed = self.momentum * memory[index] + (1 - self.momentum) * new.to(memory.dtype)
-            # A new tensor: backward still reads the old one.
-            setattr(self, name, memory.index_copy(0, index, F.normalize(mixed, dim=1)))
+            memory.index_copy_(0, index, F.normalize(mixed, dim=1))  # backward does not read it
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         saved = state_dict.get(prefix + 'student_memory')

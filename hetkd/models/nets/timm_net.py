@@ -58,10 +58,7 @@ class TimmNet(LibraryNet):
             load_but_head(net, read_weights(pretrained).state_dict, pretrained, num_classes, heads)
         if pretrained and kwargs.get('mean') is None and channels == 3:
             kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
-        embed = getattr(net, 'patch_embed', None)
-        if size is None and getattr(embed, 'strict_img_size', False):
-            size = to_size(embed.img_size)
-        elif size is None and (pretrained or _is_of_one_size(declared)):
+        if size is None and (pretrained or _is_of_one_size(declared)):
             size = to_size(declared['input_size'][-2:])
         super().__init__(
             net, num_classes, has_weights=bool(pretrained), input_size=size, channels=channels, **kwargs

@@ -86,7 +86,7 @@ class BatchViewPreprocessor(SeededPreprocessor):
 class _Memory:
     """The memory of the last batch on a CPU, used again once no tensor holds it.
 
-    Batches of this size are mapped anew by malloc, and touching their pages takes longer than the view.
+    Batches of this size are mapped again by malloc, and touching their pages takes longer than the view.
     """
 
     def __init__(self):
