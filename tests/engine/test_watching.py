@@ -158,7 +158,14 @@ class Terminal(io.StringIO):
 def training(logger):
     loader = DataLoader(range(2))
     return SimpleNamespace(
-        logger=logger, max_iters=6, max_epochs=3, iter=0, epoch=0, val_dataloader=loader, rank=0
+        logger=logger,
+        max_iters=6,
+        max_epochs=3,
+        iter=0,
+        epoch=0,
+        val_dataloader=loader,
+        rank=0,
+        train_loop=dict(by_epoch=True),
     )
 
 

@@ -366,7 +366,7 @@ def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(conf
     runner.train()
     metrics = json.loads(Path(runner.work_dir, 'results.json').read_text())['metrics']['1']
     assert metrics['accuracy/top1'] > 0 and math.isnan(metrics['teacher/top1'])
-    (log,) = (tmp_path / 'run').glob('*/*.log')
+    (log,) = Path(runner.work_dir).glob('*/*.log')
     assert 'its validation images are not those of this run' in log.read_text()
 
 
