@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,11 +27,13 @@ mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, True)
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Default scope, as set by a runner, a fixed seed, and a clock that is not set."""
+    """Default scope, as set by a runner, a fixed seed, a clock that is not set, and SIGTERM as it was."""
     init_default_scope('hetkd')
     torch.manual_seed(0)
+    handler = signal.getsignal(signal.SIGTERM)
     with own_clock():
         yield
+    signal.signal(signal.SIGTERM, handler)
     DefaultScope._instance_dict.clear()
 
 

@@ -164,7 +164,7 @@ def test_sigterm_in_any_loop_with_any_hook_loses_nothing(loop, hook, build, unbr
     with pytest.raises(SystemExit) as end:
         broken.train()
     assert end.value.code == 143 and broken.iter == step - 1
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, 'a second one does not change the status'
+    os.kill(os.getpid(), signal.SIGTERM)  # a launcher's second one does not end a process that leaves
     signal.signal(signal.SIGTERM, before)
     meta = torch.load(tmp_path / 'broken/terminated.pth', weights_only=False)['meta']
     assert meta['iter'] == step

@@ -11,7 +11,7 @@ from mmpretrain.apis.model import ModelHub
 from hetkd.models.nets.base import first_convolution
 from hetkd.registry import MODELS
 
-pytestmark = pytest.mark.sweep
+pytestmark = [pytest.mark.sweep, pytest.mark.timeout(3600)]
 
 SEVERAL_HEADS = ('ConformerHead', 'DeiTClsHead')
 SIZES = (64, 96, 112, 128, 224, 240, 256)

@@ -79,8 +79,7 @@ class InterruptHook(Hook):
             f'SIGTERM: saved {runner.work_dir}/{FILE} after iteration {done}; go on with --resume'
         )
         runner.visualizer.close()
-        if self._handler is not None:  # launchers repeat the signal; the process is leaving already
-            self._handler = signal.SIG_IGN
+        self._handler = None  # launchers repeat the signal: it changes nothing for a process that leaves
         raise SystemExit(128 + signal.SIGTERM)
 
     def after_train(self, runner) -> None:
@@ -88,7 +87,7 @@ class InterruptHook(Hook):
         self.release(runner)
 
     def release(self, runner) -> None:
-        """The same, also after an error; called by the runner. A run that leaves ignores further signals."""
+        """The same, also after an error; called by the runner. A run that leaves goes on noting signals."""
         keep_workers(False)
         if getattr(self, '_handler', None) is not None:
             signal.signal(signal.SIGTERM, self._handler)
