@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)
 # A runner lays out its config several times; its text is Python without that as well.
 mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, True)
+# A data set of mmengine collects garbage when it is built: not among all that is imported.
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,24 @@
 """Handwritten digits from scikit-learn."""
 
+from functools import cache
 from typing import Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from hetkd.registry import DATASETS
+
+
+@cache
+def _parts() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Grey images (N, 8, 8) uint8 and labels of each split; scikit-learn is imported for them alone."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    parts = train_test_split(images, digits.target, test_size=600, random_state=0, stratify=digits.target)
+    return {'train': (parts[0], parts[2]), 'test': (parts[1], parts[3])}
 
 
 @DATASETS.register_module()
@@ -31,14 +42,12 @@ class Digits(BaseDataset):
             raise ValueError(f'per_class: expected a whole number >= 1, or None for all, got {per_class!r}')
         self.split = split
         self.per_class = per_class
-        super().__init__(**kwargs)
+        # Two thousand small images need no copy for the workers, and none is waited for.
+        super().__init__(**{'serialize_data': False, **kwargs})
 
     def load_data_list(self) -> list[dict]:
         """Images as (8, 8, 3) uint8 and labels."""
-        digits = load_digits()
-        images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-        parts = train_test_split(images, digits.target, test_size=600, random_state=0, stratify=digits.target)
-        images, labels = parts[self.split == 'test' :: 2]
+        images, labels = _parts()[self.split]
         if self.per_class is not None:
             keep = np.concatenate([np.flatnonzero(labels == c)[: self.per_class] for c in range(10)])
             images, labels = images[keep], labels[keep]
