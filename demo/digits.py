@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from hetkd.apis.cli import run_tool
 from hetkd.apis.results import read_curve
 from hetkd.engine import latest_checkpoint
 
@@ -73,4 +74,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

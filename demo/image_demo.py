@@ -5,6 +5,7 @@ import argparse
 from mmengine.fileio import dump
 
 from hetkd.apis import inference_model, init_model
+from hetkd.apis.cli import run_tool
 
 
 def main(argv=None):
@@ -23,4 +24,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,7 +8,7 @@ import cv2
 from sklearn.datasets import load_digits
 
 from hetkd.apis import export_student, inference_model, init_model, load_config
-from hetkd.apis.cli import build_runner
+from hetkd.apis.launch import build_runner
 from hetkd.engine import latest_checkpoint
 
 ROOT = Path('my_images')

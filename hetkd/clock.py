@@ -9,6 +9,8 @@ from typing import Optional
 
 import torch
 
+from hetkd.errors import UserError
+
 # (seed, epoch) in memory that forked data workers share; -1 while nobody has set it.
 _now = torch.full((2,), -1, dtype=torch.int64).share_memory_()
 
@@ -28,13 +30,15 @@ def needed_clock(reader: str) -> tuple[int, int]:
     """(seed, epoch), for a reader that cannot do without.
 
     Raises:
-        RuntimeError: nobody has set it.
+        UserError: nobody has set it.
     """
     now = read_clock()
     if now is None:
-        raise RuntimeError(
-            f'{reader}: expected the epoch to be set, got none; keep '
-            f"epoch_seed=dict(type='EpochSeedHook') in default_hooks"
+        raise UserError(
+            reader,
+            'the epoch to be set',
+            'none',
+            "keep epoch_seed=dict(type='EpochSeedHook') in default_hooks",
         )
     return now
 

@@ -8,13 +8,22 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmpretrain import registry as parents
 
+from hetkd.arguments import checked
+
 SCOPE = 'hetkd'
 # mmengine resolves 'NAME::...' in configs and in its hub for the packages of this table only.
 MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
 
 
+class CheckedRegistry(Registry):
+    """A registry whose classes check the arguments that they annotate; see :mod:`hetkd.arguments`."""
+
+    def _register_module(self, module, module_name=None, force=False) -> None:
+        super()._register_module(checked(module), module_name, force)
+
+
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
-    return Registry(name, parent=parent, scope=SCOPE, locations=list(locations))
+    return CheckedRegistry(name, parent=parent, scope=SCOPE, locations=list(locations))
 
 
 RUNNERS = _child('runner', parents.RUNNERS, 'mmpretrain.engine', 'hetkd.engine')

@@ -10,19 +10,23 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
 
 # Modules of hetkd that a layer may import beside its own folder; the first match counts.
 ALLOWED = {
-    'functional': (),
-    'registry.py': (),
-    'clock.py': (),
-    'seeding.py': (),
-    'draws.py': (),
-    'teacher_cache': ('registry', 'clock', 'models', 'engine', 'datasets', 'utils'),
-    'ops': (),
-    'models/backbones': ('registry', 'ops'),
-    'models/nets': ('registry', 'utils'),
-    'models/preprocessors': ('registry', 'functional', 'clock', 'draws', 'seeding'),
-    'models/connectors': ('registry', 'functional'),
-    'models/losses': ('registry', 'functional'),
+    'errors.py': (),
+    'arguments.py': ('errors',),
+    'functional': ('errors',),
+    'registry.py': ('errors', 'arguments'),
+    'clock.py': ('errors',),
+    'seeding.py': ('errors',),
+    'draws.py': ('errors',),
+    'teacher_cache': ('errors', 'arguments', 'registry', 'clock', 'models', 'engine', 'datasets', 'utils'),
+    'ops': ('errors',),
+    'models/backbones': ('errors', 'arguments', 'registry', 'ops'),
+    'models/nets': ('errors', 'arguments', 'registry', 'utils'),
+    'models/preprocessors': ('errors', 'arguments', 'registry', 'functional', 'clock', 'draws', 'seeding'),
+    'models/connectors': ('errors', 'arguments', 'registry', 'functional'),
+    'models/losses': ('errors', 'arguments', 'registry', 'functional'),
     'models/distillers': (
+        'errors',
+        'arguments',
         'registry',
         'functional',
         'models.nets.contract',
@@ -31,9 +35,11 @@ ALLOWED = {
     ),
     'models/__init__.py': ('models',),
     'testing': (),
-    'datasets': ('registry', 'clock', 'draws', 'seeding'),
-    'evaluation': ('registry', 'functional'),
+    'datasets': ('errors', 'arguments', 'registry', 'clock', 'draws', 'seeding'),
+    'evaluation': ('errors', 'arguments', 'registry', 'functional'),
     'engine': (
+        'errors',
+        'arguments',
         'registry',
         'clock',
         'draws',
@@ -43,9 +49,9 @@ ALLOWED = {
         'models.nets.checkpoint',
         'utils',
     ),
-    'visualization': ('functional',),
-    'utils': (),  # imports the registering modules by name
-    'apis': ('registry', 'clock', 'engine', 'models', 'datasets', 'utils'),
+    'visualization': ('errors', 'functional'),
+    'utils': ('errors',),  # imports the registering modules by name
+    'apis': ('errors', 'arguments', 'registry', 'clock', 'engine', 'models', 'datasets', 'utils'),
 }
 
 

@@ -3,7 +3,8 @@
 import argparse
 import os.path as osp
 
-from hetkd.apis.cli import LOADERS, add_config, complete_loaders, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.launch import LOADERS, complete_loaders
 from hetkd.teacher_cache import write_cache
 
 
@@ -32,4 +33,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hetkd.apis.cell import Cell, cell_name
+from hetkd.apis.cli import run_tool
 from hetkd.apis.results import by_config, to_csv, to_markdown
+from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 from hetkd.visualization import Runs, comparison
 
@@ -58,17 +60,15 @@ def make_cells(args):
         name = cell_name(config, method)
         other = named.setdefault(name, (config, method))
         if other[1] != method or Path(other[0]).resolve() != Path(config).resolve():
-            text = f'expected names that differ, got {name} twice: {other[0]}, {config}; rename one'
-            raise SystemExit(f'configs: {text}')
+            raise UserError(
+                'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
+            )
     threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
-    try:
-        return [
-            Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method)
-            for config, method in named.values()
-            for seed in range(args.seeds)
-        ]
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    return [
+        Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method)
+        for config, method in named.values()
+        for seed in range(args.seeds)
+    ]
 
 
 def write_tables(cells, args):
@@ -168,4 +168,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

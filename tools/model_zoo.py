@@ -17,7 +17,9 @@ from typing import Optional
 
 import yaml
 
+from hetkd.apis.cli import run_tool
 from hetkd.apis.results import mean_and_spread, read_record
+from hetkd.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
@@ -107,7 +109,7 @@ def collect(work_dir, root) -> list[Path]:
         root: the checkout.
 
     Raises:
-        ValueError: no finished run there.
+        UserError: no finished run there.
     """
     copied = []
     for path in sorted(Path(work_dir).glob('*/*/seed*/results.json')):
@@ -121,7 +123,7 @@ def collect(work_dir, root) -> list[Path]:
         (target / 'scalars.json').write_text(''.join(x.read_text() for x in logs))
         copied.append(target)
     if not copied:
-        raise ValueError(f'{work_dir}: expected finished runs of tools/compare.py, got none')
+        raise UserError(work_dir, 'finished runs of tools/compare.py', 'none')
     return copied
 
 
@@ -305,4 +307,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,7 +4,8 @@ import argparse
 import json
 import tempfile
 
-from hetkd.apis.cli import LOADERS, add_config, build_runner, complete_loaders, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.launch import LOADERS, build_runner, complete_loaders
 from hetkd.utils.whole_file import write_whole
 
 
@@ -74,4 +75,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -9,9 +9,11 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 from hetkd.apis import load_student, student_config
-from hetkd.apis.cli import add_arguments, add_config, build_runner, config_of, merge_common
+from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
+from hetkd.apis.launch import build_runner, merge_common
 from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
+from hetkd.errors import UserError
 
 
 def parse_args(argv=None):
@@ -64,9 +66,11 @@ def merge_args(cfg, args):
 def add_tta(cfg):
     """mmpretrain's default: average the scores of an image and its mirror image."""
     if 'pipeline' not in cfg.test_dataloader.dataset:
-        raise SystemExit(
-            f'--tta: expected a test set with a pipeline, got {cfg.test_dataloader.dataset.type}; test with '
-            f'a config of the data set without _fast'
+        raise UserError(
+            '--tta',
+            'a test set with a pipeline',
+            cfg.test_dataloader.dataset.type,
+            'test with a config of the data set without _fast',
         )
     pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
     flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
@@ -95,4 +99,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

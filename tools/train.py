@@ -2,10 +2,8 @@
 
 import argparse
 
-import torch
-
-from hetkd.apis.cli import LOADERS, add_arguments, add_config, build_runner, config_of, merge_common
-from hetkd.engine import latest_checkpoint
+from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
+from hetkd.errors import UserError
 
 
 def parse_args(argv=None):
@@ -38,11 +36,17 @@ def parse_args(argv=None):
 
 
 def merge_args(cfg, args):
+    # Here, so that --help needs no torch.
+    import torch
+
+    from hetkd.apis.launch import LOADERS, merge_common
+    from hetkd.engine import latest_checkpoint
+
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         if not torch.cuda.is_available():
-            raise SystemExit('--amp: expected a GPU, found none; leave --amp out to train in float32')
+            raise UserError('--amp', 'a GPU', 'none', 'leave --amp out to train in float32')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         # bfloat16 has float32's range: a scaler would only wait for the device to look for overflows.
         needs_scale = cfg.optim_wrapper.get('dtype') not in ('bfloat16', 'torch.bfloat16')
@@ -53,8 +57,8 @@ def merge_args(cfg, args):
         cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
-            raise SystemExit(
-                '--auto-scale-lr: expected auto_scale_lr=dict(base_batch_size=...) in the config, got none'
+            raise UserError(
+                '--auto-scale-lr', 'auto_scale_lr=dict(base_batch_size=...) in the config', 'none'
             )
         cfg.auto_scale_lr.enable = True
     merge_common(cfg, args, LOADERS)
@@ -73,8 +77,11 @@ def merge_args(cfg, args):
 def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
+
+    from hetkd.apis.launch import build_runner
+
     build_runner(merge_args(cfg, args)).train()
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

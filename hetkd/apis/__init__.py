@@ -1,17 +1,23 @@
-"""Python entry points behind the command-line tools."""
+"""Python entry points behind the command-line tools; each is imported when it is asked for."""
 
-from .config import check_keys, find_config, load_config
-from .inference import inference_model, init_model
-from .student import export_student, load_student, publish_student, student_config
+from importlib import import_module
 
-__all__ = [
-    'check_keys',
-    'export_student',
-    'find_config',
-    'inference_model',
-    'init_model',
-    'load_config',
-    'load_student',
-    'publish_student',
-    'student_config',
-]
+_PLACES = {
+    'check_keys': 'config',
+    'export_student': 'student',
+    'find_config': 'config',
+    'inference_model': 'inference',
+    'init_model': 'inference',
+    'load_config': 'config',
+    'load_student': 'student',
+    'publish_student': 'student',
+    'student_config': 'student',
+}
+
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str):
+    if name not in _PLACES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_PLACES[name]}'), name)

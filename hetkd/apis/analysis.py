@@ -16,6 +16,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
 from hetkd.datasets import check_net, class_names
+from hetkd.errors import UserError
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
 from hetkd.models.distillers.configs import net_config, random_net
 from hetkd.models.nets.base import RANDOM
@@ -84,21 +85,25 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
     """Load a run of one method with all its trained parts, connectors included.
 
     Raises:
-        ValueError: the run is of another method, or the file holds the student alone.
+        UserError: the run is of another method, or the file holds the student alone.
     """
     found = cfg.model.get('type')
     if str(found).split('.')[-1] != method.__name__:
-        raise ValueError(
-            f'{tool}: expected a run of {method.__name__}, got {found}; take a config of '
-            f'configs/{method.__name__.lower()}, or --method {method.__name__.lower()}'
+        raise UserError(
+            tool,
+            f'a run of {method.__name__}',
+            found,
+            f'take a config of configs/{method.__name__.lower()}, or --method {method.__name__.lower()}',
         )
     model = open_run(cfg, checkpoint, device)
     state = all_weights(read_file(checkpoint), checkpoint).state_dict
     missing = sorted(set(model.state_dict()) - set(state))
     if missing:
-        raise ValueError(
-            f'{tool}: expected a checkpoint of the run with its connectors, got {checkpoint} without '
-            f'{missing[0]} and {len(missing) - 1} more; an exported student has none: take epoch_N.pth'
+        raise UserError(
+            tool,
+            'a checkpoint of the run with its connectors',
+            f'{checkpoint} without {missing[0]} and {len(missing) - 1} more',
+            'an exported student has none: take epoch_N.pth',
         )
     load_checked(model.load_state_dict, model, state, checkpoint)
     return model
@@ -108,13 +113,15 @@ def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
     """The only teacher of a run.
 
     Raises:
-        ValueError: there is none, or more than one.
+        UserError: there is none, or more than one.
     """
     teachers = getattr(model, 'teachers', ())
     if len(teachers) != 1:
-        raise ValueError(
-            f'{tool}: expected a run with one teacher, got {len(teachers)} ({type(model).__name__}); take '
-            f'the config of a distilled student, and of several teachers keep one'
+        raise UserError(
+            tool,
+            'a run with one teacher',
+            f'{len(teachers)} ({type(model).__name__})',
+            'take the config of a distilled student, and of several teachers keep one',
         )
     return teachers[0]
 
@@ -143,14 +150,14 @@ class Images:
         classes: class names, or None if the data set has none.
 
     Raises:
-        ValueError: fewer than one image, or an index outside the data set.
+        UserError: fewer than one image, or an index outside the data set.
     """
 
     def __init__(
         self, cfg: Config, max_images: Optional[int] = None, indices: Optional[Sequence[int]] = None
     ):
         if max_images is not None and max_images < 1:
-            raise ValueError(f'--max-images: expected at least 1, got {max_images}')
+            raise UserError('--max-images', 'at least 1', max_images)
         init_default_scope(cfg.get('default_scope', 'hetkd'))
         loader = Config(dict(loader=cfg.test_dataloader)).loader
         loader.update(collate_fn=dict(type='default_collate'), persistent_workers=False)
@@ -159,7 +166,7 @@ class Images:
         if indices is None:
             indices = evenly_spread(max_images or len(self.dataset), len(self.dataset))
         elif max(indices) >= len(self.dataset):
-            raise ValueError(f'images: expected indices below {len(self.dataset)}, got {max(indices)}')
+            raise UserError('images', f'indices below {len(self.dataset)}', max(indices))
         self._loader = DataLoader(
             Subset(self.dataset, indices),
             batch_size=loader.batch_size,
@@ -173,7 +180,7 @@ class Images:
         """Iterate over the batches, preprocessed for a model.
 
         Raises:
-            ValueError: the model was trained on other classes, or in another order.
+            UserError: the model was trained on other classes, or in another order.
         """
         check_net(model.student, self.dataset, 'test_dataloader', 'the checkpoint')
         for batch in track(self._loader, description):

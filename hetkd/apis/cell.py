@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Optional
 
+from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
 from .config import load_config
@@ -21,10 +22,6 @@ from .results import RunResult, read_curve, read_epoch, read_record
 
 POLL = 0.2
 SAVE_EVERY = 10.0
-
-
-class DamagedState(ValueError):
-    """The file of a cell's state cannot be read."""
 
 
 class Cell:
@@ -44,7 +41,7 @@ class Cell:
         method: put on the config as by ``--method``; default: the config's own.
 
     Raises:
-        ValueError: the folder holds a run of other settings.
+        UserError: the folder holds a run of other settings.
     """
 
     def __init__(
@@ -68,20 +65,19 @@ class Cell:
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        try:
-            self._recall()
-        except DamagedState as error:
-            self.state |= {'status': 'crashed', 'reason': _line(str(error))}
-            self.digest = None
+        self._recall()
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
             options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
         cfg = load_config(self.config, options, self.method)
         if cfg.train_cfg.get('max_epochs') is None:
-            raise ValueError(
-                'train_cfg: expected max_epochs, got none; a comparison counts epochs, so write a run of '
-                'iterations as one of epochs, or train it by tools/train.py'
+            raise UserError(
+                'train_cfg',
+                'max_epochs',
+                'none',
+                'a comparison counts epochs, so write a run of iterations as one of epochs, or train it '
+                'by tools/train.py',
             )
         content = json.dumps([cfg.to_dict(), self.gpus], sort_keys=True, default=str)
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
@@ -96,14 +92,18 @@ class Cell:
             state = json.loads(path.read_text())
             self.state |= {key: state[key] for key in (*self.state, 'digest')}
         except (ValueError, TypeError, KeyError) as error:
-            raise DamagedState(
-                f'cell.json: expected the state of a run, got a damaged file; delete {self.folder} '
-                f'({type(error).__name__}: {error})'
-            ) from error
+            damaged = UserError(
+                'cell.json', 'the state of a run', f'a damaged file ({error!r})', f'delete {self.folder}'
+            )
+            self.state |= {'status': 'crashed', 'reason': _line(str(damaged))}
+            self.digest = None
+            return
         if self.state['digest'] != self.digest:
-            raise ValueError(
-                f'{self.folder}: expected a run of {self.name} as it is now, got one of other settings; '
-                f'choose another --work-dir, or delete this folder to run it again'
+            raise UserError(
+                self.folder,
+                f'a run of {self.name} as it is now',
+                'one of other settings',
+                'choose another --work-dir, or delete this folder to run it again',
             )
 
     @property
@@ -204,7 +204,7 @@ class Cell:
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
         try:
             curve = read_curve(self.folder, metric)
-        except ValueError as error:
+        except UserError as error:
             return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'

@@ -1,30 +1,26 @@
-"""Shared flags of the command-line tools, and their effect on a config."""
+"""What the command-line tools share: flags, and the end of a run that a user's mistake stops.
+
+It imports no torch, so that ``--help`` is there at once.
+"""
 
 import argparse
 import os
-import os.path as osp
+import sys
+import time
+import warnings
+from typing import Callable
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
-from PIL import Image
 
-from hetkd.registry import RUNNERS
+from .config import load_config
 
-from .analysis import save_numbers
-from .config import load_config, run_name
+# Of mmcv-lite, about an operator that no net here has.
+warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
     'key="[(a,b),(c,d)]", with the quotation marks and without white space'
 )
-
-# Data loaders of a training run, with their defaults.
-LOADERS = {
-    'train_dataloader': dict(persistent_workers=True),
-    'val_dataloader': dict(persistent_workers=True),
-    'test_dataloader': dict(persistent_workers=True),
-}
 
 
 def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the run') -> None:
@@ -85,36 +81,39 @@ def png(path: str) -> str:
 
 def finish(picture: str, numbers: dict, show: bool = False) -> None:
     """Write the numbers beside a picture that has been drawn, say so, and open it if asked."""
+    from PIL import Image
+
+    from .analysis import save_numbers
+
     print(f'written: {picture}, {save_numbers(picture, numbers)}')
     if show:
         Image.open(picture).show()
 
 
-def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[str, dict]) -> None:
-    """Work dir, launcher and data loaders."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', run_name(args.config, args.method))
-    complete_loaders(cfg, loader_defaults, pin_memory=not args.no_pin_memory)
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a tool. A mistake of the user ends it with one sentence and status 1.
+
+    ``HETKD_TRACEBACK=1`` shows the traceback as well. Of several processes the first speaks; another one
+    waits for the launcher to end it, and speaks if that does not happen.
+    """
+    try:
+        main()
+    except Exception as error:
+        from .mistakes import mistake_of
+
+        mistake = mistake_of(error)
+        if mistake is None or os.environ.get('HETKD_TRACEBACK', '0') != '0':
+            raise
+        if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+            time.sleep(3)
+        sys.stdout.flush()
+        sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')
+    _leave_together()
 
 
-def complete_loaders(cfg: Config, loader_defaults: dict[str, dict], pin_memory: bool = True) -> None:
-    """Put mmpretrain's defaults into those data loaders of a config that are there."""
-    for name, defaults in loader_defaults.items():
-        loader = cfg.get(name)
-        if loader is None:
-            continue
-        for key, value in {**defaults, 'collate_fn': dict(type='default_collate')}.items():
-            loader.setdefault(key, value)
-        # Nothing to pin for without a GPU; persistent workers need workers.
-        loader.pin_memory = pin_memory and loader.get('pin_memory', True) and torch.cuda.is_available()
-        if loader.get('num_workers', 0) == 0:
-            loader.persistent_workers = False
-
-
-def build_runner(cfg: Config) -> Runner:
-    """The runner that the config names (``runner_type``), or mmengine's."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def _leave_together() -> None:
+    """A process that is gone while another one still waits for it looks like a crash."""
+    distributed = sys.modules.get('torch.distributed')
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()

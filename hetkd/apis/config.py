@@ -6,12 +6,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Optional, Union
 
+import yaml
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import YamlHandler
 
-from hetkd.registry import SCOPE
+from hetkd.errors import UserError
 
-PACKAGE = Path(__file__).resolve().parent.parent
+from .shipped import shipped
 
 # What a config may hold beside the runner's own arguments. Any other helper variable starts with "_".
 HELPER_KEYS = {
@@ -68,11 +70,14 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         The config, without helper variables that start with ``_``. ``cfg.filename`` is the file.
 
     Raises:
-        FileNotFoundError: no such file or method.
-        ValueError: a top-level key that nothing reads, or a config that takes no method.
+        UserError: no such file or method, a key that nothing reads, at any depth, a value of the wrong type,
+            or a config that takes no method.
     """
+    # Here, since a tool shows its --help without torch.
+    from .config_check import check_config
+
     path = find_config(path)
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     check_keys(cfg, path)
     for key in [key for key in cfg if key.startswith('_')]:
         cfg.pop(key)
@@ -80,8 +85,51 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         put_method(cfg, find_method(method, path))
     if options:
         check_keys(options, '--cfg-options', unused=set(MMPRETRAIN_KEYS))
-        cfg.merge_from_dict(options)
+        _merge(cfg, options)
+    check_config(cfg)
     return cfg
+
+
+def read_config(path: Union[str, Path]) -> Config:
+    """mmengine's ``Config.fromfile``; a YAML file holds plain values alone.
+
+    Raises:
+        UserError: the file, or one that it inherits from, cannot be read.
+    """
+    try:
+        return Config.fromfile(path)
+    except UserError:
+        raise
+    except Exception as error:  # a config is a program: anything may go wrong in it
+        raise UserError(path, 'a config that can be read', f'{type(error).__name__}: {error}') from error
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    try:
+        cfg.merge_from_dict(options)
+    except Exception as error:
+        raise UserError(
+            '--cfg-options', 'keys that fit the config', f'{type(error).__name__}: {error}'
+        ) from error
+
+
+@register_handler(['yaml', 'yml'])
+class PlainYaml(YamlHandler):
+    """mmengine's reader of YAML files, without tags that build Python objects."""
+
+    def load_from_fileobj(self, file, **kwargs):
+        """Read plain values.
+
+        Raises:
+            UserError: the file has other tags, or is no YAML.
+        """
+        try:
+            return yaml.safe_load(file)
+        except yaml.YAMLError as error:
+            got = ' '.join(str(error).split())
+            raise UserError(
+                'YAML', 'plain values (text, numbers, lists, dicts)', got, 'write a *.py config'
+            ) from error
 
 
 def run_name(config: Union[str, Path], method: Optional[str] = None) -> str:
@@ -96,11 +144,11 @@ def find_config(path: Union[str, Path]) -> str:
     """The file of ``'hetkd::FOLDER/NAME'``; any other path as it is.
 
     Raises:
-        FileNotFoundError: no such config; names the command for one that gave way to ``--method``.
+        UserError: no such config; names the command for one that gave way to ``--method``.
     """
     scope, separator, name = str(path).partition('::')
     root = shipped() / 'configs'
-    if separator and scope == SCOPE:
+    if separator and scope == 'hetkd':
         file = root / (name if name.endswith('.py') else f'{name}.py')
     else:
         file = Path(path)
@@ -108,12 +156,15 @@ def find_config(path: Union[str, Path]) -> str:
         return str(file)
     cell = _cell_of(file, root)
     if cell is not None:
-        raise FileNotFoundError(
-            f'config: {path} is gone; take {cell.relative_to(root.parent)} --method {file.parent.name}'
+        raise UserError(
+            'config',
+            'a config file',
+            f'{path}, which is gone',
+            f'take {cell.relative_to(root.parent)} --method {file.parent.name}',
         )
     known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
     close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
-    raise FileNotFoundError(f'config: expected a config file, got {str(path)!r}; nearest: {close}')
+    raise UserError('config', 'a config file', repr(str(path)), f'nearest: {close}')
 
 
 def find_method(name: str, config: Union[str, Path] = '') -> str:
@@ -124,20 +175,19 @@ def find_method(name: str, config: Union[str, Path] = '') -> str:
         config: the cell. A piece ``NAME_DATA.py`` takes the place of ``NAME.py`` on that data set.
 
     Raises:
-        FileNotFoundError: no such method; lists those known.
+        UserError: no such method; lists those known.
     """
     if name.endswith('.py'):
         if not osp.isfile(name):
-            raise FileNotFoundError(f'--method: expected a file at {osp.abspath(name)}, got none')
+            raise UserError('--method', f'a file at {osp.abspath(name)}', 'none')
         return name
     folder = shipped() / 'configs/_base_/methods'
     data = Path(config).stem.split('_', 2)[-1]
     for file in (folder / f'{name}_{data}.py', folder / f'{name}.py'):
         if file.is_file():
             return str(file)
-    raise FileNotFoundError(
-        f'--method: expected one of {methods()}, or a file *.py of that form (model = dict(type=...)), got '
-        f'{name!r}'
+    raise UserError(
+        '--method', f'one of {methods()}, or a file *.py of that form (model = dict(type=...))', repr(name)
     )
 
 
@@ -154,34 +204,31 @@ def put_method(cfg: Config, path: str) -> None:
     ``teacher=None`` is trained without one.
 
     Raises:
-        ValueError: the file holds something else, or the config has no teacher.
+        UserError: the file holds something else, or the config has no teacher.
     """
-    piece = Config.fromfile(path)
+    piece = read_config(path)
     others = sorted(
         key for key in piece if key not in ('model', 'custom_imports') and not key.startswith('_')
     )
     if others or not piece.get('model', {}).get('type'):
-        raise ValueError(
-            f'{path}: expected a method, model = dict(type=..., ...) and at most custom_imports, got '
-            f'{others or "no model.type"}; set other keys in the config, or by --cfg-options'
+        raise UserError(
+            path,
+            'a method, model = dict(type=..., ...) and at most custom_imports',
+            others or 'no model.type',
+            'set other keys in the config, or by --cfg-options',
         )
     if 'teacher' not in cfg.get('model', {}):
-        raise ValueError(
-            f'{cfg.filename}: expected a config with model.teacher and model.student to put a method on, got '
-            f'model.type={cfg.get("model", {}).get("type")!r}; leave --method out, or name a pair, such as '
-            f'configs/mldrkd/deit-t_res18_cifar100.py'
+        raise UserError(
+            cfg.filename,
+            'a config with model.teacher and model.student to put a method on',
+            f'model.type={cfg.get("model", {}).get("type")!r}',
+            'leave --method out, or name a pair, such as configs/mldrkd/deit-t_res18_cifar100.py',
         )
     kept = {key: cfg.model[key] for key in CELL_KEYS if key in cfg.model}
     model = {**kept, **piece.model}
     cfg.model = {key: value for key, value in model.items() if key != 'teacher' or value is not None}
     if 'custom_imports' in piece:
         cfg.custom_imports = piece.custom_imports
-
-
-def shipped() -> Path:
-    """Where configs and tools lie: beside the modules of an installed package, or in the clone."""
-    inside = PACKAGE / '.mim'
-    return inside if inside.is_dir() else PACKAGE.parent
 
 
 def check_keys(cfg, source: str, unused: Optional[set[str]] = None) -> None:
@@ -193,24 +240,35 @@ def check_keys(cfg, source: str, unused: Optional[set[str]] = None) -> None:
         unused: those of :data:`MMPRETRAIN_KEYS` that change nothing here. Default: those whose value does
             not occur in the config's loaders, preprocessor and visualizer.
     """
-    known = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'} | HELPER_KEYS
+    known = runner_keys() | HELPER_KEYS
     for key in cfg:
         top = key.split('.')[0]
         if top in known or top.startswith('_'):
             continue
         if top in MMPRETRAIN_KEYS:
             if top in unused if unused is not None else _is_unused(top, cfg):
-                raise ValueError(
-                    f'{source}: expected keys that take effect, got {top!r}, which changes nothing; set '
-                    f'{MMPRETRAIN_KEYS[top]} (and its siblings) instead'
+                raise UserError(
+                    source,
+                    'keys that take effect',
+                    f'{top!r}, which changes nothing',
+                    f'set {MMPRETRAIN_KEYS[top]} (and its siblings) instead',
                 )
             continue
         close = get_close_matches(top, known, n=1)
         hint = INSTEAD.get(top) or (f'did you mean {close[0]!r}?' if close else 'no such key exists')
-        raise ValueError(
-            f'{source}: expected known top-level keys only, got {top!r}; {hint}. A helper variable of your '
-            f'own may be called {"_" + top!r}'
+        raise UserError(
+            source,
+            'known top-level keys only',
+            repr(top),
+            f'{hint}. A helper variable of your own may be called {"_" + top!r}',
         )
+
+
+def runner_keys() -> set[str]:
+    """Keys of a config that are the runner's arguments."""
+    from mmengine.runner import Runner
+
+    return set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
 
 def _is_unused(key: str, cfg) -> bool:

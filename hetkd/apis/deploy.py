@@ -10,6 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net, with_classes
 from hetkd.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 
@@ -92,16 +93,18 @@ def trace(model: Deployed, images: torch.Tensor) -> torch.export.ExportedProgram
     """Trace the net for a batch of any size.
 
     Raises:
-        ValueError: torch cannot trace it.
+        UserError: torch cannot trace it.
     """
     shapes = ({0: torch.export.Dim('batch')},)
     try:
         return torch.export.export(model, (images[:1].repeat(EXAMPLES, 1, 1, 1),), dynamic_shapes=shapes)
     except Exception as error:  # torch raises many types
         reason = ' '.join(str(error).split())[:300]
-        raise ValueError(
-            f'{type(model.net).__name__}: expected a net that torch.export follows for a batch of any size, '
-            f'got one that it does not; use the checkpoint with hetkd.apis.init_model. Reason: {reason}'
+        raise UserError(
+            type(model.net).__name__,
+            'a net that torch.export follows for a batch of any size',
+            'one that it does not',
+            f'use the checkpoint with hetkd.apis.init_model. Reason: {reason}',
         ) from error
 
 
@@ -117,7 +120,7 @@ def export_onnx(model: Deployed, images: torch.Tensor, out: str, opset: int | No
 def export_program(model: Deployed, images: torch.Tensor, out: str, opset: int | None = None) -> None:
     """Write a ``torch.export`` program for a batch of any size."""
     if opset is not None:
-        raise ValueError(f'opset: expected none, since it is a matter of ONNX, got {opset}; drop it')
+        raise UserError('opset', 'none, since it is a matter of ONNX', opset, 'drop it')
     torch.export.save(trace(model, images), out)
 
 
@@ -150,7 +153,7 @@ def require(*packages: str) -> None:
 
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise ImportError(f'ONNX: expected {missing} to be installed; `pip install "hetkd[deploy]"`')
+        raise UserError('ONNX', f'{missing} to be installed', 'none', '`pip install "hetkd[deploy]"`')
 
 
 def latencies(runs: dict, images: dict, batches=(1, 16), repeats: int = 50) -> dict[str, dict[int, float]]:

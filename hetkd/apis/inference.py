@@ -36,8 +36,8 @@ def init_model(
         A ``NetClassifier``, or mmpretrain's ``ImageClassifier`` for an exported student's own config.
 
     Raises:
-        FileNotFoundError: no such config or checkpoint.
-        ValueError: the checkpoint is of another net.
+        UserError: no such config or checkpoint.
+        UserError: the checkpoint is of another net.
     """
     cfg = config if isinstance(config, Config) else load_config(config)
     if 'student' not in cfg.model:

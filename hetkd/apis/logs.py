@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hetkd.errors import UserError
+
 
 class Log(NamedTuple):
     """Lines of one run, in the order of the steps."""
@@ -46,14 +48,16 @@ def read_log(path) -> Log:
     """Read a ``scalars.json``, or all of a work dir; a resumed part replaces the steps that it repeats.
 
     Raises:
-        FileNotFoundError: there is none.
+        UserError: there is none.
     """
     path = Path(path)
     files = sorted(path.glob('*/vis_data/scalars.json')) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise FileNotFoundError(
-            f'{path}: expected a work dir with */vis_data/scalars.json, or such a file, got none; keep '
-            f'LocalVisBackend in vis_backends'
+        raise UserError(
+            path,
+            'a work dir with */vis_data/scalars.json, or such a file',
+            'none',
+            'keep LocalVisBackend in vis_backends',
         )
     log = Log([], [])
     for file in files:
@@ -78,20 +82,22 @@ def train_time(log: Log, include_outliers: bool = False) -> dict:
         include_outliers: count the first line of each epoch too.
 
     Raises:
-        ValueError: no training line is left.
+        UserError: no training line is left.
     """
     epochs = {}
     if log.train and 'epoch' not in log.train[0]:
-        raise ValueError(
-            'log: expected lines of epochs, got those of a run of iterations; look at its times by '
-            'plot_curve --keys time'
+        raise UserError(
+            'log',
+            'lines of epochs',
+            'those of a run of iterations',
+            'look at its times by plot_curve --keys time',
         )
     for epoch, lines in groupby(log.train, lambda x: x['epoch']):
         times = [x['time'] for x in lines]
         times = times if include_outliers or len(times) == 1 else times[1:]
         epochs[epoch] = float(np.mean(times))
     if not epochs:
-        raise ValueError('log: expected lines of training, got none; the run has not come to its first one')
+        raise UserError('log', 'lines of training', 'none', 'the run has not come to its first one')
     slowest, fastest = max(epochs, key=epochs.get), min(epochs, key=epochs.get)
     return dict(
         slowest_epoch=slowest,

@@ -6,6 +6,8 @@ from types import ModuleType
 
 import mmpretrain
 
+from hetkd.errors import UserError
+
 
 def mmpretrain_tool(name: str) -> ModuleType:
     """Import a file of mmpretrain's ``tools/``.
@@ -14,16 +16,18 @@ def mmpretrain_tool(name: str) -> ModuleType:
         name: e.g. ``'visualization/vis_scheduler.py'``.
 
     Raises:
-        FileNotFoundError: mmpretrain was installed without its tools.
+        UserError: mmpretrain was installed without its tools.
     """
     package = Path(mmpretrain.__file__).parent
     # In a wheel, and in a source tree.
     places = [package / '.mim' / 'tools' / name, package.parent / 'tools' / name]
     path = next((x for x in places if x.is_file()), None)
     if path is None:
-        raise FileNotFoundError(
-            f'mmpretrain: expected its tool {name} at {places[0]}, got none; reinstall mmpretrain 1.2 '
-            f'(`pip install --force-reinstall --no-deps mmpretrain`)'
+        raise UserError(
+            'mmpretrain',
+            f'its tool {name} at {places[0]}',
+            'none',
+            'reinstall mmpretrain 1.2 (`pip install --force-reinstall --no-deps mmpretrain`)',
         )
     spec = importlib.util.spec_from_file_location(f'mmpretrain_tools_{path.stem}', path)
     module = importlib.util.module_from_spec(spec)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Sequence
 
+from hetkd.errors import UserError
+
 COLUMNS = (
     'config',
     'seed',
@@ -60,7 +62,7 @@ def read_record(work_dir) -> dict:
     """``results.json`` of a run (see ``RunRecordHook``); empty where there is none yet.
 
     Raises:
-        ValueError: it is damaged.
+        UserError: it is damaged.
     """
     path = Path(work_dir) / 'results.json'
     if not path.exists():
@@ -70,9 +72,11 @@ def read_record(work_dir) -> dict:
         if not isinstance(record['metrics'], dict):
             raise TypeError('metrics are no dict')
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f'{path}: expected the record of a run, got a damaged file ({type(error).__name__}: {error}); '
-            f'delete it, or the folder of the run'
+        raise UserError(
+            path,
+            'the record of a run',
+            f'a damaged file ({type(error).__name__}: {error})',
+            'delete it, or the folder of the run',
         ) from error
     return record
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
+from hetkd.errors import UserError
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import Weights, check_finite, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
@@ -25,13 +26,11 @@ def student_config(cfg: Config) -> ConfigDict:
     Its weights are loaded separately, so the student's ``pretrained`` and ``checkpoint`` are removed.
 
     Raises:
-        ValueError: the model has no student.
+        UserError: the model has no student.
     """
     model = cfg.model
     if 'student' not in model:
-        raise ValueError(
-            f'model: expected a model with a student (a distiller or NetClassifier), got {model.get("type")}'
-        )
+        raise UserError('model', 'a model with a student (a distiller or NetClassifier)', model.get('type'))
     kept = {key: model[key] for key in STUDENT_OPTIONS if model.get(key) is not None}
     if cfg.get('data_preprocessor') is not None:
         kept.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -143,13 +142,13 @@ def publish_student(checkpoint: str, out: str) -> str:
         The path, ``NAME-DIGEST.pth`` with the first eight digits of the SHA-256.
 
     Raises:
-        FileNotFoundError: no such checkpoint, or no folder to write to.
+        UserError: no such checkpoint, or no folder to write to.
     """
     weights = read_weights(checkpoint)
     check_finite(weights.state_dict, checkpoint)
     folder = os.path.dirname(os.path.abspath(out))
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f'out: expected a folder that exists, got {folder}; make it first')
+        raise UserError('out', 'a folder that exists', folder, 'make it first')
     buffer = io.BytesIO()
     torch.save(_content(weights.state_dict, weights), buffer)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]

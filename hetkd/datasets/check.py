@@ -4,6 +4,8 @@ from typing import Optional
 
 from mmengine.utils import track_progress_rich
 
+from hetkd.errors import UserError
+
 from .transforms import LoadImage
 
 # Number of classes, and of images per split, from the data sets' own pages.
@@ -62,6 +64,6 @@ def broken_images(dataset, workers: int = 1) -> list[str]:
 def _problem(path: str) -> Optional[str]:
     try:
         LoadImage().transform(dict(img_path=path))
-    except OSError as error:
-        return f'{path}: {error.__cause__ or error}'
+    except UserError as error:
+        return f'{path}: expected {error.expected}, got {error.got}'
     return None

@@ -6,6 +6,8 @@ from typing import Optional
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 
@@ -30,20 +32,20 @@ class Digits(BaseDataset):
     Args:
         split: ``'train'`` or ``'test'``.
         per_class: number of images per class to keep, for a setting with few labels. Default: all.
+        serialize_data: mmengine's copy for many workers, which two thousand small images do not need.
         **kwargs: see mmengine's ``BaseDataset``.
     """
 
     METAINFO = dict(classes=tuple(str(digit) for digit in range(10)))
 
-    def __init__(self, split: str = 'train', per_class: Optional[int] = None, **kwargs):
+    def __init__(
+        self, split: str = 'train', per_class: Optional[Count] = None, serialize_data: bool = False, **kwargs
+    ):
         if split not in ('train', 'test'):
-            raise ValueError(f"split: expected 'train' or 'test', got {split!r}")
-        if per_class is not None and not per_class >= 1:
-            raise ValueError(f'per_class: expected a whole number >= 1, or None for all, got {per_class!r}')
+            raise UserError('split', "'train' or 'test'", repr(split))
         self.split = split
         self.per_class = per_class
-        # Two thousand small images need no copy for the workers, and none is waited for.
-        super().__init__(**{'serialize_data': False, **kwargs})
+        super().__init__(serialize_data=serialize_data, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Images as (8, 8, 3) uint8 and labels."""

@@ -8,6 +8,7 @@ import torch
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 from .labels import check_infos
@@ -32,24 +33,28 @@ class InMemory(Dataset):
         metainfo: the data set's own.
 
     Raises:
-        ValueError: a pipeline is given, which would not be run; images differ in size, are not uint8 or do
+        UserError: a pipeline is given, which would not be run; images differ in size, are not uint8 or do
             not have three channels; an image has several labels or none.
     """
 
     def __init__(self, dataset: dict):
         if dataset.get('pipeline'):
-            raise ValueError(
-                'InMemory: expected a data set without a pipeline, got one, which would not be run; drop it '
-                '(_delete_=True where a base set it) and name the views in data_preprocessor'
+            raise UserError(
+                'InMemory',
+                'a data set without a pipeline',
+                'one, which would not be run',
+                'drop it (_delete_=True where a base set it) and name the views in data_preprocessor',
             )
         inner = DATASETS.build(dataset)
         self.metainfo = inner.metainfo
         infos = [inner.get_data_info(i) for i in range(len(inner))]
         check_infos(infos, f'InMemory ({type(inner).__name__})')
         if not all('gt_label' in info for info in infos):
-            raise ValueError(
-                'InMemory: expected one class (gt_label) for each image, got an image without; use the data '
-                'set with a pipeline instead (configs/_base_/datasets without _fast)'
+            raise UserError(
+                'InMemory',
+                'one class (gt_label) for each image',
+                'an image without',
+                'use the data set with a pipeline instead (configs/_base_/datasets without _fast)',
             )
         self.labels = torch.tensor([int(np.asarray(info['gt_label']).item()) for info in infos])
         # Arrays, not lists: reference counting would copy a list into every worker.
@@ -61,11 +66,12 @@ class InMemory(Dataset):
             if i == 0:
                 self.images = torch.empty((len(infos), 3, *image.shape[:2]), dtype=torch.uint8)
             if image.shape != (*self.images.shape[2:], 3) or image.dtype != np.uint8:
-                raise ValueError(
-                    f'InMemory: expected uint8 images of one size and three channels, as image 0 of '
-                    f'{tuple(self.images.shape[2:])} pixels, got image {i} of shape {image.shape}, '
-                    f'{image.dtype}; use the data set with a pipeline instead (configs/_base_/datasets '
-                    f'without _fast)'
+                raise UserError(
+                    'InMemory',
+                    'uint8 images of one size and three channels, as image 0 of '
+                    f'{tuple(self.images.shape[2:])} pixels',
+                    f'image {i} of shape {image.shape}, {image.dtype}',
+                    'use the data set with a pipeline instead (configs/_base_/datasets without _fast)',
                 )
             self.images[i] = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 

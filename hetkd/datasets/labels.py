@@ -4,6 +4,8 @@ from typing import Iterable, Optional, Sequence
 
 import numpy as np
 
+from hetkd.errors import UserError
+
 SHOWN = 5
 TOLERANCE = 1e-3
 
@@ -14,7 +16,7 @@ def class_names(dataset) -> Optional[list[str]]:
     Looks into wrappers (``RepeatDataset``, ``ConcatDataset``, ``Subset`` and the like).
 
     Raises:
-        ValueError: the parts of a ``ConcatDataset`` have other names.
+        UserError: the parts of a ``ConcatDataset`` have other names.
     """
     if hasattr(dataset, 'datasets'):
         first, *others = (class_names(part) for part in dataset.datasets)
@@ -36,16 +38,19 @@ def check_names(expected: Optional[Sequence], got: Optional[Sequence], where: st
         whose: what has the names ``expected``, for the message.
 
     Raises:
-        ValueError: the names, or their order, differ.
+        UserError: the names, or their order, differ.
     """
     if expected is None or got is None:
         return
     difference = _difference([str(x) for x in expected], [str(x) for x in got])
     if difference:
-        raise ValueError(
-            f'{where}: expected the classes of {whose}, in the same order, got others: {difference}. Labels '
-            f'are numbers in this order: give all data sets the same classes (an empty folder for a class '
-            f'without images, or metainfo=dict(classes=[...])), and use nets trained on them'
+        raise UserError(
+            where,
+            f'the classes of {whose}, in the same order',
+            f'others: {difference}',
+            'Labels are numbers in this order: give all data sets the same classes (an empty folder '
+            'for a class without images, or metainfo=dict(classes=[...])), and use nets trained on '
+            'them',
         )
 
 
@@ -58,14 +63,16 @@ def check_net(net, dataset, where: str, whose: str) -> None:
         where, whose: what the data set and the net are, for the message.
 
     Raises:
-        ValueError: number, names or order differ.
+        UserError: number, names or order differ.
     """
     names = class_names(dataset)
     check_names(net.classes, names, where, whose)
     if names is not None and len(names) != net.num_classes:
-        raise ValueError(
-            f'{where}: expected {net.num_classes} classes as {whose} has, got {len(names)} in '
-            f'{type(dataset).__name__}; take the data set that it was trained on'
+        raise UserError(
+            where,
+            f'{net.num_classes} classes as {whose} has',
+            f'{len(names)} in {type(dataset).__name__}',
+            'take the data set that it was trained on',
         )
 
 
@@ -99,7 +106,7 @@ def check_labels(dataset, where: str) -> None:
         where: what it is, for the message.
 
     Raises:
-        ValueError: a ``gt_label`` that is not one class, or a ``gt_score`` that is no distribution.
+        UserError: a ``gt_label`` that is not one class, or a ``gt_score`` that is no distribution.
     """
     if hasattr(dataset, 'get_data_info'):
         infos = (dataset.get_data_info(i) for i in range(len(dataset)))
@@ -113,9 +120,11 @@ def check_infos(infos: Iterable[dict], where: str) -> None:
     for i, info in enumerate(infos):
         problem = _label_problem(info)
         if problem:
-            raise ValueError(
-                f'{where}: expected one class for each image, or probabilities (gt_score) that sum to 1, got '
-                f'{problem} for image {i}; multi-label data cannot be used: choose one label for each image'
+            raise UserError(
+                where,
+                'one class for each image, or probabilities (gt_score) that sum to 1',
+                f'{problem} for image {i}',
+                'multi-label data cannot be used: choose one label for each image',
             )
 
 

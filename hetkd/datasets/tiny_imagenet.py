@@ -8,6 +8,7 @@ import mmengine.dist as dist
 from mmpretrain.datasets import BaseDataset
 from torchvision.datasets.utils import download_and_extract_archive
 
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 URL = 'http://cs231n.stanford.edu/tiny-imagenet-200.zip'
@@ -34,15 +35,15 @@ class TinyImageNet(BaseDataset):
         **kwargs: see mmpretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: another split.
-        RuntimeError: files are missing; the first one is named.
+        UserError: another split.
+        UserError: files are missing; the first one is named.
     """
 
     def __init__(
         self, data_root: str = f'data/{FOLDER}', split: str = 'train', download: bool = True, **kwargs
     ):
         if split not in ('train', 'val'):
-            raise ValueError(f"split: expected 'train' or 'val', got {split!r}")
+            raise UserError('split', "'train' or 'val'", repr(split))
         self.split, self.download = split, download
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 
@@ -88,7 +89,9 @@ class TinyImageNet(BaseDataset):
         return sorted(os.listdir(path))
 
     def _absent(self, name: str, count: str = '') -> None:
-        raise RuntimeError(
-            f'Cannot find {count}{osp.join(self.data_root, name)} of Tiny-ImageNet; unpack {URL} (md5 {MD5}) '
-            f'again, or set download=True if the folder is absent'
+        raise UserError(
+            'Tiny-ImageNet',
+            f'{count}{osp.join(self.data_root, name)}',
+            'none',
+            f'unpack {URL} (md5 {MD5}) again, or set download=True if the folder is absent',
         )

@@ -3,6 +3,8 @@
 import os.path as osp
 from contextlib import contextmanager
 
+from hetkd.errors import UserError
+
 # Words of mmpretrain and mmengine for missing files.
 ABSENT = ('not found', 'cannot find', "can't find", 'no such file', 'not integrated', 'download')
 
@@ -12,7 +14,7 @@ def absence_explained(dataloader):
     """Context of building a data loader: names absent files, and the command that fetches them.
 
     Raises:
-        FileNotFoundError: the files are not there.
+        UserError: the files are not there.
     """
     try:
         yield
@@ -24,9 +26,10 @@ def absence_explained(dataloader):
             dataset = dataset['dataset']
         prefix = dataset.get('data_prefix')
         root = dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'
-        raise FileNotFoundError(
-            f'data set {dataset.get("type")}: expected its files in {osp.abspath(root)}, could not load '
-            f'them. Fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that '
-            f'holds them: `--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, '
-            f'test_dataloader). Reason: {type(error).__name__}: {error}'
+        raise UserError(
+            f'data set {dataset.get("type")}',
+            f'its files in {osp.abspath(root)}',
+            f'{type(error).__name__}: {error}',
+            'fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that holds them: '
+            '`--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, test_dataloader)',
         ) from error

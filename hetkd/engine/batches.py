@@ -11,6 +11,7 @@ from mmpretrain.datasets import SequentialSampler
 from torch.utils.data import DataLoader
 
 from hetkd.draws import Draw, note_draws
+from hetkd.errors import UserError
 
 # They give each place once in an epoch, and repeat a few for batches that are even over the processes.
 ONCE = (DefaultSampler, SequentialSampler)
@@ -95,14 +96,16 @@ def epoch_length(loader) -> int:
     """Batches of an epoch.
 
     Raises:
-        ValueError: there are none.
+        UserError: there are none.
     """
     if len(loader) == 0:
         images, processes = len(loader.dataset), get_world_size()
-        raise ValueError(
-            f'train_dataloader: expected at least one batch in an epoch, got {images} images for batches '
-            f'of {loader.batch_size} in {processes} processes, of which drop_last keeps none; lower '
-            f'batch_size to {max(1, images // processes)} at most, or set drop_last=False'
+        raise UserError(
+            'train_dataloader',
+            'at least one batch in an epoch',
+            f'{images} images for batches of {loader.batch_size} in {processes} processes, of which '
+            'drop_last keeps none',
+            f'lower batch_size to {max(1, images // processes)} at most, or set drop_last=False',
         )
     return len(loader)
 

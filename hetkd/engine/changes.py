@@ -6,6 +6,8 @@ from typing import Any, Optional
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
+from hetkd.errors import UserError
+
 from .made_of import differences, made_of
 
 SHOWN = 20
@@ -39,7 +41,7 @@ def check(runner, checkpoint: dict, path: str, apply: bool) -> dict[str, list]:
         apply: whether differences are wanted.
 
     Raises:
-        ValueError: there are some and ``apply`` is False, or some that cannot be applied.
+        UserError: there are some and ``apply`` is False, or some that cannot be applied.
     """
     before = checkpoint['meta'].get('made_of')
     if before is None:
@@ -57,11 +59,12 @@ def check(runner, checkpoint: dict, path: str, apply: bool) -> dict[str, list]:
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f'  and {len(lines) - SHOWN} more']
         advice = '' if fixed else 'add --apply-changes to go on with what is new from here on, '
-        raise ValueError(
-            f'--resume: expected the run of {path} as it was, got differences (before -> now):\n'
-            + '\n'.join(lines)
-            + f'\nUndo them, {advice}or begin another run with these weights: --work-dir of its own, '
-            '--cfg-options load_from=CHECKPOINT, no --resume'
+        raise UserError(
+            '--resume',
+            f'the run of {path} as it was',
+            '\n'.join(['differences (before -> now):', *lines]),
+            f'undo them, {advice}or begin another run with these weights: --work-dir of its own, '
+            '--cfg-options load_from=CHECKPOINT, no --resume',
         )
     return found
 
@@ -91,14 +94,14 @@ def apply(runner, found: dict[str, list], fresh: 'Rates', length: int) -> None:
         length: batches of an epoch before the change.
 
     Raises:
-        ValueError: the run is to end before the place that it is at.
+        UserError: the run is to end before the place that it is at.
     """
     loop = runner.train_loop
     done, end = (
         (loop.iter, loop.max_iters) if isinstance(loop, IterBasedTrainLoop) else (loop.epoch, loop.max_epochs)
     )
     if end < done:
-        raise ValueError(f'train_cfg: expected to end after {done}, where the run is, got {end}; raise it')
+        raise UserError('train_cfg', f'to end after {done}, where the run is', end, 'raise it')
     if any(key.startswith(ORDER) for key in found):
         if loop.iter != loop.epoch * length:
             runner.logger.warning(

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.utils import mkdir_or_exist
 
+from hetkd.errors import UserError
 from hetkd.utils.whole_file import written_whole
 
 SUFFIX = '.pth'
@@ -25,17 +26,19 @@ class AtomicBackend(LocalBackend):
         """Write beside the file, then rename.
 
         Raises:
-            OSError: it cannot be written (a full disk).
+            UserError: it cannot be written (a full disk).
         """
         mkdir_or_exist(osp.dirname(filepath))
         try:
             with written_whole(filepath) as file:
                 file.write(obj)
         except OSError as error:
-            raise OSError(
-                f'{filepath}: expected to write this file, could not ({error}). The previous checkpoint is '
-                f'whole: free some space, or name another folder by default_hooks.checkpoint.out_dir, and go '
-                f'on with --resume'
+            raise UserError(
+                filepath,
+                'to write this file',
+                error,
+                'the previous checkpoint is whole: free some space, or name another folder by '
+                'default_hooks.checkpoint.out_dir, and go on with --resume',
             ) from error
         if str(filepath).endswith(SUFFIX):
             self._remove_outdated(osp.abspath(filepath))

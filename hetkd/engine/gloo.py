@@ -5,6 +5,8 @@ import subprocess
 
 import torch
 
+from hetkd.errors import UserError
+
 
 def start_gloo(launcher: str) -> None:
     """Join the process group with the environment that torchrun or slurm gives.
@@ -12,7 +14,7 @@ def start_gloo(launcher: str) -> None:
     mmengine's own start calls ``torch.cuda.set_device`` whatever the backend is.
 
     Raises:
-        ValueError: another launcher.
+        UserError: another launcher.
     """
     env = os.environ
     if launcher == 'slurm':
@@ -24,8 +26,10 @@ def start_gloo(launcher: str) -> None:
             command = ['scontrol', 'show', 'hostname', env['SLURM_NODELIST']]
             env['MASTER_ADDR'] = subprocess.check_output(command, text=True).split()[0]
     elif launcher != 'pytorch':
-        raise ValueError(
-            f'launcher: expected pytorch or slurm on a machine without GPUs, got {launcher!r}; use '
-            f'tools/dist_train.sh'
+        raise UserError(
+            'launcher',
+            'pytorch or slurm on a machine without GPUs',
+            repr(launcher),
+            'use tools/dist_train.sh',
         )
     torch.distributed.init_process_group('gloo')

@@ -3,6 +3,7 @@
 import logging
 import os.path as osp
 import re
+import signal
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from hetkd.clock import own_clock
+from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
@@ -59,10 +61,13 @@ class LastingRun:
         except RuntimeError as error:
             if not re.search(r'DataLoader worker \(pid', str(error)):
                 raise
-            raise RuntimeError(
-                f'a data worker has died: it was killed from outside, most often for want of memory. '
-                f'Resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
-                f'memory (docker run --shm-size). Reason: {error}'
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises once more for each worker that ends
+            raise UserError(
+                'train_dataloader',
+                'its workers to live',
+                f'a dead one, killed from outside, most often for want of memory ({error})',
+                'resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
+                'memory (docker run --shm-size)',
             ) from error
         finally:
             self.call_hook('release')
@@ -140,9 +145,11 @@ class LastingRun:
             super().load_or_resume()
             return
         if osp.isfile(self._load_from) and not is_whole(self._load_from):
-            raise ValueError(
-                f'--resume: expected {self._load_from} to be a whole checkpoint, got a damaged one; name '
-                f'another, or leave out the name to take the latest whole one'
+            raise UserError(
+                '--resume',
+                f'{self._load_from} to be a whole checkpoint',
+                'a damaged one',
+                'name another, or leave out the name to take the latest whole one',
             )
         fresh = Rates(self)
         super().load_or_resume()
@@ -183,7 +190,7 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
     that note empty, or of a file that is gone; then the files decide. A damaged one is passed over.
 
     Raises:
-        ValueError: there are checkpoints, and all are damaged.
+        UserError: there are checkpoints, and all are damaged.
     """
     folder = Path(work_dir)
     note = folder / 'last_checkpoint'
@@ -204,9 +211,11 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
             logging.WARNING,
         )
     if found:
-        raise ValueError(
-            f'--resume: expected a whole checkpoint in {work_dir}, got damaged ones alone: '
-            f'{[x.name for x in found]}; delete them to begin from the beginning'
+        raise UserError(
+            '--resume',
+            f'a whole checkpoint in {work_dir}',
+            f'damaged ones alone: {[x.name for x in found]}',
+            'delete them to begin from the beginning',
         )
     return None
 

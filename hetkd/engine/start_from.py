@@ -20,7 +20,7 @@ def start_from(runner, path: str) -> dict:
         The content of the file.
 
     Raises:
-        ValueError: the weights are not those of the student; names the first keys.
+        UserError: the weights are not those of the student; names the first keys.
     """
     content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     weights = all_weights(content, path)

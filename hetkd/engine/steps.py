@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 from mmengine.optim.scheduler import param_scheduler as kinds
 from mmengine.runner import IterBasedTrainLoop
 
+from hetkd.errors import UserError
 from hetkd.registry import LOOPS
 
 UNITS = ('max_epochs', 'max_iters')
@@ -34,26 +35,26 @@ def loop_config(train_cfg: dict) -> dict:
     """A loop's config without what is None, of a run of some length in one unit.
 
     Raises:
-        ValueError: it names the run's end in the other unit, or in none; a length or an interval below 1.
+        UserError: it names the run's end in the other unit, or in none; a length or an interval below 1.
     """
     config = {key: value for key, value in train_cfg.items() if value is not None}
     lengths = {key: config[key] for key in (*UNITS, 'val_interval') if key in config}
     changed = [('dynamic_intervals', x) for _, x in config.get('dynamic_intervals', ())]
     for key, value in [*lengths.items(), *changed]:
         if not isinstance(value, (int, float)) or value != value // 1 or value < 1:
-            raise ValueError(
-                f'train_cfg.{key}: expected a whole number >= 1, got {value!r}'
-                + ('; a run without validation: --no-validate' if 'interval' in key else '')
-            )
+            fix = 'a run without validation: --no-validate' if 'interval' in key else None
+            raise UserError(f'train_cfg.{key}', 'a whole number >= 1', repr(value), fix)
     if 'type' in config:
         return config
     mine, other = UNITS[::-1] if counts_iterations(config) else UNITS
     by_epoch = mine == 'max_epochs'
     if mine not in config or other in config:
-        raise ValueError(
-            f'train_cfg: expected {mine} alone with by_epoch={by_epoch}, got '
-            f'{[key for key in UNITS if key in config] or "neither"}; write train_cfg=dict(_delete_=True, '
-            f'by_epoch={by_epoch}, {mine}=...), or set train_cfg.{other}=None'
+        raise UserError(
+            'train_cfg',
+            f'{mine} alone with by_epoch={by_epoch}',
+            [key for key in UNITS if key in config] or 'neither',
+            f'write train_cfg=dict(_delete_=True, by_epoch={by_epoch}, {mine}=...), or set '
+            f'train_cfg.{other}=None',
         )
     return {'by_epoch': by_epoch, **config}
 
@@ -62,17 +63,19 @@ def check_saving(hook: dict, iterations: bool) -> dict:
     """The config of ``CheckpointHook`` in a run that counts iterations or epochs.
 
     Raises:
-        ValueError: it counts epochs in a run that counts iterations, or a number is out of its range.
+        UserError: it counts epochs in a run that counts iterations, or a number is out of its range.
     """
     path = 'default_hooks.checkpoint'
     for key, off in (('interval', 'never but at the end'), ('max_keep_ckpts', 'all')):
         value = hook.get(key, -1)
         if not isinstance(value, int) or (value < 1 and value != -1):
-            raise ValueError(f'{path}.{key}: expected a whole number >= 1, or -1 ({off}), got {value!r}')
+            raise UserError(f'{path}.{key}', f'a whole number >= 1, or -1 ({off})', repr(value))
     if iterations and hook.get('by_epoch', False):
-        raise ValueError(
-            f'{path}: expected by_epoch=False in a run that counts iterations, whose only epoch is the whole '
-            f'run, got True; leave by_epoch out, and set interval in iterations'
+        raise UserError(
+            path,
+            'by_epoch=False in a run that counts iterations, whose only epoch is the whole run',
+            'True',
+            'leave by_epoch out, and set interval in iterations',
         )
     return {**hook, 'by_epoch': hook.get('by_epoch', not iterations)}
 
@@ -81,14 +84,13 @@ def check_clipping(clip_grad: Optional[dict]) -> None:
     """Refuse a norm that no gradient can be clipped to.
 
     Raises:
-        ValueError: it is not above zero.
+        UserError: it is not above zero.
     """
     for key in ('max_norm', 'clip_value'):
         value = (clip_grad or {}).get(key, 1)
         if not value > 0:
-            raise ValueError(
-                f'optim_wrapper.clip_grad.{key}: expected a number > 0, got {value!r}; clip_grad=None clips '
-                f'nothing'
+            raise UserError(
+                f'optim_wrapper.clip_grad.{key}', 'a number > 0', repr(value), 'clip_grad=None clips nothing'
             )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 
+from hetkd.errors import UserError
+
 LOCK = 'train.lock'
 CHECKPOINTS = ('epoch_*.pth', 'iter_*.pth', 'terminated.pth')
 
@@ -26,7 +28,7 @@ def claimed(work_dir: str, resumes: bool):
         resumes: whether the run goes on with the one that is there.
 
     Raises:
-        ValueError: another process trains there, or a run is there that is not to be resumed.
+        UserError: another process trains there, or a run is there that is not to be resumed.
     """
     if not is_main_process():
         yield
@@ -35,9 +37,11 @@ def claimed(work_dir: str, resumes: bool):
     with open(number, 'r+') as file:
         _lock(file, work_dir)
         if not resumes and _is_used(Path(work_dir)):
-            raise ValueError(
-                f'work_dir: expected a folder without a run, got {work_dir}, which holds one; go on with it '
-                f'by --resume, or name another --work-dir'
+            raise UserError(
+                'work_dir',
+                'a folder without a run',
+                f'{work_dir}, which holds one',
+                'go on with it by --resume, or name another --work-dir',
             )
         yield
 
@@ -48,9 +52,11 @@ def _lock(file, work_dir: str) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise ValueError(
-                f'work_dir: expected {work_dir} to be free, got one in which {file.read().strip()} trains; '
-                f'wait for its end, or name another --work-dir'
+            raise UserError(
+                'work_dir',
+                f'{work_dir} to be free',
+                f'one in which {file.read().strip()} trains',
+                'wait for its end, or name another --work-dir',
             ) from None
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
             raise

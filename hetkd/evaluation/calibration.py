@@ -3,6 +3,7 @@
 import torch
 from mmengine.evaluator import BaseMetric
 
+from hetkd.arguments import Count
 from hetkd.functional import calibration_error
 from hetkd.registry import METRICS
 
@@ -20,7 +21,7 @@ class CalibrationError(BaseMetric):
 
     default_prefix = 'calibration'
 
-    def __init__(self, num_bins: int = 15, **kwargs):
+    def __init__(self, num_bins: Count = 15, **kwargs):
         super().__init__(**kwargs)
         self.num_bins = num_bins
 

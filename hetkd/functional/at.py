@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import full_precision
 from .unit import unit
 
@@ -21,12 +23,14 @@ def at_loss(student_map: torch.Tensor, teacher_map: torch.Tensor) -> torch.Tenso
         Scalar >= 0.
 
     Raises:
-        ValueError: the grids differ.
+        UserError: the grids differ.
     """
     if student_map.shape[0] != teacher_map.shape[0] or student_map.shape[2:] != teacher_map.shape[2:]:
-        raise ValueError(
-            f'AT: expected maps of one batch and grid, got student {tuple(student_map.shape)} and teacher '
-            f'{tuple(teacher_map.shape)}; put a connector between them'
+        raise UserError(
+            'AT',
+            'maps of one batch and grid',
+            f'student {tuple(student_map.shape)} and teacher {tuple(teacher_map.shape)}',
+            'put a connector between them',
         )
 
     def attention(x):

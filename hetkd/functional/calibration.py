@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from hetkd.errors import UserError
+
 
 def calibration_error(scores: torch.Tensor, target: torch.Tensor, num_bins: int = 15) -> torch.Tensor:
     r"""Expected calibration error (Guo et al., ICML 2017, arXiv 1706.04599, equation 5).
@@ -21,7 +23,7 @@ def calibration_error(scores: torch.Tensor, target: torch.Tensor, num_bins: int 
         Scalar in [0, 1].
 
     Raises:
-        ValueError: no sample, or no bin.
+        UserError: no sample, or no bin.
     """
     bins = calibration_bins(scores, target, num_bins)
     return (bins.right - bins.confidence).abs().sum() / len(scores)
@@ -41,9 +43,7 @@ class CalibrationBins(NamedTuple):
 def calibration_bins(scores: torch.Tensor, target: torch.Tensor, num_bins: int = 15) -> CalibrationBins:
     """Bins of a reliability diagram; arguments and errors as in :func:`calibration_error`."""
     if len(scores) == 0 or num_bins < 1:
-        raise ValueError(
-            f'calibration: expected samples and at least one bin, got {len(scores)} and {num_bins}'
-        )
+        raise UserError('calibration', 'samples and at least one bin', f'{len(scores)} and {num_bins}')
     confidence, label = scores.double().max(1)
     right = (label == target).double()
     index = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1

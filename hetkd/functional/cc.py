@@ -30,7 +30,7 @@ def cc_loss(
         Scalar >= 0.
 
     Raises:
-        ValueError: the batches differ, or hold one sample only.
+        UserError: the batches differ, or hold one sample only.
     """
     check_embeddings('CC', student_embedding, teacher_embedding)
 

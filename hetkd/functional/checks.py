@@ -6,36 +6,37 @@ from numbers import Real
 
 import torch
 
+from hetkd.errors import UserError
+
 
 def check_temperature(temperature: float) -> None:
     """Refuse a temperature that is not a positive finite number."""
     if not (temperature > 0 and math.isfinite(temperature)):
-        raise ValueError(
-            f'temperature: expected a finite number > 0, got {temperature!r}; the papers use 1 to 4'
-        )
+        raise UserError('temperature', 'a finite number > 0', repr(temperature), 'the papers use 1 to 4')
 
 
 def check_weights(**weights: float) -> None:
     """Refuse weights of losses that are negative or not finite: a loss would be maximised, or be NaN."""
     for name, value in weights.items():
         if not isinstance(value, Real) or not (value >= 0 and math.isfinite(value)):
-            raise ValueError(
-                f'{name}: expected a finite number >= 0, got {value!r}; a loss is left out by {name}=0'
-            )
+            raise UserError(name, 'a finite number >= 0', repr(value), f'a loss is left out by {name}=0')
 
 
 def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
     """Refuse shapes other than student (..., N, C) and teacher (N, C)."""
     if teacher.dim() != 2 or student.dim() < 2 or student.shape[-2:] != teacher.shape:
-        raise ValueError(
-            f'logits: expected student (..., N, C) and teacher (N, C) of one batch and one set of '
-            f'classes, got student {tuple(student.shape)} and teacher {tuple(teacher.shape)}; give '
-            f'both nets the same images and the same num_classes'
+        raise UserError(
+            'logits',
+            'student (..., N, C) and teacher (N, C) of one batch and one set of classes',
+            f'student {tuple(student.shape)} and teacher {tuple(teacher.shape)}',
+            'give both nets the same images and the same num_classes',
         )
     if teacher.numel() == 0:
-        raise ValueError(
-            f'logits: expected at least one sample and one class, got {tuple(teacher.shape)}; set '
-            f'drop_last=True in the train_dataloader'
+        raise UserError(
+            'logits',
+            'at least one sample and one class',
+            tuple(teacher.shape),
+            'set drop_last=True in the train_dataloader',
         )
 
 
@@ -58,14 +59,17 @@ def one_hot(target: torch.Tensor, num_classes: int, dtype: torch.dtype) -> torch
 def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) -> None:
     """Refuse shapes other than student (N, D) and teacher (N, D') with N > 1."""
     if student.dim() != 2 or teacher.dim() != 2 or student.shape[0] != teacher.shape[0]:
-        raise ValueError(
-            f"{name}: expected embeddings (N, D) and (N, D') of one batch, got student "
-            f'{tuple(student.shape)} and teacher {tuple(teacher.shape)}'
+        raise UserError(
+            name,
+            "embeddings (N, D) and (N, D') of one batch",
+            f'student {tuple(student.shape)} and teacher {tuple(teacher.shape)}',
         )
     if student.shape[0] < 2:
-        raise ValueError(
-            f'{name}: expected at least 2 samples in a batch (relations are between samples), got '
-            f'{student.shape[0]}; set drop_last=True in the train_dataloader or a larger batch_size'
+        raise UserError(
+            name,
+            'at least 2 samples in a batch (relations are between samples)',
+            student.shape[0],
+            'set drop_last=True in the train_dataloader or a larger batch_size',
         )
 
 

@@ -4,6 +4,8 @@ from typing import Iterable, Sequence
 
 import torch
 
+from hetkd.errors import UserError
+
 from .checks import without_autocast
 
 
@@ -29,7 +31,7 @@ def linear_cka(
         independent ones (a little below it is possible, since the estimate has no bias).
 
     Raises:
-        ValueError: no batch, or one of fewer than 4 images.
+        UserError: no batch, or one of fewer than 4 images.
     """
     cross = first = second = 0
     for one, other in batches:
@@ -38,7 +40,7 @@ def linear_cka(
         first = first + _hsic(grams, grams).diagonal()
         second = second + _hsic(others, others).diagonal()
     if not torch.is_tensor(cross):
-        raise ValueError('CKA: expected at least one batch, got none')
+        raise UserError('CKA', 'at least one batch', 'none')
     return cross / (first.clamp_min(0).sqrt()[:, None] * second.clamp_min(0).sqrt()).clamp_min(1e-300)
 
 
@@ -53,9 +55,11 @@ def _gram(x: torch.Tensor) -> torch.Tensor:
 def _grams(features: Sequence[torch.Tensor]) -> torch.Tensor:
     """(A, N, N) linear kernels with a zero diagonal."""
     if len(features[0]) < 4:
-        raise ValueError(
-            f'CKA: expected at least 4 images in a batch, for the unbiased HSIC, got {len(features[0])}; '
-            f'use larger batches'
+        raise UserError(
+            'CKA',
+            'at least 4 images in a batch, for the unbiased HSIC',
+            len(features[0]),
+            'use larger batches',
         )
     grams = torch.stack([_gram(x) for x in features])
     grams.diagonal(dim1=1, dim2=2).zero_()

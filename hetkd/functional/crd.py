@@ -6,6 +6,8 @@ from typing import Optional
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import check_temperature, full_precision, without_autocast
 from .one_pass import with_gradient
 
@@ -48,7 +50,7 @@ def crd_loss(
         Scalar >= 0.
 
     Raises:
-        ValueError: shapes that do not fit, no negatives, or a temperature that is not a finite
+        UserError: shapes that do not fit, no negatives, or a temperature that is not a finite
             number > 0.
     """
     check_temperature(temperature)
@@ -118,17 +120,18 @@ def _log_normaliser(anchor, memory, samples, temperature):
 
 def _check(student, teacher, student_memory, teacher_memory, samples) -> None:
     if student.dim() != 2 or student.shape != teacher.shape:
-        raise ValueError(
-            f'CRD: expected embeddings of one shape (N, D), got student {tuple(student.shape)} and teacher '
-            f"{tuple(teacher.shape)}; set embedding_matcher=dict(type='ContrastHead')"
+        raise UserError(
+            'CRD',
+            'embeddings of one shape (N, D)',
+            f'student {tuple(student.shape)} and teacher {tuple(teacher.shape)}',
+            "set embedding_matcher=dict(type='ContrastHead')",
         )
     if not student_memory.shape == teacher_memory.shape == (len(student_memory), student.shape[1]):
-        raise ValueError(
-            f'CRD: expected memories (M, {student.shape[1]}) as wide as the embeddings, got student '
-            f'{tuple(student_memory.shape)} and teacher {tuple(teacher_memory.shape)}; give ContrastHead '
-            f'the out_channels that CRDLoss has as channels'
+        raise UserError(
+            'CRD',
+            f'memories (M, {student.shape[1]}) as wide as the embeddings',
+            f'student {tuple(student_memory.shape)} and teacher {tuple(teacher_memory.shape)}',
+            'give ContrastHead the out_channels that CRDLoss has as channels',
         )
     if samples.dim() != 2 or len(samples) != len(student) or samples.shape[1] < 2:
-        raise ValueError(
-            f'CRD: expected samples ({len(student)}, 1 + K) with K >= 1 negatives, got {tuple(samples.shape)}'
-        )
+        raise UserError('CRD', f'samples ({len(student)}, 1 + K) with K >= 1 negatives', tuple(samples.shape))

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import torch
 
+from hetkd.errors import UserError
+
 from .checks import check_logits, check_temperature, full_precision
 from .kl import kl_divergence
 from .relation import relation_kl
@@ -49,7 +51,7 @@ def dfra_loss(
         in float32.
 
     Raises:
-        ValueError: shapes do not fit, the temperature is not a finite number > 0, or N is 1 (a single
+        UserError: shapes do not fit, the temperature is not a finite number > 0, or N is 1 (a single
             sample has no sample relation).
 
     Note:
@@ -59,9 +61,11 @@ def dfra_loss(
     check_temperature(temperature)
     num_samples, num_classes = teacher_logits.shape
     if num_samples < 2:
-        raise ValueError(
-            f'DFRA: expected at least 2 samples in a batch (the sample relation compares samples), got '
-            f'{num_samples}; set drop_last=True in the train_dataloader or a larger batch_size'
+        raise UserError(
+            'DFRA',
+            'at least 2 samples in a batch (the sample relation compares samples)',
+            num_samples,
+            'set drop_last=True in the train_dataloader or a larger batch_size',
         )
     leading = student_logits.shape[:-2]
     student = full_precision(student_logits).reshape(-1, num_samples, num_classes) / temperature

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import check_logits, check_temperature, full_precision
 from .one_pass import with_gradient
 
@@ -34,21 +36,22 @@ def dist_loss(
         Scalar in [0, 2 T^2 (beta + gamma)].
 
     Raises:
-        ValueError: shapes do not fit, one sample or one class only (nothing to correlate), or the temperature
+        UserError: shapes do not fit, one sample or one class only (nothing to correlate), or the temperature
             is not a finite number > 0.
     """  # noqa: E501
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     samples, classes = student_logits.shape
     if samples < 2:
-        raise ValueError(
-            f'DIST: expected at least 2 samples in a batch, got {samples}; set drop_last=True in the '
-            f'train_dataloader or a larger batch_size'
+        raise UserError(
+            'DIST',
+            'at least 2 samples in a batch',
+            samples,
+            'set drop_last=True in the train_dataloader or a larger batch_size',
         )
     if classes < 2:
-        raise ValueError(
-            f'DIST: expected at least 2 classes (it correlates them), got {classes}; set '
-            f'num_classes of both nets'
+        raise UserError(
+            'DIST', 'at least 2 classes (it correlates them)', classes, 'set num_classes of both nets'
         )
     student = full_precision(student_logits)
     with torch.no_grad():

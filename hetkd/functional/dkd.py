@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import check_logits, check_temperature, full_precision, target_class
 
 
@@ -33,14 +35,16 @@ def dkd_loss(
         Scalar >= 0; 0 for equal logits.
 
     Raises:
-        ValueError: shapes do not fit, fewer than 2 classes, or the temperature is not a finite number > 0.
+        UserError: shapes do not fit, fewer than 2 classes, or the temperature is not a finite number > 0.
     """
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     if student_logits.shape[-1] < 2:
-        raise ValueError(
-            f'DKD: expected at least 2 classes (the true one and others), got {student_logits.shape[-1]}; '
-            f'set num_classes of both nets'
+        raise UserError(
+            'DKD',
+            'at least 2 classes (the true one and others)',
+            student_logits.shape[-1],
+            'set num_classes of both nets',
         )
     true = target_class(target)[:, None]
     binary_s, others_s = _split(full_precision(student_logits) / temperature, true)

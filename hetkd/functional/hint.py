@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import full_precision
 
 
@@ -17,11 +19,13 @@ def hint_loss(student_feature: torch.Tensor, teacher_feature: torch.Tensor) -> t
         Scalar >= 0: the mean over all entries (the paper sums and halves; common code takes the mean).
 
     Raises:
-        ValueError: the shapes differ.
+        UserError: the shapes differ.
     """
     if student_feature.shape != teacher_feature.shape:
-        raise ValueError(
-            f'hint: expected features of one shape, got student {tuple(student_feature.shape)} and '
-            f'teacher {tuple(teacher_feature.shape)}; put a connector between them'
+        raise UserError(
+            'hint',
+            'features of one shape',
+            f'student {tuple(student_feature.shape)} and teacher {tuple(teacher_feature.shape)}',
+            'put a connector between them',
         )
     return F.mse_loss(full_precision(student_feature), full_precision(teacher_feature.detach()))

@@ -22,6 +22,6 @@ def kd_loss(
         Scalar >= 0; 0 iff both distributions are equal.
 
     Raises:
-        ValueError: shapes do not fit, or the temperature is not a finite number > 0.
+        UserError: shapes do not fit, or the temperature is not a finite number > 0.
     """
     return temperature**2 * kl_divergence(student_logits, teacher_logits, temperature)

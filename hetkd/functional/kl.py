@@ -27,7 +27,7 @@ def kl_divergence(
         Tensor of the leading shape (a scalar for (N, C) input), >= 0, in float32 for half-precision inputs.
 
     Raises:
-        ValueError: shapes do not fit, or the temperature is not a finite number > 0.
+        UserError: shapes do not fit, or the temperature is not a finite number > 0.
     """
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import check_logits, check_temperature, full_precision, one_hot, target_class
 
 
@@ -30,12 +32,12 @@ def ofa_loss(
         Tensor of the leading shape (a scalar for (N, C)).
 
     Raises:
-        ValueError: shapes do not fit, eps < 1, or the temperature is not a finite number > 0.
+        UserError: shapes do not fit, eps < 1, or the temperature is not a finite number > 0.
     """
     check_temperature(temperature)
     check_logits(student_logits, teacher_logits)
     if not eps >= 1:
-        raise ValueError(f'eps: expected a number >= 1, got {eps!r}; the paper uses 1 and 1.5')
+        raise UserError('eps', 'a number >= 1', repr(eps), 'the paper uses 1 and 1.5')
     log_s = F.log_softmax(full_precision(student_logits) / temperature, dim=-1)
     teacher = F.softmax(full_precision(teacher_logits.detach()) / temperature, dim=-1)
     mask = one_hot(target_class(target), teacher.shape[1], teacher.dtype)

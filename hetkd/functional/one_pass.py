@@ -2,6 +2,8 @@
 
 import torch
 
+from hetkd.errors import UserError
+
 
 def with_gradient(x: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """``value``, whose derivative with respect to ``x`` is ``gradient``.
@@ -14,7 +16,7 @@ def with_gradient(x: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor) 
         gradient: as large as ``x``; entry by entry that of the value at the same leading index.
 
     Raises:
-        RuntimeError: a second derivative is asked for (backward with ``create_graph=True``).
+        UserError: a second derivative is asked for (backward with ``create_graph=True``).
     """
     return _WithGradient.apply(x, value, gradient)
 
@@ -29,9 +31,11 @@ class _WithGradient(torch.autograd.Function):
     def backward(ctx, grad_value):
         if torch.is_grad_enabled():
             # The gradient is a saved constant: a second derivative would silently miss it.
-            raise RuntimeError(
-                'hetkd.functional: expected a first derivative, got backward with create_graph=True; this '
-                'loss is differentiable once'
+            raise UserError(
+                'hetkd.functional',
+                'a first derivative',
+                'backward with create_graph=True',
+                'this loss is differentiable once',
             )
         (gradient,) = ctx.saved_tensors
         trailing = (1,) * (gradient.dim() - grad_value.dim())

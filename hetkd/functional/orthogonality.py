@@ -2,6 +2,8 @@
 
 import torch
 
+from hetkd.errors import UserError
+
 from .checks import full_precision, target_class, without_autocast
 from .unit import unit
 
@@ -9,7 +11,7 @@ from .unit import unit
 def check_threshold(threshold: float) -> None:
     """Refuse a threshold outside [-1, 1], the range of a cosine."""
     if not -1 <= threshold <= 1:
-        raise ValueError(f'threshold: expected a cosine in [-1, 1], got {threshold!r}; the default is 0.5')
+        raise UserError('threshold', 'a cosine in [-1, 1]', repr(threshold), 'the default is 0.5')
 
 
 @without_autocast
@@ -32,7 +34,7 @@ def orthogonality_loss(
         Tensor of the leading shape (a scalar for (N, n, C)), in [0, (1 - threshold)^2]; 0 for n = 1.
 
     Raises:
-        ValueError: the threshold is outside [-1, 1], or C is less than 2.
+        UserError: the threshold is outside [-1, 1], or C is less than 2.
     """
     check_threshold(threshold)
     excess = (sublogit_cosines(sub_logits, target) - threshold).relu().square()
@@ -48,13 +50,15 @@ def sublogit_cosines(sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Te
         target: class indices (N,), or probabilities (N, C) whose argmax is dropped.
 
     Raises:
-        ValueError: C is less than 2.
+        UserError: C is less than 2.
     """
     *leading, samples, count, classes = sub_logits.shape
     if classes < 2:
-        raise ValueError(
-            f'orthogonality: expected at least 2 classes (the true one is dropped), got {classes}; set '
-            f'num_classes of both nets'
+        raise UserError(
+            'orthogonality',
+            'at least 2 classes (the true one is dropped)',
+            classes,
+            'set num_classes of both nets',
         )
     target = target_class(target)
     # Indices of the other classes: 0..C-2, shifted by one from the true class on.

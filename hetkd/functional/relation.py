@@ -38,7 +38,7 @@ def relation_kl(student: torch.Tensor, teacher: torch.Tensor, scale: float) -> t
         (K,) tensor, >= 0 up to rounding.
 
     Raises:
-        RuntimeError: a second derivative is asked for (backward with ``create_graph=True``).
+        UserError: a second derivative is asked for (backward with ``create_graph=True``).
     """
     want_grad = student.requires_grad and torch.is_grad_enabled()
     with torch.no_grad():

@@ -36,7 +36,7 @@ def rkd_loss(
         Scalar >= 0; 0 for equal geometries (the same up to a rotation, shift and scale).
 
     Raises:
-        ValueError: the batches differ, or hold one sample only.
+        UserError: the batches differ, or hold one sample only.
     """
     check_embeddings('RKD', student_embedding, teacher_embedding)
     student, teacher = _squared_distances(student_embedding), _squared_distances(teacher_embedding.detach())

@@ -2,6 +2,8 @@
 
 import torch
 
+from hetkd.errors import UserError
+
 from .checks import check_embeddings, full_precision, without_autocast
 
 
@@ -29,15 +31,17 @@ def rsd_loss(
         Scalar >= 0. A dimension that is constant over the batch contributes 1.
 
     Raises:
-        ValueError: the shapes differ, the batch holds one sample only, or kappa is negative.
+        UserError: the shapes differ, the batch holds one sample only, or kappa is negative.
     """
     if not kappa >= 0:
-        raise ValueError(f'RSD: expected kappa >= 0, got {kappa!r}; the authors use 0.01')
+        raise UserError('RSD', 'kappa >= 0', repr(kappa), 'the authors use 0.01')
     check_embeddings('RSD', student_embedding, teacher_embedding)
     if student_embedding.shape != teacher_embedding.shape:
-        raise ValueError(
-            f'RSD: expected embeddings of one width, got student {student_embedding.shape[1]} and teacher '
-            f"{teacher_embedding.shape[1]}; set embedding_matcher=dict(type='AAD')"
+        raise UserError(
+            'RSD',
+            'embeddings of one width',
+            f'student {student_embedding.shape[1]} and teacher {teacher_embedding.shape[1]}',
+            "set embedding_matcher=dict(type='AAD')",
         )
     student, teacher = (
         _standardise(full_precision(x)) for x in (student_embedding, teacher_embedding.detach())

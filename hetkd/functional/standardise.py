@@ -2,6 +2,8 @@
 
 import torch
 
+from hetkd.errors import UserError
+
 from .checks import full_precision
 
 
@@ -20,12 +22,14 @@ def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
         The same shape, in float32 for half-precision inputs; zero for a row of equal logits.
 
     Raises:
-        ValueError: fewer than two classes.
+        UserError: fewer than two classes.
     """
     if logits.shape[-1] < 2:
-        raise ValueError(
-            f'logits: expected at least 2 classes to standardise over, got {tuple(logits.shape)}; leave the '
-            f'standardisation out'
+        raise UserError(
+            'logits',
+            'at least 2 classes to standardise over',
+            tuple(logits.shape),
+            'leave the standardisation out',
         )
     logits = full_precision(logits)
     centred = logits - logits.mean(-1, keepdim=True)

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .checks import check_temperature, full_precision, one_hot
 from .kl import mean_kl
 
@@ -24,14 +26,15 @@ def sublogit_kl(
         Tensor of the leading shape (a scalar for (N, n, C)), >= 0.
 
     Raises:
-        ValueError: shapes do not fit, or the temperature is not a finite number > 0.
+        UserError: shapes do not fit, or the temperature is not a finite number > 0.
     """
     check_temperature(temperature)
     *_, samples, _, classes = sub_logits.shape
     if student_logits.shape != (samples, classes):
-        raise ValueError(
-            f'sub-logits: expected (..., N, n, C) beside student logits (N, C), got '
-            f'{tuple(sub_logits.shape)} and {tuple(student_logits.shape)}'
+        raise UserError(
+            'sub-logits',
+            '(..., N, n, C) beside student logits (N, C)',
+            f'{tuple(sub_logits.shape)} and {tuple(student_logits.shape)}',
         )
     return mean_kl(student_logits, sub_logits.transpose(-3, -2), temperature).mean(-1)
 

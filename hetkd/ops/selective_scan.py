@@ -6,6 +6,8 @@ from typing import Optional, Union
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
+
 from .chunked_scan import ChunkedScan
 from .kernel import INSTALL, MAX_STATE, load_kernel, run_kernel
 from .parallel_scan import parallel_scan
@@ -53,9 +55,9 @@ def selective_scan(
         float64.
 
     Raises:
-        ValueError: shapes that do not fit, L = 0, tensors of integers, an unknown backend, or more than 256
+        UserError: shapes that do not fit, L = 0, tensors of integers, an unknown backend, or more than 256
             states for the kernel.
-        RuntimeError: ``'cuda'`` without a CUDA tensor or without mamba-ssm.
+        UserError: ``'cuda'`` without a CUDA tensor or without mamba-ssm.
     """
     B, C = (x.unsqueeze(1) if x.dim() == 3 else x for x in (B, C))
     _check(u, delta, A, B, C, D, z, delta_bias)
@@ -95,18 +97,16 @@ def _choose(backend: str, u, A):
     """The kernel, or None for plain torch."""
     global _warned
     if backend not in BACKENDS:
-        raise ValueError(f'backend: expected one of {BACKENDS}, got {backend!r}')
+        raise UserError('backend', f'one of {BACKENDS}', repr(backend))
     if backend == 'torch' or (backend == 'auto' and not u.is_cuda):
         return None
     if not u.is_cuda:
-        raise RuntimeError(
-            f"backend: expected a CUDA tensor for 'cuda', got one on {u.device.type}; use backend='auto'"
+        raise UserError(
+            'backend', "a CUDA tensor for 'cuda'", f'one on {u.device.type}', "use backend='auto'"
         )
     kernel, reason = load_kernel()
     if kernel is None and backend == 'cuda':
-        raise RuntimeError(
-            f"backend: expected mamba-ssm for 'cuda', it could not be imported; `{INSTALL}`. Reason: {reason}"
-        )
+        raise UserError('backend', "mamba-ssm for 'cuda'", f'an import error ({reason})', f'`{INSTALL}`')
     if kernel is None and not _warned:
         _warned = True
         warnings.warn(
@@ -117,9 +117,11 @@ def _choose(backend: str, u, A):
     if kernel is not None and (A.shape[1] > MAX_STATE or u.dtype == torch.float64):
         if backend == 'auto':
             return None
-        raise ValueError(
-            f"backend: expected at most {MAX_STATE} states and no float64 for 'cuda', got {A.shape[1]} "
-            f"states of {u.dtype}; use backend='torch'"
+        raise UserError(
+            'backend',
+            f"at most {MAX_STATE} states and no float64 for 'cuda'",
+            f'{A.shape[1]} states of {u.dtype}',
+            "use backend='torch'",
         )
     return kernel
 
@@ -128,11 +130,12 @@ def _check(u, delta, A, B, C, D, z, delta_bias) -> None:
     tensors = dict(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias)
     for name, x in tensors.items():
         if x is not None and not x.is_floating_point():
-            raise ValueError(f'selective_scan: expected {name} of real numbers, got {x.dtype}; convert it')
+            raise UserError('selective_scan', f'{name} of real numbers', x.dtype, 'convert it')
     if u.dim() != 3 or u.shape[0] == 0 or u.shape[2] == 0 or A.dim() != 2:
-        raise ValueError(
-            f'selective_scan: expected u (batch, d, L) with batch, L >= 1 and A (d, N), got '
-            f'{tuple(u.shape)} and {tuple(A.shape)}'
+        raise UserError(
+            'selective_scan',
+            'u (batch, d, L) with batch, L >= 1 and A (d, N)',
+            f'{tuple(u.shape)} and {tuple(A.shape)}',
         )
     (batch, channels, length), states = u.shape, A.shape[1]
     groups = B.shape[1] if B.dim() == 4 else 0
@@ -148,12 +151,13 @@ def _check(u, delta, A, B, C, D, z, delta_bias) -> None:
     for name, shape in expected.items():
         x = tensors[name]
         if x is not None and tuple(x.shape) != shape:
-            raise ValueError(
-                f'selective_scan: expected {name} {shape} beside u {tuple(u.shape)} and A {tuple(A.shape)}, '
-                f'got {tuple(x.shape)}; time is the last dimension'
+            raise UserError(
+                'selective_scan',
+                f'{name} {shape} beside u {tuple(u.shape)} and A {tuple(A.shape)}',
+                tuple(x.shape),
+                'time is the last dimension',
             )
     if channels % groups:
-        raise ValueError(
-            f'selective_scan: expected d to be a multiple of the groups of B and C, got {channels} and '
-            f'{groups}'
+        raise UserError(
+            'selective_scan', 'd to be a multiple of the groups of B and C', f'{channels} and {groups}'
         )

@@ -9,6 +9,7 @@ from typing import Optional
 import numpy as np
 import torch
 
+from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
 from hetkd.utils.whole_file import write_whole
 
@@ -29,22 +30,24 @@ class TeacherCache:
         folder: where it lies.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is of another format.
+        UserError: there is none.
+        UserError: it is of another format.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
         path = self.folder / 'header.json'
         if not path.exists():
-            raise FileNotFoundError(
-                f'teacher cache: expected {path}, got none; write it with `python tools/cache_teacher.py '
-                f'CONFIG --out {folder}`'
+            raise UserError(
+                'teacher cache',
+                path,
+                'none',
+                f'write it with `python tools/cache_teacher.py CONFIG --out {folder}`',
             )
         self.header = json.loads(path.read_text())
         if self.header.get('format') != FORMAT:
-            raise ValueError(
-                f'{path}: expected format {FORMAT}, got {self.header.get("format")!r}; write the cache again'
+            raise UserError(
+                path, f'format {FORMAT}', repr(self.header.get('format')), 'write the cache again'
             )
         self._map = lru_cache(maxsize=None)(self._open)
 
@@ -53,17 +56,19 @@ class TeacherCache:
         """Begin one, or go on with one of the same header.
 
         Raises:
-            ValueError: the folder holds a cache of something else.
+            UserError: the folder holds a cache of something else.
         """
         path = Path(folder) / 'header.json'
         header = json.loads(json.dumps({'format': FORMAT, **header}))
         if path.exists():
             before = {key: x for key, x in json.loads(path.read_text()).items() if key != 'files'}
             if before != header:
-                raise ValueError(
-                    f'{folder}: expected no cache or a part of this one, got one with another '
-                    f'{sorted(k for k in before.keys() | header.keys() if before.get(k) != header.get(k))}; '
-                    f'choose another --out, or delete it'
+                raise UserError(
+                    folder,
+                    'no cache or a part of this one',
+                    'one with another '
+                    f'{sorted(k for k in before.keys() | header.keys() if before.get(k) != header.get(k))}',
+                    'choose another --out, or delete it',
                 )
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +99,7 @@ class TeacherCache:
             embedding: (N, D), where the cache has embeddings.
 
         Raises:
-            ValueError: a row that is NaN, infinite, or too large for half precision.
+            UserError: a row that is NaN, infinite, or too large for half precision.
         """
         index = np.asarray(index)
         packed = self._pack(view, logits.float().cpu(), embedding)
@@ -122,7 +127,7 @@ class TeacherCache:
         """Logits (N, C) and, where there are, embeddings (N, D) of some images, in float32.
 
         Raises:
-            ValueError: a file is not what was written, or a row is NaN or infinite.
+            UserError: a file is not what was written, or a row is NaN or infinite.
         """
         index = np.asarray(index)
         rows = {part: self._map(view, part, False)[index] for part in self._parts(view)}
@@ -160,25 +165,31 @@ class TeacherCache:
     def _check(self, path: Path) -> None:
         """Compare a file with its checksum."""
         if not self.is_whole:
-            raise ValueError(
-                f'{self.folder}: expected a whole cache, got a part of one; run tools/cache_teacher.py '
-                f'again, it continues where it was interrupted'
+            raise UserError(
+                self.folder,
+                'a whole cache',
+                'a part of one',
+                'run tools/cache_teacher.py again, it continues where it was interrupted',
             )
         expected = self.header['files'].get(path.name)
         found = file_digest(path) if path.exists() else None
         if found != expected or expected is None:
-            raise ValueError(
-                f'{path}: expected the file that was written (sha256 {expected}), got '
-                f'{found or "none"}; copy the cache again, or delete it and write it again'
+            raise UserError(
+                path,
+                f'the file that was written (sha256 {expected})',
+                found or 'none',
+                'copy the cache again, or delete it and write it again',
             )
 
     def _check_finite(self, view: str, part: str, index: np.ndarray, rows: np.ndarray) -> None:
         bad = ~np.isfinite(rows).all(1)
         if bad.any():
-            raise ValueError(
-                f'{self.folder}: expected finite outputs of the teacher below 65504 (half precision), got '
+            raise UserError(
+                self.folder,
+                'finite outputs of the teacher below 65504 (half precision)',
                 f'NaN, infinite or larger ones in {view}.{part}, row {index[bad][0]} and {bad.sum() - 1} '
-                f'more of {len(index)}; check the weights of the teacher, and write the cache again'
+                f'more of {len(index)}',
+                'check the weights of the teacher, and write the cache again',
             )
 
     def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:

@@ -5,6 +5,8 @@ from typing import Optional
 
 import torch
 
+from hetkd.arguments import Weight
+from hetkd.errors import UserError
 from hetkd.models.distillers.teacher import Teacher
 from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
@@ -26,11 +28,11 @@ class CachedTeacher(Teacher):
         weight: of the distillation losses among several teachers.
 
     Raises:
-        FileNotFoundError: there is no cache.
-        ValueError: it is of another teacher.
+        UserError: there is no cache.
+        UserError: it is of another teacher.
     """
 
-    def __init__(self, cache: str, net: dict, weight: float = 1.0):
+    def __init__(self, cache: str, net: dict, weight: Weight = 1.0):
         super().__init__(weight)
         self.cache = TeacherCache(cache)
         self.view: Optional[int] = None
@@ -59,11 +61,13 @@ class CachedTeacher(Teacher):
         """A cache has no stages.
 
         Raises:
-            ValueError: always.
+            UserError: always.
         """
-        raise ValueError(
-            'CachedTeacher: expected a method on logits or embeddings, got one that reads stages, which are '
-            'too large to keep; use the teacher itself'
+        raise UserError(
+            'CachedTeacher',
+            'a method on logits or embeddings',
+            'one that reads stages, which are too large to keep',
+            'use the teacher itself',
         )
 
     def describe(self) -> dict:
@@ -81,19 +85,23 @@ class CachedTeacher(Teacher):
             stages, embedding: what to give beside the logits.
 
         Raises:
-            ValueError: no view is set, or something is asked for that was not kept.
+            UserError: no view is set, or something is asked for that was not kept.
         """
         if self.view is None:
-            raise ValueError(
-                'CachedTeacher: expected a view, got none; keep teacher_cache=dict(type="ReplayHook") in '
-                'default_hooks'
+            raise UserError(
+                'CachedTeacher',
+                'a view',
+                'none',
+                'keep teacher_cache=dict(type="ReplayHook") in default_hooks',
             )
         if stages:
             _ = self.stage_specs
         if embedding and not self.cache.header['embedding']:
-            raise ValueError(
-                f'{self.cache.folder}: expected a cache with embeddings, which this method reads, got one '
-                f'without; write it with --embedding'
+            raise UserError(
+                self.cache.folder,
+                'a cache with embeddings, which this method reads',
+                'one without',
+                'write it with --embedding',
             )
         logits, kept = self.cache.read(f'view{self.view:03d}', index)
         logits = logits.to(inputs.device, non_blocking=True)
@@ -112,14 +120,16 @@ class CachedTeacher(Teacher):
             facts: ``data``, ``pipeline`` and ``mixing`` of the run, as in the header.
 
         Raises:
-            ValueError: they differ; names what.
+            UserError: they differ; names what.
         """
         facts, header = json.loads(json.dumps(facts)), self.cache.header
         for key, value in facts.items():
             if value != header[key]:
-                raise ValueError(
-                    f'{self.cache.folder}: expected a cache of this run, got one of another {key}: '
-                    f'{difference(header[key], value)}; write a new one with tools/cache_teacher.py'
+                raise UserError(
+                    self.cache.folder,
+                    'a cache of this run',
+                    f'one of another {key}: {difference(header[key], value)}',
+                    'write a new one with tools/cache_teacher.py',
                 )
 
     def knows_validation(self, facts: dict) -> bool:
@@ -136,14 +146,17 @@ class CachedTeacher(Teacher):
         known = self.cache.header['teacher']
         config = teacher_config(net)
         if config != known['config']:
-            raise ValueError(
-                f'{self.cache.folder}: expected a cache of the teacher in the config, got one of another: '
-                f'{difference(known["config"], config)}; write a new one with tools/cache_teacher.py'
+            raise UserError(
+                self.cache.folder,
+                'a cache of the teacher in the config',
+                f'one of another: {difference(known["config"], config)}',
+                'write a new one with tools/cache_teacher.py',
             )
         digest = weights_digest(net)
         if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
-            raise ValueError(
-                f'{self.cache.folder}: expected a cache of {net["checkpoint"]} as it is now, got one of '
-                f'another file (sha256 {known["file_sha256"]}, now {digest}); write a new one with '
-                f'tools/cache_teacher.py'
+            raise UserError(
+                self.cache.folder,
+                f'a cache of {net["checkpoint"]} as it is now',
+                f'one of another file (sha256 {known["file_sha256"]}, now {digest})',
+                'write a new one with tools/cache_teacher.py',
             )

@@ -9,6 +9,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from hetkd.datasets.digest import data_digest
 from hetkd.engine.batches import ONCE
 from hetkd.engine.hooks.training_data import check_places
+from hetkd.errors import UserError
 from hetkd.registry import DATA_SAMPLERS
 from hetkd.utils.digest import file_digest
 
@@ -45,7 +46,7 @@ def check_draws(cfg, dataset, processes: int) -> None:
     """Refuse training data of which an epoch takes an image twice: a cache has one row for it in a view.
 
     Raises:
-        ValueError: a sampler or data sets that repeat images, or that do not keep each image at its place;
+        UserError: a sampler or data sets that repeat images, or that do not keep each image at its place;
             where images are mixed, a sampler whose order a view does not repeat.
     """
     check_places(dataset, 'use the teacher itself')
@@ -57,10 +58,11 @@ def check_draws(cfg, dataset, processes: int) -> None:
         once = sampler in ONCE or (sampler is InfiniteSampler and processes == 1)
     if not once or any(dataset.get_data_info(i).get('sample_idx') != i for i in range(len(dataset))):
         mixed = ' where images are mixed' if mixes(cfg) else ''
-        raise ValueError(
-            f'teacher cache: expected each image once in an epoch{mixed}, as each has one row in a view, got '
-            f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}; take the data set itself '
-            f'with DefaultSampler, or the teacher itself'
+        raise UserError(
+            'teacher cache',
+            f'each image once in an epoch{mixed}, as each has one row in a view',
+            f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}',
+            'take the data set itself with DefaultSampler, or the teacher itself',
         )
 
 

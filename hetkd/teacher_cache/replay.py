@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 
 from hetkd.clock import set_clock
 from hetkd.engine.plain_model import plain_model
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
 from .facts import check_draws, run_facts, validation_facts
@@ -19,7 +20,7 @@ class ReplayHook(Hook):
     dropout) stay those of the run.
 
     Raises:
-        ValueError: the cache is of other data, of another pipeline, or of other batches of mixed images; or
+        UserError: the cache is of other data, of another pipeline, or of other batches of mixed images; or
             an epoch takes an image several times.
     """
 
@@ -34,9 +35,11 @@ class ReplayHook(Hook):
         check_draws(runner.cfg, loader.dataset, get_world_size())
         facts = run_facts(runner.cfg, loader.dataset, loader.batch_size, get_world_size())
         if len({(x.views, x.cache.header['seed']) for x in teachers}) > 1:
-            raise ValueError(
-                'teacher cache: expected the same views and seed of all teachers, got different ones; write '
-                'them again with one --views and seed'
+            raise UserError(
+                'teacher cache',
+                'the same views and seed of all teachers',
+                'different ones',
+                'write them again with one --views and seed',
             )
         for teacher in teachers:
             teacher.check_run(facts)
@@ -66,9 +69,11 @@ def show_view(loader, preprocessor, header: dict, view: int) -> None:
     set_clock(header['seed'], view)
     if header['mixing']:
         if not getattr(preprocessor, 'mixes_by_epoch', False):
-            raise ValueError(
-                f'teacher cache: expected a preprocessor that mixes by the epoch, got '
-                f'{type(preprocessor).__name__}; use SeededPreprocessor'
+            raise UserError(
+                'teacher cache',
+                'a preprocessor that mixes by the epoch',
+                type(preprocessor).__name__,
+                'use SeededPreprocessor',
             )
         loader.sampler.seed = header['seed']
         loader.sampler.set_epoch(view)

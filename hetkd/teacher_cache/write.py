@@ -12,6 +12,7 @@ from hetkd.clock import own_clock
 from hetkd.datasets import check_net
 from hetkd.engine.batches import starting_at
 from hetkd.engine.hooks.training_data import check_places
+from hetkd.errors import UserError
 from hetkd.models.distillers.configs import with_classes
 from hetkd.registry import MODELS, RUNNERS
 
@@ -46,7 +47,7 @@ def write_cache(
         processes: number of processes that will train, where images are mixed.
 
     Raises:
-        ValueError: a method that reads stages, several teachers, a model without one, views that do not
+        UserError: a method that reads stages, several teachers, a model without one, views that do not
             repeat, or a folder with a cache of something else.
     """
     init_default_scope(cfg.get('default_scope', 'hetkd'))
@@ -100,23 +101,28 @@ def _model(cfg: Config):
     model = MODELS.build(config)
     teachers = getattr(model, 'teachers', ())
     if len(teachers) != 1 or isinstance(teachers[0], CachedTeacher):
-        raise ValueError(
-            f'teacher cache: expected a model with one teacher that is a net, got {len(teachers)} teachers; '
-            f'write one cache for each'
+        raise UserError(
+            'teacher cache',
+            'a model with one teacher that is a net',
+            f'{len(teachers)} teachers',
+            'write one cache for each',
         )
     if 'stages' in model.teacher_needs:
-        raise ValueError(
-            f'teacher cache: expected a method on logits or embeddings, got {type(model).__name__}, '
-            f"which reads the teacher's stages; they are too large to keep"
+        raise UserError(
+            'teacher cache',
+            'a method on logits or embeddings',
+            f"{type(model).__name__}, which reads the teacher's stages",
+            'they are too large to keep',
         )
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
 
 
 def _check(header: dict) -> None:
     if header['views'] < 1 or not 0 <= header['top_k'] <= header['classes']:
-        raise ValueError(
-            f'teacher cache: expected views >= 1 and top_k from 0 to {header["classes"]}, got '
-            f'{header["views"]} and {header["top_k"]}'
+        raise UserError(
+            'teacher cache',
+            f'views >= 1 and top_k from 0 to {header["classes"]}',
+            f'{header["views"]} and {header["top_k"]}',
         )
 
 
@@ -125,9 +131,11 @@ def _check_views(loader, preprocessor, header: dict) -> None:
     show_view(loader, preprocessor, header, 0)
     seen = [loader.dataset[0]['inputs'] for _ in range(4)]
     if not all(torch.equal(seen[0], x) for x in seen[1:]):
-        raise ValueError(
-            'teacher cache: expected views that repeat, got an image that looks different each time; put all '
-            'random transforms of the pipeline into RandomSeeded'
+        raise UserError(
+            'teacher cache',
+            'views that repeat',
+            'an image that looks different each time',
+            'put all random transforms of the pipeline into RandomSeeded',
         )
 
 

@@ -5,6 +5,8 @@ import os
 import os.path as osp
 import pickle
 import posixpath
+import re
+import zipfile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,40 +14,74 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from hetkd.errors import UserError
+
+from .digest import file_digest
+
+# torch does not compress: a file that unfolds to more than this many times its size is none of its own.
+UNFOLDS = 4
+
 
 def read_file(path: str) -> Any:
     """``torch.load`` of a path or URL with ``weights_only=True``, on the CPU.
 
+    Args:
+        path: of a file, or its address; ``#sha256=DIGEST`` behind it admits a file of that digest only.
+
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is broken, or holds more than weights (pickled code).
+        UserError: no such file, another digest, a broken file, one that holds more than tensors and plain
+            values (pickled code), or one that unfolds to more than 4 times its size.
     """
+    path, _, digest = path.partition('#sha256=')
     path = osp.expanduser(path)
     if not _is_url(path) and not osp.isfile(path):
-        raise FileNotFoundError(
-            f'weight file not found: expected a file at {osp.abspath(path)}, got none. Train the net with '
-            f'`python tools/train.py CONFIG` (teachers: configs/teachers/), export it with '
-            f'`python tools/model_converters/export_student.py CONFIG CHECKPOINT OUT`, and name the '
-            f'result, e.g. `--cfg-options model.teacher.checkpoint=PATH`'
+        raise UserError(
+            'weight file',
+            f'a file at {osp.abspath(path)}',
+            'none',
+            'train the net with `python tools/train.py CONFIG` (teachers: configs/teachers/), export it with '
+            '`python tools/model_converters/export_student.py CONFIG CHECKPOINT OUT`, and name the result, '
+            'e.g. `--cfg-options model.teacher.checkpoint=PATH`',
         )
+    if _is_url(path):
+        path = _download(path)
+    if digest and file_digest(path) != digest.lower():
+        raise UserError(path, f'a file of sha256 {digest}', file_digest(path), 'copy or download it again')
     try:
-        if _is_url(path):
-            path = _download(path)
         if path.endswith('.safetensors'):
             return load_file(path)
+        _check_size(path)
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
-            f'{path}: expected a file of plain weights, got one that needs to run code or is not a weight '
-            f'file, which is refused. If it is a checkpoint of your own run by hetkd 0.1.0, mmengine or '
-            f'mmpretrain, rewrite it first: `python tools/model_converters/plain_checkpoint.py {path} OUT`. '
-            f'Reason: {_reason(error)}'
+        raise UserError(
+            path,
+            'a file of plain weights',
+            f'one that is not, which is refused: {_reason(error)}',
+            'if it is a checkpoint of your own run by hetkd 0.1.0, mmengine or mmpretrain, rewrite it first: '
+            f'`python tools/model_converters/plain_checkpoint.py {path} OUT`',
         ) from error
-    except (RuntimeError, EOFError, SafetensorError) as error:
-        raise ValueError(
-            f'{path}: expected a weight file, got one that cannot be read (truncated or corrupt?); copy or '
-            f'train it again. Reason: {_reason(error)}'
+    except (RuntimeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
+        raise UserError(
+            path,
+            'a weight file',
+            f'one that cannot be read, truncated or corrupt ({_reason(error)})',
+            'copy or train it again',
         ) from error
+
+
+def _check_size(path: str) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        whole = sum(x.file_size for x in file.infolist())
+    size = osp.getsize(path)
+    if whole > UNFOLDS * size + 2**20:
+        raise UserError(
+            path,
+            f'a file that unfolds to at most {UNFOLDS} times its size',
+            f'{whole / 2**20:.0f} MiB from {size / 2**20:.1f} MiB',
+            'if it is your own, write it again with torch.save, which does not compress',
+        )
 
 
 def _download(url: str) -> str:
@@ -57,7 +93,8 @@ def _download(url: str) -> str:
         try:
             torch.hub.download_url_to_file(url, path)
         except OSError as error:  # also HTTPError
-            raise FileNotFoundError(f'weight file not found: could not download {url}: {error}') from error
+            fix = f'check the address and the network, or put the file at {path}'
+            raise UserError('weight file', f'to download {url}', error, fix) from error
     return path
 
 
@@ -66,5 +103,11 @@ def _is_url(path: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """What is wrong with a file, without torch's advice to read it all the same."""
+    text = str(error)
+    refused = re.search(r'(?:GLOBAL|class|function)\s+(\S+?\.\S+)', text)
+    if refused:
+        return f'it would run {refused[1]}'
+    if isinstance(error, pickle.UnpicklingError):
+        return 'it is no file of torch.save'
+    return next((x.strip() for x in text.splitlines() if x.strip()), type(error).__name__)

@@ -9,6 +9,7 @@ from threading import Event, Thread
 import pytest
 
 from hetkd.apis.cell import Cell
+from hetkd.errors import UserError
 from tests.conftest import ROOT
 
 CONFIG = ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
@@ -77,7 +78,7 @@ def test_a_damaged_record_ends_no_comparison(text, tmp_path, tools):
 def test_the_number_of_processes_belongs_to_the_settings(tmp_path, tools):
     cell(tmp_path, tools, 'print(1)').run(Event())
     assert cell(tmp_path, tools).is_settled
-    with pytest.raises(ValueError, match='got one of other settings'):
+    with pytest.raises(UserError, match='got one of other settings'):
         cell(tmp_path, tools, gpus=2)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hetkd.apis.logs import Log, read_log, train_time
+from hetkd.errors import UserError
 
 
 def write(work_dir, name, lines, end=''):
@@ -46,9 +47,9 @@ def test_times_leave_out_the_first_line_of_each_epoch_unless_asked(tmp_path):
 
 
 def test_a_folder_without_a_log_and_a_log_without_training_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match='expected a work dir with .*scalars.json'):
+    with pytest.raises(UserError, match='expected a work dir with .*scalars.json'):
         read_log(tmp_path)
-    with pytest.raises(ValueError, match='expected lines of training, got none'):
+    with pytest.raises(UserError, match='expected lines of training, got none'):
         train_time(read_log(write(tmp_path, 'x', [{'accuracy/top1': 1.0, 'step': 1}])))
 
 
@@ -61,5 +62,5 @@ def test_an_epochs_length_is_known_also_where_no_line_falls_on_its_end():
 def test_a_run_of_iterations_has_curves_by_iteration_and_no_epochs_to_time():
     log = Log([dict(step=10, loss=1.0, time=0.1), dict(step=20, loss=2.0, time=0.1)], [])
     assert log.curve('loss') == ([10, 20], [1.0, 2.0])
-    with pytest.raises(ValueError, match='expected lines of epochs, got those of a run of iterations'):
+    with pytest.raises(UserError, match='expected lines of epochs, got those of a run of iterations'):
         train_time(log)

@@ -43,8 +43,12 @@ def test_every_broken_image_is_listed_and_no_other(workers, tmp_path):
     (tmp_path / '39.jpg').write_text('')
     dataset = DATASETS.build(dict(type='CustomDataset', data_root=str(tmp_path), with_label=False))
     first, second = broken_images(dataset, workers)
-    assert first.startswith(f'{tmp_path}/07.jpg: image file is truncated')
-    assert second.startswith(f'{tmp_path}/39.jpg: cannot identify image file')
+    assert first.startswith(
+        f'{tmp_path}/07.jpg: expected a whole image, got one that cannot be read (image file'
+    )
+    assert second.startswith(
+        f'{tmp_path}/39.jpg: expected a whole image, got one that cannot be read (cannot iden'
+    )
 
 
 def test_images_in_memory_are_left_out():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 
@@ -28,5 +29,5 @@ def test_few_labels_are_balanced_and_always_the_same():
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(ValueError, match="split: expected 'train' or 'test', got 'val'"):
+    with pytest.raises(UserError, match="split: expected 'train' or 'test', got 'val'"):
         digits(split='val')

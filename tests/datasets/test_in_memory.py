@@ -12,6 +12,7 @@ from hetkd.apis import load_config
 from hetkd.datasets.digest import data_digest
 from hetkd.datasets.transforms import LoadImage
 from hetkd.engine.hooks.training_data import labels_of
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 COLOURS = dict(cat=(250, 120, 20), dog=(10, 60, 200))  # RGB
@@ -81,16 +82,16 @@ def test_a_loader_gives_batches(workers):
 
 
 def test_what_it_cannot_hold_is_refused(folder):
-    with pytest.raises(ValueError, match='expected a data set without a pipeline.*_delete_=True'):
+    with pytest.raises(UserError, match='expected a data set without a pipeline.*_delete_=True'):
         in_memory(type='Digits', pipeline=[dict(type='PackInputs')])
     Image.new('RGB', (12, 9)).save(folder / 'dog/2.png')
     expected = (
         r'one size and three channels, as image 0 of \(8, 12\) pixels, got image 5 of shape \(9, 12, 3\)'
     )
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         in_memory(type='CustomDataset', data_prefix=str(folder))
     (folder / 'cat/0.png').write_bytes(b'no image')
-    with pytest.raises(OSError, match='cat/0.png: expected a whole image'):
+    with pytest.raises(UserError, match='cat/0.png: expected a whole image'):
         in_memory(type='CustomDataset', data_prefix=str(folder))
 
 

@@ -9,6 +9,7 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, TRANSFORMS
 
 
@@ -63,7 +64,7 @@ def test_a_file_that_cannot_be_read_is_named(name, reason, broken):
     message = 'expected a whole image, got one that cannot be read'
     path = re.escape(str(broken / name))
     expected = rf'^{path}: {message} \({reason}.*\); fetch the data set again, .*CONFIG --check-images`$'
-    with pytest.raises(OSError, match=expected):
+    with pytest.raises(UserError, match=expected):
         load(broken / name)
 
 
@@ -75,5 +76,5 @@ def test_a_worker_tells_the_main_process_the_name(broken):
     )
     batches = iter(DataLoader(dataset, batch_size=1, num_workers=1, collate_fn=pseudo_collate))
     assert tuple(next(batches)['inputs'][0].shape) == (3, 16, 16)
-    with pytest.raises(OSError, match=f'{broken}/cut.jpg: expected a whole image.*image file is truncated'):
+    with pytest.raises(UserError, match=f'{broken}/cut.jpg: expected a whole image.*image file is truncated'):
         next(batches)

@@ -12,6 +12,7 @@ from PIL import Image
 from hetkd.apis import load_config
 from hetkd.clock import set_clock
 from hetkd.datasets import TinyImageNet
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS
 
 ROOT = os.environ.get('HETKD_TINY_IMAGENET', 'data/tiny-imagenet-200')
@@ -75,14 +76,14 @@ def test_classes_are_in_the_order_of_their_sorted_ids(folder):
 )
 def test_what_is_missing_is_named(gone, split, folder):
     (folder / gone).rename(folder.parent / 'gone')
-    with pytest.raises(RuntimeError, match=f'Cannot find .*{gone} of Tiny-ImageNet; unpack http'):
+    with pytest.raises(UserError, match=f'Tiny-ImageNet: expected .*{gone}, got none; unpack http'):
         build(folder, split)
 
 
 def test_an_empty_class_is_named(folder):
     for path in (folder / 'train/n02/images').iterdir():
         path.unlink()
-    with pytest.raises(RuntimeError, match='Cannot find .*train/n02/images'):
+    with pytest.raises(UserError, match='expected .*train/n02/images, got none'):
         build(folder, 'train')
 
 
@@ -105,7 +106,7 @@ def test_it_is_downloaded_where_it_is_absent(folder, tmp_path, monkeypatch):
 
 
 def test_another_split_is_refused(folder):
-    with pytest.raises(ValueError, match="split: expected 'train' or 'val', got 'test'"):
+    with pytest.raises(UserError, match="split: expected 'train' or 'val', got 'test'"):
         build(folder, 'test')
 
 

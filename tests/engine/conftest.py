@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, complete_loaders
+from hetkd.apis.launch import LOADERS, complete_loaders
 from hetkd.registry import RUNNERS
 from tests.conftest import ROOT
 

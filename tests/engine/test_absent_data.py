@@ -3,6 +3,7 @@
 import pytest
 
 from hetkd.engine import DistillRunner
+from hetkd.errors import UserError
 
 
 def loader(**dataset):
@@ -32,7 +33,7 @@ def test_absent_files_are_named_with_their_folder(dataset, tmp_path):
             return {key: fill(x) for key, x in value.items()}
         return root if value == '{root}' else value
 
-    with pytest.raises(FileNotFoundError, match=f'expected its files in {root}.*fetch_data.py.*Error: .'):
+    with pytest.raises(UserError, match=f'expected its files in {root}, got .*Error: .*fetch_data.py'):
         DistillRunner.build_dataloader(loader(**fill(dataset)))
 
 

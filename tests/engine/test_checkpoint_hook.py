@@ -9,6 +9,7 @@ from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook, Hook
 
 from hetkd.engine import latest_checkpoint
+from hetkd.errors import UserError
 
 
 class Scores(Hook):
@@ -82,7 +83,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_leaves_the_old_file(write, tmp
     write(backend, path)
     path.write_text('old')
     monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(OSError, match=r'a.txt: expected to write.*No space left.*free some space.*--resume'):
+    with pytest.raises(UserError, match=r'a.txt: expected to write.*No space.*free some space.*--resume'):
         write(backend, path)
     assert path.read_text() == 'old' and list(path.parent.iterdir()) == [path]
 
@@ -163,6 +164,6 @@ def test_a_checkpoint_that_is_cut_short_gives_way_to_the_one_before(tmp_path, mo
     for expected in ('epoch_2.pth', 'terminated.pth', 'iter_1.pth'):
         assert latest_checkpoint(str(tmp_path)) == str(tmp_path / expected)
         os.truncate(tmp_path / expected, 300)
-    with pytest.raises(ValueError, match='got damaged ones alone'):
+    with pytest.raises(UserError, match='got damaged ones alone'):
         latest_checkpoint(str(tmp_path))
     assert f'expected {tmp_path}/epoch_2.pth to be a whole checkpoint, got a damaged one' in said[0]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
+from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import read_weights
 
 EMA = dict(type='StudentEMAHook', momentum=0.1)
@@ -104,5 +105,5 @@ def test_a_run_that_loads_weights_begins_its_average_there(runner_of, tmp_path):
 
 def test_two_averages_are_refused(runner_of):
     runner = runner_of(custom_hooks=[EMA], default_hooks__student_ema=EMA)
-    with pytest.raises(ValueError, match='StudentEMAHook: expected one moving average, got several'):
+    with pytest.raises(UserError, match='StudentEMAHook: expected one moving average, got several'):
         runner.train()

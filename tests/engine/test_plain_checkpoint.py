@@ -14,6 +14,7 @@ from torch._utils import _rebuild_parameter
 
 from hetkd.engine.message_hub import DeferredMessageHub
 from hetkd.engine.plain_values import plain
+from hetkd.errors import UserError
 from hetkd.utils.weight_file import read_file
 from tests.conftest import tool_runner
 
@@ -150,7 +151,7 @@ def test_no_code_of_a_file_runs(content, tmp_path, monkeypatch):
     )
     for name in (str(path), 'https://example.org/evil.pth', 'http://example.org/evil.pth'):
         for read in (read_file, CheckpointLoader.load_checkpoint):
-            with pytest.raises(ValueError, match='which is refused'):
+            with pytest.raises(UserError, match='which is refused'):
                 read(name)
     assert not marker.exists()
 
@@ -168,7 +169,7 @@ def test_a_checkpoint_of_the_first_release_is_refused_with_the_command_that_conv
     scheduler['anneal_func'] = optim.OneCycleLR._annealing_cos
     torch.save(content, path)
     resume = dict(resume=True, load_from=str(path), **options)
-    with pytest.raises(ValueError, match=f'refused.*plain_checkpoint.py {path} OUT'):
+    with pytest.raises(UserError, match=f'refused.*plain_checkpoint.py {path} OUT'):
         runner_of(**resume).train()
     tool_runner('model_converters/plain_checkpoint.py', path, path)
     runner = runner_of(**resume)

@@ -11,6 +11,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.datasets import Digits
 from hetkd.engine import ResumeHook, RunRecordHook
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
 
@@ -108,7 +109,7 @@ def test_a_run_that_is_not_the_checkpoints_is_not_gone_on_with(tmp_path):
     RunRecordHook().before_train(first)
     other = runner(tmp_path, epoch=1)
     RunRecordHook().before_train(runner(tmp_path, epoch=1, hooks=first.hooks))
-    with pytest.raises(ValueError, match='work_dir: expected .* to hold the run of the checkpoint'):
+    with pytest.raises(UserError, match='work_dir: expected .* to hold the run of the checkpoint'):
         RunRecordHook().before_train(other)
     RunRecordHook().before_train(runner(tmp_path, epoch=0))
 

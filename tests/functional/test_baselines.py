@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
     cc_loss,
@@ -273,37 +274,37 @@ def test_the_teacher_gets_no_gradient(name):
 
 @pytest.mark.parametrize('name', ['rkd', 'cc', 'rsd', 'dist'])
 def test_a_batch_of_one_is_refused_where_samples_are_compared(name):
-    with pytest.raises(ValueError, match='at least 2 samples'):
+    with pytest.raises(UserError, match='at least 2 samples'):
         ALL[name](S[:1], T[:1])
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match='eps: expected a number >= 1'):
+    with pytest.raises(UserError, match='eps: expected a number >= 1'):
         ofa_loss(S, T, Y, 0.5)
-    with pytest.raises(ValueError, match='logits: expected'):
+    with pytest.raises(UserError, match='logits: expected'):
         ofa_loss(S, T[:, :3], Y)
-    with pytest.raises(ValueError, match='at least 2 classes'):
+    with pytest.raises(UserError, match='at least 2 classes'):
         dkd_loss(S[:, :1], T[:, :1], Y)
-    with pytest.raises(ValueError, match='expected embeddings'):
+    with pytest.raises(UserError, match='expected embeddings'):
         rkd_loss(S, T[:3])
-    with pytest.raises(ValueError, match='RSD: expected embeddings of one width.*AAD'):
+    with pytest.raises(UserError, match='RSD: expected embeddings of one width.*AAD'):
         rsd_loss(S, WIDE)
-    with pytest.raises(ValueError, match='RSD: expected kappa >= 0'):
+    with pytest.raises(UserError, match='RSD: expected kappa >= 0'):
         rsd_loss(S, T, -1.0)
-    with pytest.raises(ValueError, match='temperature'):
+    with pytest.raises(UserError, match='temperature'):
         crd_loss(*CRD, SAMPLES, 0.0)
-    with pytest.raises(ValueError, match='CRD: expected embeddings of one shape.*ContrastHead'):
+    with pytest.raises(UserError, match='CRD: expected embeddings of one shape.*ContrastHead'):
         crd_loss(CRD[0], CRD[1][:, :5], *CRD[2:], SAMPLES)
-    with pytest.raises(ValueError, match=r'CRD: expected memories \(M, 6\)'):
+    with pytest.raises(UserError, match=r'CRD: expected memories \(M, 6\)'):
         crd_loss(*CRD[:2], CRD[2][:, :5], CRD[3][:, :5], SAMPLES)
-    with pytest.raises(ValueError, match='K >= 1 negatives'):
+    with pytest.raises(UserError, match='K >= 1 negatives'):
         crd_loss(*CRD, SAMPLES[:, :1])
-    with pytest.raises(ValueError, match='maps of one batch and grid'):
+    with pytest.raises(UserError, match='maps of one batch and grid'):
         at_loss(MAPS[0], MAPS[1][:, :, :1])
     for loss in (
         lambda t: dkd_loss(S, T, Y, 1, 8, t),
         lambda t: dist_loss(S, T, 1, 1, t),
         lambda t: ofa_loss(S, T, Y, 1, t),
     ):
-        with pytest.raises(ValueError, match='temperature'):
+        with pytest.raises(UserError, match='temperature'):
             loss(0)

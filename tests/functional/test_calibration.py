@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.evaluation import CalibrationError
 from hetkd.functional import calibration_bins, calibration_error
 
@@ -42,9 +43,9 @@ def test_bins_hold_what_a_reliability_diagram_shows():
 
 
 def test_no_samples_and_no_bins_are_refused():
-    with pytest.raises(ValueError, match='at least one bin, got 0 and 15'):
+    with pytest.raises(UserError, match='at least one bin, got 0 and 15'):
         calibration_error(torch.empty(0, 3), torch.empty(0))
-    with pytest.raises(ValueError, match='got 1 and 0'):
+    with pytest.raises(UserError, match='got 1 and 0'):
         calibration_error(torch.eye(1), torch.tensor([0]), 0)
 
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import linear_cka
 
 
@@ -70,7 +71,7 @@ def test_maps_are_flattened():
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(ValueError, match='expected at least 4 images in a batch, .* got 3'):
+    with pytest.raises(UserError, match='expected at least 4 images in a batch, .* got 3'):
         linear_cka([(features(2, n=3), features(2, n=3))])
-    with pytest.raises(ValueError, match='expected at least one batch, got none'):
+    with pytest.raises(UserError, match='expected at least one batch, got none'):
         linear_cka([])

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import dfra_loss, relation
 from tests.reference.dfra import PARTS, STUDENT, TEACHER, VALUES, dfra_loops, dfra_plain
 
@@ -328,7 +329,7 @@ def test_a_broken_logit_is_not_hidden(bad):
 
 @pytest.mark.parametrize('temperature', [0, -1, float('nan'), float('inf')])
 def test_impossible_temperature_is_refused(temperature):
-    with pytest.raises(ValueError, match='temperature'):
+    with pytest.raises(UserError, match='temperature'):
         dfra_loss(*pair(), temperature)
 
 
@@ -337,18 +338,18 @@ def test_impossible_temperature_is_refused(temperature):
     [((3, 4), (3, 5)), ((4, 4), (3, 4)), ((4,), (4,)), ((3, 4), (1, 3, 4)), ((2, 3, 4), (2, 3, 4))],
 )
 def test_logits_that_do_not_fit_are_refused(student, teacher):
-    with pytest.raises(ValueError, match='logits: expected'):
+    with pytest.raises(UserError, match='logits: expected'):
         dfra_loss(logits(*student), logits(*teacher))
 
 
 def test_one_sample_is_refused():
-    with pytest.raises(ValueError, match='at least 2 samples'):
+    with pytest.raises(UserError, match='at least 2 samples'):
         dfra_loss(logits(1, 4), logits(1, 4))
 
 
 def test_second_derivative_is_refused():
     student, teacher = pair()
-    with pytest.raises(RuntimeError, match='create_graph=True'):
+    with pytest.raises(UserError, match='create_graph=True'):
         (grad,) = torch.autograd.grad(dfra_loss(student, teacher).total, student, create_graph=True)
         grad.square().sum().backward()
 

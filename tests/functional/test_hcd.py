@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
 from hetkd.functional import orthogonality_loss, sublogit_ce, sublogit_kl
 from tests.reference.dfra import STUDENT, TEACHER
 from tests.reference.hcd import orthogonality_loops, sublogit_ce_loops, sublogit_kl_loops
@@ -120,14 +121,14 @@ def test_all_equal_logits_are_finite():
 
 @pytest.mark.parametrize('threshold', [-1.1, 1.5])
 def test_a_threshold_that_is_no_cosine_is_refused(threshold):
-    with pytest.raises(ValueError, match='threshold: expected a cosine'):
+    with pytest.raises(UserError, match='threshold: expected a cosine'):
         orthogonality_loss(S, Y, threshold)
 
 
 def test_shapes_and_temperature_are_checked():
-    with pytest.raises(ValueError, match='sub-logits: expected'):
+    with pytest.raises(UserError, match='sub-logits: expected'):
         sublogit_kl(S, Z[:2])
-    with pytest.raises(ValueError, match='temperature'):
+    with pytest.raises(UserError, match='temperature'):
         sublogit_kl(S, Z, 0)
-    with pytest.raises(ValueError, match='at least 2 classes'):
+    with pytest.raises(UserError, match='at least 2 classes'):
         orthogonality_loss(torch.zeros(2, 2, 1), torch.zeros(2, dtype=torch.long))

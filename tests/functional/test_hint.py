@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import hint_loss
 
 
@@ -61,5 +62,5 @@ def test_autocast_gives_the_float32_result():
 
 @pytest.mark.parametrize('student, teacher', [((2, 3), (2, 4)), ((2, 3), (1, 3)), ((2, 3), (2, 3, 1))])
 def test_features_that_do_not_fit_are_refused_not_broadcast(student, teacher):
-    with pytest.raises(ValueError, match='hint: expected features of one shape'):
+    with pytest.raises(UserError, match='hint: expected features of one shape'):
         hint_loss(feature(*student), feature(*teacher))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
     cc_loss,
@@ -131,17 +132,17 @@ def test_nan_or_infinite_inputs_show_in_the_loss(name, net, value):
 
 @pytest.mark.parametrize('name', ['cc', 'dfra', 'dist', 'rkd', 'rsd'])
 def test_one_sample_is_refused_where_samples_are_compared(name):
-    with pytest.raises(ValueError, match='expected at least 2 samples.*got 1.*drop_last'):
+    with pytest.raises(UserError, match='expected at least 2 samples.*got 1.*drop_last'):
         LOSSES[name](*pair(1, 4))
 
 
 @pytest.mark.parametrize('name', ['dist', 'dkd', 'orthogonality', 'standardised kd'])
 def test_one_class_is_refused_where_classes_are_compared(name):
-    with pytest.raises(ValueError, match='expected at least 2 classes.*got'):
+    with pytest.raises(UserError, match='expected at least 2 classes.*got'):
         LOSSES[name](*pair(4, 1))
 
 
 @pytest.mark.parametrize('name', ['dfra', 'dist', 'dkd', 'kd', 'kl', 'ofa'])
 def test_an_empty_batch_is_refused(name):
-    with pytest.raises(ValueError, match='expected at least one sample'):
+    with pytest.raises(UserError, match='expected at least one sample'):
         LOSSES[name](*pair(0, 4))

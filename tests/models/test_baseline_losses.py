@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hetkd import functional
+from hetkd.errors import UserError
 from hetkd.functional import standardise_logits
 from hetkd.models.nets import NetOutput
 from hetkd.registry import MODELS
@@ -53,5 +54,5 @@ def test_feature_losses(config, expected):
 
 @pytest.mark.parametrize('name', ['DKDLoss', 'DISTLoss', 'OFALoss', 'KDLoss'])
 def test_a_temperature_of_zero_is_refused_when_built(name):
-    with pytest.raises(ValueError, match='temperature: expected'):
+    with pytest.raises(UserError, match='temperature: expected'):
         MODELS.build(dict(type=name, temperature=0))

@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 from hetkd.clock import own_clock, set_clock
+from hetkd.errors import UserError
 from hetkd.models.preprocessors import BatchRandomResizedCrop, BatchViewPreprocessor
 from hetkd.registry import BATCH_AUGMENTS, TRANSFORMS
 from hetkd.seeding import seeded, uniform
@@ -195,7 +196,7 @@ def test_the_test_view_is_mmpretrains(resize, crop, size, name):
     ],
 )
 def test_options_that_no_view_has_are_refused(config, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         BATCH_AUGMENTS.build(config)
 
 
@@ -281,14 +282,14 @@ def test_a_batch_in_use_is_never_overwritten_and_a_dropped_one_is_used_again():
 
 
 def test_what_cannot_be_repeated_is_refused():
-    unset = pytest.raises(RuntimeError, match='expected the epoch to be set, got none; keep epoch_seed')
+    unset = pytest.raises(UserError, match='expected the epoch to be set, got none; keep epoch_seed')
     with own_clock(), unset:
         views_of(preprocessor(train_view=CROP), images_of(2))
-    with pytest.raises(RuntimeError, match='expected samples with sample_idx'):
+    with pytest.raises(UserError, match='expected samples with sample_idx'):
         preprocessor(train_view=CROP)(dict(inputs=images_of(2), data_samples=[DataSample()] * 2), True)
-    with pytest.raises(ValueError, match='test_view: expected a view that is not random'):
+    with pytest.raises(UserError, match='test_view: expected a view that is not random'):
         preprocessor(test_view=CROP)
-    with pytest.raises(ValueError, match='expected to_rgb=False, since InMemory gives RGB'):
+    with pytest.raises(UserError, match='expected to_rgb=False, since InMemory gives RGB'):
         preprocessor(to_rgb=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import load_but_head, read_weights
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
@@ -57,15 +58,13 @@ def test_classes_of_the_file_are_kept(saved, tmp_path):
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r'not found: expected a file at .*nowhere\.pth.*tools/train\.py'
-    ):
+    with pytest.raises(UserError, match=r'weight file: expected a file at .*nowhere\.pth.*tools/train\.py'):
         MODELS.build(micro_net('cnn', checkpoint=str(tmp_path / 'nowhere.pth')))
 
 
 def test_another_class_count_is_named(saved):
     _, path = saved
-    with pytest.raises(ValueError, match='expected a net of 100 classes, got one of 10'):
+    with pytest.raises(UserError, match='expected a net of 100 classes, got one of 10'):
         MODELS.build(micro_net('cnn', num_classes=100, checkpoint=path))
 
 
@@ -75,7 +74,7 @@ def test_missing_and_unexpected_keys_are_listed(saved, tmp_path):
     state['backbone.stranger'] = state.pop('backbone.conv1.weight')
     path = str(tmp_path / 'other.pth')
     torch.save(state, path)
-    with pytest.raises(ValueError, match='(?s)Missing key.*conv1.weight.*Unexpected key.*stranger'):
+    with pytest.raises(UserError, match='(?s)Missing key.*conv1.weight.*Unexpected key.*stranger'):
         MODELS.build(micro_net('cnn', checkpoint=path))
 
 
@@ -90,7 +89,7 @@ def test_a_net_that_resizes_what_it_loads_still_refuses_another_shape(tmp_path):
     path = str(tmp_path / 'vit.pth')
     torch.save(MODELS.build(net).model.state_dict(), path)
     MODELS.build(dict(net, checkpoint=path))
-    with pytest.raises(ValueError, match='Shapes differ: backbone.pos_embed'):
+    with pytest.raises(UserError, match='Shapes differ: backbone.pos_embed'):
         MODELS.build(dict(net, input_size=64, checkpoint=path))
 
 
@@ -104,7 +103,7 @@ class Evil:
 def test_a_file_with_code_is_refused_and_not_run(tmp_path, capsys):
     path = str(tmp_path / 'evil.pth')
     torch.save(dict(state_dict=Evil()), path)
-    with pytest.raises(ValueError, match='which is refused'):
+    with pytest.raises(UserError, match='which is refused'):
         read_weights(path)
     assert 'has run' not in capsys.readouterr().out
 
@@ -113,7 +112,7 @@ def test_a_file_with_code_is_refused_and_not_run(tmp_path, capsys):
 def test_a_broken_file_is_named(tmp_path, content):
     path = tmp_path / 'broken.pth'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match='broken.pth'):
+    with pytest.raises(UserError, match='broken.pth'):
         read_weights(str(path))
 
 
@@ -121,21 +120,21 @@ def test_a_truncated_file_is_named(saved, tmp_path):
     _, path = saved
     cut = tmp_path / 'cut.pth'
     cut.write_bytes(Path(path).read_bytes()[:-500])
-    with pytest.raises(ValueError, match='cannot be read'):
+    with pytest.raises(UserError, match='cannot be read'):
         read_weights(str(cut))
 
 
 def test_something_else_is_no_state_dict(tmp_path):
     path = str(tmp_path / 'list.pth')
     torch.save([torch.ones(1)], path)
-    with pytest.raises(ValueError, match='expected a state dict'):
+    with pytest.raises(UserError, match='expected a state dict'):
         read_weights(path)
 
 
 def test_a_url_is_read_without_running_its_code(tmp_path, monkeypatch):
     """torch.hub's own loader runs pickled code unless told otherwise."""
     serve(tmp_path, monkeypatch, {'https://example.org/evil.pth': dict(state_dict=Evil())})
-    with pytest.raises(ValueError, match='which is refused'):
+    with pytest.raises(UserError, match='which is refused'):
         read_weights('https://example.org/evil.pth')
 
 
@@ -167,9 +166,7 @@ def test_an_address_that_has_no_file_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', absent)
-    with pytest.raises(
-        FileNotFoundError, match='could not download https://example.org/x.pth: HTTP Error 404'
-    ):
+    with pytest.raises(UserError, match='to download https://example.org/x.pth, got HTTP Error 404; check'):
         read_weights('https://example.org/x.pth')
 
 
@@ -186,7 +183,7 @@ def test_safetensors_are_read_also_from_an_address_and_a_broken_one_is_named(sav
     )
     assert read_weights('https://example.org/net.safetensors').state_dict.keys() == state.keys()
     (tmp_path / 'broken.safetensors').write_bytes(b'nothing')
-    with pytest.raises(ValueError, match=r'broken.safetensors: expected a weight file'):
+    with pytest.raises(UserError, match=r'broken.safetensors: expected a weight file'):
         read_weights(str(tmp_path / 'broken.safetensors'))
 
 

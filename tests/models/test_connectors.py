@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.models.connectors import AAD, MSDF, ContrastHead, SepConv, StageMatcher, StageProjector
 from hetkd.registry import MODELS
 
@@ -117,7 +118,7 @@ def test_every_projector_parameter_gets_a_gradient(channels, strides, sizes):
 
 @pytest.mark.parametrize('channels, strides', [((), ()), (NARROW, STRIDES[::-1]), ((4, 8, 16), (4, 16, 8))])
 def test_projector_refuses_no_stages_and_stages_out_of_order(channels, strides):
-    with pytest.raises(ValueError, match='expected stages from shallow to deep') as error:
+    with pytest.raises(UserError, match='expected stages from shallow to deep') as error:
         StageProjector(channels, strides, P)
     assert str(list(channels)) in str(error.value) and str(list(strides)) in str(error.value)
 
@@ -272,7 +273,7 @@ def test_matcher_takes_any_number_of_pairs(count):
 
 @pytest.mark.parametrize('student, teacher', [(2, 1), (1, 2)])
 def test_matcher_refuses_stages_that_are_not_paired(student, teacher):
-    with pytest.raises(ValueError, match=f'got {student} and {teacher}; pair them first'):
+    with pytest.raises(UserError, match=f'got {student} and {teacher}; pair them first'):
         StageMatcher([4] * student, [6] * teacher)
 
 
@@ -312,10 +313,10 @@ def test_aad_is_the_authors_mlp(ratio, parameters):
 
 def test_aad_refuses_a_batch_of_one_in_training_and_a_ratio_below_one():
     aad = AAD(4, 6)
-    with pytest.raises(ValueError, match='AAD: expected at least 2 samples.*drop_last=True'):
+    with pytest.raises(UserError, match='AAD: expected at least 2 samples.*drop_last=True'):
         aad(torch.randn(1, 4), torch.randn(1, 6))
     assert aad.eval()(torch.randn(1, 4), torch.randn(1, 6))[0].shape == (1, 6)
-    with pytest.raises(ValueError, match='AAD: expected ratio >= 1'):
+    with pytest.raises(UserError, match='AAD: expected ratio >= 1'):
         AAD(4, 6, ratio=0)
 
 

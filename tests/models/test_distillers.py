@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.structures import DataSample
 
 from hetkd.clock import set_clock
+from hetkd.errors import UserError
 from hetkd.functional import dfra_loss, kd_loss, ofa_loss
 from hetkd.registry import MODELS
 from hetkd.testing import MICRO_FAMILIES, micro_net
@@ -216,7 +217,7 @@ def test_feature_distiller_matches_the_stages_it_is_told(batch):
     student, teacher = model.student(batch[0], stages=True), model.teacher(batch[0], stages=True)
     (matched,) = model.matcher(student.stages[-1:], teacher.stages[-1:])
     torch.testing.assert_close(loss, F.mse_loss(matched, teacher.stages[-1]))
-    with pytest.raises(ValueError, match='stages: expected indices of 4 stage pairs'):
+    with pytest.raises(UserError, match='stages: expected indices of 4 stage pairs'):
         build('fitnet', stages=(4,))
 
 
@@ -272,7 +273,7 @@ def test_several_teachers_give_the_weighted_sum_of_each_ones_losses(algorithm, b
 @pytest.mark.parametrize('algorithm', SINGLE)
 def test_methods_with_connectors_for_one_teacher_refuse_several(algorithm):
     nets = [micro_net(x, checkpoint='random') for x in ('vit', 'swin')]
-    with pytest.raises(ValueError, match='expected one teacher.*got 2'):
+    with pytest.raises(UserError, match='expected one teacher.*got 2'):
         MODELS.build(dict(ALGORITHMS[algorithm], teacher=nets, student=micro_net('cnn')))
 
 
@@ -285,17 +286,17 @@ def test_modes_give_logits_samples_and_losses(batch):
     assert [int(x.pred_label) for x in predicted] == logits.argmax(1).tolist()
     torch.testing.assert_close(torch.stack([x.pred_score for x in predicted]), logits.softmax(1))
     assert model(inputs, samples, mode='loss').keys() == {'loss_ce', 'loss_kd'}
-    with pytest.raises(ValueError, match='mode: expected'):
+    with pytest.raises(UserError, match='mode: expected'):
         model(inputs, mode='other')
 
 
 def test_a_batch_of_one_is_refused():
     model = build('mldrkd').eval()
-    with pytest.raises(ValueError, match='expected at least 2 samples in a batch.*drop_last=True'):
+    with pytest.raises(UserError, match='expected at least 2 samples in a batch.*drop_last=True'):
         model.loss(torch.randn(1, 3, 32, 32), [DataSample().set_gt_label(0)])
 
 
 @pytest.mark.parametrize('temperature', [0, -1.0])
 def test_a_temperature_of_zero_is_refused_when_built(temperature):
-    with pytest.raises(ValueError, match='temperature: expected a finite number > 0'):
+    with pytest.raises(UserError, match='temperature: expected a finite number > 0'):
         build('mldrkd', dfra=dict(type='DFRALoss', temperature=temperature))

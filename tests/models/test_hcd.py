@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
 from hetkd.functional import kl_divergence, orthogonality_loss, sublogit_ce, sublogit_kl
 from hetkd.models.connectors import CFM, StageProjector
 from hetkd.registry import MODELS
@@ -151,5 +152,5 @@ def test_every_parameter_gets_a_gradient(batch):
     ],
 )
 def test_bad_options_are_refused_when_built(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         build(**options)

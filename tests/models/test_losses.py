@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import dfra_loss, hint_loss, kd_loss
 from hetkd.models.losses import DFRALoss, HintLoss, KDLoss
 from hetkd.models.nets.contract import NetOutput
@@ -96,7 +97,7 @@ def test_dfra_takes_stacked_students_and_gives_one_loss_each():
 @pytest.mark.parametrize('temperature', [0, -1, float('nan'), float('inf')])
 @pytest.mark.parametrize('name', ['DFRALoss', 'KDLoss'])
 def test_impossible_temperature_is_refused_at_construction(name, temperature):
-    with pytest.raises(ValueError, match='temperature: expected a finite number > 0'):
+    with pytest.raises(UserError, match='temperature: expected a finite number > 0'):
         CLASSES[name](temperature=temperature)
 
 
@@ -126,5 +127,5 @@ def test_the_label_loss_is_mmpretrains_label_smoothing(smoothing, mixed):
 def test_a_label_smoothing_outside_of_0_to_1_is_refused():
     from hetkd.models.losses import LabelLoss
 
-    with pytest.raises(ValueError, match=r'expected a number in \[0, 1\], got 1.5'):
+    with pytest.raises(UserError, match=r'expected a number in \[0, 1\], got 1.5'):
         LabelLoss(1.5)

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from hetkd.errors import UserError
 from hetkd.models.backbones import Vim, VMamba
 from hetkd.registry import MODELS
 from tests.conftest import ROOT
@@ -181,7 +182,7 @@ def test_training_may_start_from_weights_of_other_classes(net, tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(whole.model.state_dict().values(), net.state_dict().values())
     )
-    with pytest.raises(ValueError, match='expected the weights of'):
+    with pytest.raises(UserError, match='expected the weights of'):
         torch.save({k: v for k, v in net.state_dict().items() if 'norm' not in k}, path)
         MODELS.build(dict(type='MambaNet', model=model, num_classes=7, pretrained=path))
 
@@ -207,7 +208,7 @@ def test_training_may_start_from_weights_of_other_classes(net, tmp_path):
 def test_a_checkpoint_of_another_variant_is_refused(file, model, message, tmp_path):
     path = str(tmp_path / 'x.pth')
     torch.save(file.state_dict(), path)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         MODELS.build(dict(type='MambaNet', model=model, num_classes=5, checkpoint=path))
 
 
@@ -235,13 +236,13 @@ def test_an_image_that_patches_do_not_cover_is_refused(size):
         ValueError, match=f'expected image sides of 4 plus a multiple of 4 pixels, got .{size[0]}, 16'
     ):
         Vim(**MICRO_VIM)(torch.zeros(1, 3, *size))
-    with pytest.raises(ValueError, match='expected image sides'):
+    with pytest.raises(UserError, match='expected image sides'):
         Vim(**dict(MICRO_VIM, img_size=size))
 
 
 @pytest.mark.parametrize('build', [Vim, VMamba])
 def test_an_unknown_arch_is_refused(build):
-    with pytest.raises(ValueError, match="arch: expected one of .*got 'huge'"):
+    with pytest.raises(UserError, match="arch: expected one of .*got 'huge'"):
         build('huge')
 
 

@@ -6,6 +6,7 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.models.nets import select_stages
 from hetkd.registry import MODELS
 from hetkd.testing import MICRO_FAMILIES, micro_net
@@ -298,7 +299,7 @@ def test_a_head_that_normalises_keeps_its_logits_where_the_embedding_is_asked_fo
 
 def test_a_probe_at_a_size_that_a_net_does_not_take_says_so():
     net = MODELS.build(dict(timm_net('crossvit_9_240'), input_size=64))
-    with pytest.raises(ValueError, match='CrossVit: expected images of a size that it takes, got 64x64 px'):
+    with pytest.raises(UserError, match='CrossVit: expected images of a size that it takes, got 64x64 px'):
         _ = net.embedding_channels
 
 
@@ -347,12 +348,12 @@ def test_a_head_of_several_logits_is_refused():
     conformer = dict(type='ImageClassifier', backbone=dict(type='Conformer', arch='tiny'))
     conformer['head'] = dict(type='ConformerHead', in_channels=[256, 384], num_classes=10)
     net = MODELS.build(dict(type='MMPretrainNet', model=conformer, num_classes=10)).eval()
-    with pytest.raises(ValueError, match='ConformerHead: expected logits and embedding as tensors.*TimmNet'):
+    with pytest.raises(UserError, match='ConformerHead: expected logits and embedding as tensors.*TimmNet'):
         net(torch.zeros(1, 3, 224, 224))
 
 
 def test_a_head_without_a_number_of_classes_is_refused():
-    with pytest.raises(ValueError, match='head: expected one that takes num_classes, got ClsHead'):
+    with pytest.raises(UserError, match='head: expected one that takes num_classes, got ClsHead'):
         MODELS.build(dict(type='MMPretrainNet', model='vgg11bn_8xb32_in1k', num_classes=10))
 
 
@@ -364,7 +365,7 @@ def test_a_head_without_a_number_of_classes_is_refused():
     ],
 )
 def test_an_unknown_model_name_suggests_near_ones(kind, name, near):
-    with pytest.raises(ValueError, match=f'got {name!r}; did you mean.*{near}'):
+    with pytest.raises(UserError, match=f'got {name!r}; did you mean.*{near}'):
         MODELS.build(dict(type=kind, model=name, num_classes=10))
 
 
@@ -382,13 +383,13 @@ def test_a_teacher_without_stages_may_teach_where_none_are_read(algorithm):
 def test_a_feature_loss_on_a_teacher_without_stages_is_refused_with_the_way_out():
     flat = dict(classifier(dict(type='AlexNet'), 4096, neck=None), checkpoint='random')
     model = dict(type='FeatureDistiller', teacher=flat, student=micro_net('cnn', 100))
-    with pytest.raises(ValueError, match='expected a backbone with stages.*logits only'):
+    with pytest.raises(UserError, match='expected a backbone with stages.*logits only'):
         MODELS.build(dict(model, losses=[dict(type='HintLoss')]))
 
 
 def test_a_student_without_stages_is_refused_with_the_way_out():
     lenet = classifier(dict(type='AlexNet'), 4096, neck=None)
-    with pytest.raises(ValueError, match='expected a backbone with stages.*logits only'):
+    with pytest.raises(UserError, match='expected a backbone with stages.*logits only'):
         MODELS.build(dict(type='MLDRKD', teacher=micro_net('vit', 100, checkpoint='random'), student=lenet))
 
 

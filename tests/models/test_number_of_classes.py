@@ -7,6 +7,7 @@ from hetkd.apis import init_model, student_config
 from hetkd.apis.analysis import open_run
 from hetkd.apis.complexity import complexity
 from hetkd.apis.deploy import build_teacher
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
 
@@ -44,7 +45,7 @@ def test_a_number_in_the_nets_config_wins():
     model = MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'), data_preprocessor=data))
     assert model.student.num_classes == 10
     config = dict(type='LogitDistiller', teacher=teacher(), student=micro_net('cnn'), data_preprocessor=data)
-    with pytest.raises(ValueError, match='teacher: expected 10 classes as the student has, got 7'):
+    with pytest.raises(UserError, match='teacher: expected 10 classes as the student has, got 7'):
         MODELS.build(config)
 
 
@@ -52,7 +53,7 @@ def test_a_number_in_the_nets_config_wins():
 def test_no_number_at_all_is_refused(who):
     nets = dict(teacher=micro_net('vit', checkpoint='random'), student=micro_net('cnn'))
     del nets[who]['num_classes']
-    with pytest.raises(ValueError, match='num_classes: expected it in .*Net.*preprocessor, got neither'):
+    with pytest.raises(UserError, match='num_classes: expected it in .*Net.*preprocessor, got neither'):
         MODELS.build(dict(type='LogitDistiller', **nets))
 
 

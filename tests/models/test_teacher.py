@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from hetkd.errors import UserError
 from hetkd.functional import kd_loss
 from hetkd.models import FrozenTeacher
 from hetkd.models.distillers import Teacher
@@ -143,7 +144,7 @@ def test_its_input_is_renormalised():
 
 
 def test_a_mean_without_a_std_is_refused():
-    with pytest.raises(ValueError, match='expected mean and std together'):
+    with pytest.raises(UserError, match='expected mean and std together'):
         FrozenTeacher(micro_net('cnn', checkpoint='random', mean=[0.0] * 3))
 
 
@@ -242,7 +243,7 @@ def test_a_registered_teacher_of_ones_own_is_built_as_it_stands(batch):
 
 
 def test_another_class_count_is_refused():
-    with pytest.raises(ValueError, match='teacher: expected 10 classes as the student has, got 7'):
+    with pytest.raises(UserError, match='teacher: expected 10 classes as the student has, got 7'):
         MODELS.build(
             dict(
                 type='LogitDistiller',
@@ -253,7 +254,7 @@ def test_another_class_count_is_refused():
 
 
 def test_a_teacher_without_weights_is_refused():
-    with pytest.raises(ValueError, match='expected trained weights, got none'):
+    with pytest.raises(UserError, match='expected trained weights, got none'):
         FrozenTeacher(micro_net('cnn'))
 
 

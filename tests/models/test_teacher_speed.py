@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.models import FrozenTeacher
 from hetkd.registry import MODELS
 from hetkd.testing import micro_net
@@ -48,7 +49,7 @@ def test_its_dtype_survives_casts_and_amp():
 
 
 def test_another_dtype_is_refused():
-    with pytest.raises(ValueError, match="dtype: expected one of .*'bfloat16', 'float16'.*got 'half'"):
+    with pytest.raises(UserError, match="dtype: expected one of .*'bfloat16', 'float16'.*got 'half'"):
         FrozenTeacher(micro_net('cnn', checkpoint='random', dtype='half'))
 
 

@@ -6,7 +6,8 @@ from hetkd_fsdp import FullyShardStrategy, StrategyRunner
 from torch.distributed.tensor import DTensor
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import build_runner
+from hetkd.apis.launch import build_runner
+from hetkd.errors import UserError
 from tests.conftest import ROOT
 
 FSDP = {'runner_type': 'StrategyRunner', 'strategy.type': 'FullyShardStrategy'}
@@ -62,23 +63,23 @@ def test_the_banks_that_a_hook_sizes_come_back_from_a_checkpoint(config, one_pro
 
 
 def test_a_class_that_no_block_has_is_refused(config, one_process):
-    with pytest.raises(ValueError, match=r"blocks to name classes of.*'BasicBlock'.*got \['Bloc'\]"):
+    with pytest.raises(UserError, match=r"blocks to name classes of.*'BasicBlock'.*got \['Bloc'\]"):
         build_runner(config(**{'strategy.blocks': ['Bloc']})).train()
 
 
 def test_a_single_process_is_refused(config):
-    with pytest.raises(ValueError, match='expected several processes.*tools/dist_train.sh'):
+    with pytest.raises(UserError, match='expected several processes.*tools/dist_train.sh'):
         build_runner(config(launcher='none'))
 
 
 @pytest.mark.parametrize('key', ['sync_bn', 'model_wrapper_cfg', 'compile'])
 def test_a_key_that_only_the_other_runner_reads_is_refused(key, config):
-    with pytest.raises(ValueError, match=f'expected none of .*{key}'):
+    with pytest.raises(UserError, match=f'expected none of .*{key}'):
         build_runner(config(**{key: 'torch'}))
 
 
 def test_an_option_of_another_strategy_is_refused(config):
-    with pytest.raises(ValueError, match='expected blocks and sync_bn.*model_wrapper'):
+    with pytest.raises(UserError, match='expected blocks and sync_bn.*model_wrapper'):
         build_runner(config(**{'strategy.model_wrapper.type': 'X'}))
 
 
@@ -87,5 +88,5 @@ def test_an_option_of_another_strategy_is_refused(config):
 )
 def test_a_hook_that_needs_the_whole_student_is_refused(hook, config, one_process):
     options = {f'default_hooks.{key}': value for key, value in hook.items()}
-    with pytest.raises(ValueError, match='Hook: expected a student that is whole.*leave out the hook'):
+    with pytest.raises(UserError, match='Hook: expected a student that is whole.*leave out the hook'):
         build_runner(config(**options))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, complete_loaders
+from hetkd.apis.launch import LOADERS, complete_loaders
 from tests.conftest import ROOT
 
 CLASSES = tuple('abcdefgh')

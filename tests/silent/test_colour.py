@@ -17,6 +17,7 @@ from hetkd.apis.analysis import random_config
 from hetkd.apis.complexity import random_batch
 from hetkd.datasets import InMemory
 from hetkd.engine.hooks import InputCheckHook
+from hetkd.errors import UserError
 from hetkd.models.distillers.configs import build_teacher
 from hetkd.models.nets import mmpretrain_net
 from hetkd.registry import DATASETS, MODELS
@@ -111,7 +112,7 @@ def test_the_file_of_a_net_for_bgr_wants_its_order(published):
     config = dict(type='MMPretrainNet', model=published.name, num_classes=classes)
     for key in ('checkpoint', 'pretrained'):
         if order == 'bgr':
-            with pytest.raises(ValueError, match="channel_order: expected.*set channel_order='bgr' for"):
+            with pytest.raises(UserError, match="channel_order: expected.*set channel_order='bgr' for"):
                 MODELS.build(dict(config, **{key: published.file}))
         rgb = MODELS.build(dict(config, **{key: published.file}, channel_order='rgb'))
         assert all(torch.equal(v, published.plain.state_dict()[k]) for k, v in rgb.model.state_dict().items())
@@ -123,9 +124,9 @@ def test_the_file_of_a_net_for_bgr_wants_its_order(published):
 
 
 def test_another_order_or_number_of_channels_is_refused():
-    with pytest.raises(ValueError, match="channel_order: expected 'rgb', or 'bgr'.*got 'grb'"):
+    with pytest.raises(UserError, match="channel_order: expected 'rgb', or 'bgr'.*got 'grb'"):
         MODELS.build(micro_net('cnn', channel_order='grb'))
-    with pytest.raises(ValueError, match='mean and std for each of 3 channels, got 1 and 1 values'):
+    with pytest.raises(UserError, match='mean and std for each of 3 channels, got 1 and 1 values'):
         MODELS.build(micro_net('cnn', mean=[1.0], std=[1.0]))
 
 
@@ -155,7 +156,7 @@ def test_nets_of_other_channels_learn_by_every_method(method, channels):
 
 def test_teacher_and_student_of_different_channels_are_refused():
     cfg = with_channels(load_config(PAIR, {}, 'kd'), 1, 3)
-    with pytest.raises(ValueError, match='teacher: expected 3 channels as the student has.*got 1'):
+    with pytest.raises(UserError, match='teacher: expected 3 channels as the student has.*got 1'):
         MODELS.build(random_config(cfg))
 
 
@@ -186,16 +187,16 @@ def test_files_are_swapped_and_memory_is_not(step, folder):
     config = dict(type='CustomDataset', data_root=str(folder))
     files = DATASETS.build(dict(config, pipeline=pipeline))
     check(files, **IMAGENET, to_rgb=True)
-    with pytest.raises(ValueError, match='expected to_rgb=True, since the images of train.* come as BGR'):
+    with pytest.raises(UserError, match='expected to_rgb=True, since the images of train.* come as BGR'):
         check(files, **IMAGENET, to_rgb=False)
     memory = InMemory(config)
     check(memory, **IMAGENET, to_rgb=False)
-    with pytest.raises(ValueError, match='expected to_rgb=False, since the images of train.* come as RGB'):
+    with pytest.raises(UserError, match='expected to_rgb=False, since the images of train.* come as RGB'):
         check(memory, **IMAGENET, to_rgb=True)
 
 
 def test_images_of_one_channel_are_refused_by_nets_of_three(folder):
     pipeline = [dict(type='LoadImageFromFile', color_type='grayscale'), dict(type='PackInputs')]
     grey = DATASETS.build(dict(type='CustomDataset', data_root=str(folder), pipeline=pipeline))
-    with pytest.raises(ValueError, match='train_dataloader: expected images of 3 channels.*got 1 after'):
+    with pytest.raises(UserError, match='train_dataloader: expected images of 3 channels.*got 1 after'):
         check(grey, mean=[127.5], std=[127.5])

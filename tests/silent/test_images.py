@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hetkd.datasets import broken_images
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, TRANSFORMS
 from tests.conftest import tool_main
 
@@ -124,17 +125,15 @@ def test_values_of_unknown_range_are_refused(kind, tmp_path):
     (tmp_path / 'a').mkdir()
     path = tmp_path / 'a/x.tif'
     REFUSED[kind](path)
-    expected = (
-        f'{path}: expected an unsigned image of at most 16 bits, got {kind}, whose .* convert the files'
-    )
+    expected = f'{path}: expected an unsigned one of at most 16 bits, got {kind}, whose .* convert the files'
     for backend in ('pillow', 'cv2'):
-        with pytest.raises(OSError, match=expected):
+        with pytest.raises(UserError, match=expected):
             read(path, imdecode_backend=backend)
     config = dict(type='CustomDataset', data_root=str(tmp_path))
-    with pytest.raises(OSError, match=expected):
+    with pytest.raises(UserError, match=expected):
         DATASETS.build(dict(type='InMemory', dataset=config))
     (found,) = broken_images(DATASETS.build(dict(config, pipeline=[])))
-    assert found.startswith(f'{path}: expected an unsigned image of at most 16 bits')
+    assert found.startswith(f'{path}: expected an unsigned one of at most 16 bits')
 
 
 def test_fetch_data_lists_them(tmp_path):
@@ -150,7 +149,7 @@ def test_fetch_data_lists_them(tmp_path):
     (tmp_path / 'config.py').write_text('\n'.join(loaders))
     main([str(tmp_path / 'config.py'), '--check-images'])
     REFUSED['TIFF of mode F'](tmp_path / 'val/a/1.tif')
-    with pytest.raises(SystemExit, match='val/a/1.tif: expected an unsigned image .* TIFF of mode F'):
+    with pytest.raises(SystemExit, match='val/a/1.tif: expected an unsigned one .* TIFF of mode F'):
         main([str(tmp_path / 'config.py'), '--check-images'])
 
 
@@ -168,5 +167,5 @@ def test_arrays_in_memory_must_be_uint8(monkeypatch):
     monkeypatch.setattr(
         Digits, 'load_data_list', lambda self: [dict(x, img=x['img'] / 255) for x in infos(self)]
     )
-    with pytest.raises(ValueError, match=r'expected uint8 images .* got image 0 of shape .*, float64'):
+    with pytest.raises(UserError, match=r'expected uint8 images .* got image 0 of shape .*, float64'):
         DATASETS.build(dict(type='InMemory', dataset=dict(type='Digits')))

@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 
 from hetkd.apis.analysis import Images, open_student
 from hetkd.datasets import Digits, check_labels, check_names
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS, RUNNERS
 from hetkd.teacher_cache import write_cache
 from hetkd.testing import micro_net
@@ -28,7 +29,7 @@ OTHER_FOLDERS = {
 
 
 def refused(*parts):
-    return pytest.raises(ValueError, match='.*'.join(map(re.escape, parts)))
+    return pytest.raises(UserError, match='.*'.join(map(re.escape, parts)))
 
 
 def steps(cfg):
@@ -336,5 +337,5 @@ def test_a_test_set_is_compared_with_the_checkpoint(kind, message, data, folders
         assert len(analyse()) == 1
         return
     for run in (lambda: main(command), analyse):
-        with pytest.raises(ValueError, match=message if run is not analyse else 'test_dataloader: expected'):
+        with pytest.raises(UserError, match=message if run is not analyse else 'test_dataloader: expected'):
             run()

@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 
 from hetkd.engine import latest_checkpoint
 from hetkd.engine.work_dir import claimed
+from hetkd.errors import UserError
 from tests.conftest import ROOT
 from tests.engine.conftest import runner_of  # noqa: F401
 
@@ -145,7 +146,7 @@ def test_a_change_is_refused_by_name_and_applied_by_the_flag(name, build, begun,
         change = dict(model__teacher__checkpoint=str(tmp_path / 'other.pth'))
     begun(method)
     before = {x.name: x.read_bytes() for x in (tmp_path / 'run').iterdir() if x.suffix in ('.pth', '.json')}
-    with pytest.raises(ValueError, match='(?s)expected the run of .* as it was.*--apply-changes') as error:
+    with pytest.raises(UserError, match='(?s)expected the run of .* as it was.*--apply-changes') as error:
         build(method, apply=False, **change).train()
     assert said in str(error.value)
     after = {x: (tmp_path / 'run' / x).read_bytes() for x in before}
@@ -202,7 +203,7 @@ def test_changed_rates_are_those_of_an_unbroken_run_from_there_on(name, build, b
 def test_the_loss_guards_advice_works(build, begun):
     begun()
     diverging = dict(optim_wrapper__optimizer__lr=1e30)
-    with pytest.raises(FloatingPointError, match='--resume --apply-changes --cfg-options optim_wrapper.op'):
+    with pytest.raises(UserError, match='--resume --apply-changes --cfg-options optim_wrapper.op'):
         build(apply=True, **diverging).train()
     build(apply=True, optim_wrapper__optimizer__lr=1e-4).train()
 
@@ -219,7 +220,7 @@ def test_a_larger_batch_skips_no_image(batch, again, build, tmp_path):
 
 def test_the_seed_cannot_change_and_a_drawn_one_stays(build, begun, tmp_path):
     begun()
-    with pytest.raises(ValueError, match=r'randomness.seed: 0 -> 1 \(cannot be applied'):
+    with pytest.raises(UserError, match=r'randomness.seed: 0 -> 1 \(cannot be applied'):
         build(apply=True, randomness__seed=1).train()
     with pytest.raises(SystemExit):
         build('scratch', 'drawn', Watch(), Stop(step=5), randomness__seed=None).train()
@@ -248,7 +249,7 @@ WIDER = {
 )
 def test_what_cannot_be_applied_is_refused_with_the_flag(more, said, build, begun):
     begun()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UserError, match=said):
         build(apply=True, **more).train()
 
 
@@ -335,7 +336,7 @@ def test_a_repeated_validation_counts_once(when, build, tmp_path):
 def test_a_second_run_is_refused_and_one_without_results_may_begin_again(build, begun, tmp_path):
     begun()
     before = sorted(x.name for x in (tmp_path / 'run').iterdir() if x.suffix)
-    with pytest.raises(ValueError, match='work_dir: expected a folder without a run.*--resume.*--work-dir'):
+    with pytest.raises(UserError, match='work_dir: expected a folder without a run.*--resume.*--work-dir'):
         build().train()
     assert sorted(x.name for x in (tmp_path / 'run').iterdir() if x.suffix) == before
 
@@ -365,7 +366,7 @@ def test_two_at_once_meet_a_lock_which_ends_with_its_process(tmp_path):
     assert other.stdout.readline() == 'held\n'
     try:
         said = rf'got one in which process {other.pid} on .* trains'
-        with pytest.raises(ValueError, match=said), claimed(str(tmp_path), True):
+        with pytest.raises(UserError, match=said), claimed(str(tmp_path), True):
             pass
     finally:
         other.kill()
@@ -395,7 +396,7 @@ def test_a_run_of_another_folder_is_not_mixed_in(build, begun, tmp_path):
     begun()
     with pytest.raises(SystemExit):
         build('scratch', 'other', Stop(step=3)).train()
-    with pytest.raises(ValueError, match='work_dir: expected .* to hold the run of the checkpoint'):
+    with pytest.raises(UserError, match='work_dir: expected .* to hold the run of the checkpoint'):
         build(apply=False, load_from=str(tmp_path / 'other/terminated.pth')).train()
 
 
@@ -432,7 +433,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, begun, tmp_pat
     assert latest_checkpoint(str(run)) == str(run / 'epoch_1.pth')
     assert len(said) == 1 and 'epoch_2.pth to be a whole checkpoint, got a damaged one' in said[0]
     DAMAGES[damage](run / 'epoch_1.pth')
-    with pytest.raises(ValueError, match='got damaged ones alone.*delete them'):
+    with pytest.raises(UserError, match='got damaged ones alone.*delete them'):
         latest_checkpoint(str(run))
 
 
@@ -442,10 +443,10 @@ def test_a_damaged_or_a_best_checkpoint_is_refused_by_name(build, begun, tmp_pat
     best = tmp_path / 'run/best.pth'
     content = torch.load(path, weights_only=True)
     torch.save({key: content[key] for key in ('meta', 'state_dict', 'message_hub')}, best)
-    with pytest.raises(ValueError, match=r"without \['optimizer', 'param_schedulers'\]"):
+    with pytest.raises(UserError, match=r"without \['optimizer', 'param_schedulers'\]"):
         build(apply=False, load_from=str(best)).train()
     flip(path)
-    with pytest.raises(ValueError, match='epoch_2.pth to be a whole checkpoint, got a damaged one'):
+    with pytest.raises(UserError, match='epoch_2.pth to be a whole checkpoint, got a damaged one'):
         build(apply=False, load_from=str(path)).train()
 
 

@@ -17,6 +17,7 @@ from hetkd.datasets import InMemory
 from hetkd.engine import DistillRunner
 from hetkd.engine.batches import _Pieces, starting_at
 from hetkd.engine.hooks.training_data import labels_of
+from hetkd.errors import UserError
 from hetkd.registry import BATCH_AUGMENTS, DATA_SAMPLERS, DATASETS, MODELS, TRANSFORMS
 from hetkd.seeding import seeded, uniform
 from tests.engine.conftest import runner_of  # noqa: F401
@@ -269,7 +270,7 @@ def test_labels_of_a_memory_bank_are_by_image(monkeypatch):
         assert torch.equal(labels_of(DATASETS.build(CASES[case][0])), plain)
     wrapper = DATASETS.build(dict(type='OwnRepeat', dataset=digits()))
     wrapper.get_data_info = lambda i: wrapper.inner.get_data_info(i // 2)
-    with pytest.raises(ValueError, match='each image at its own place.*got image 0 at place 1 of OwnRepeat'):
+    with pytest.raises(UserError, match='each image at its own place.*got image 0 at place 1 of OwnRepeat'):
         labels_of(wrapper)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hetkd.engine.hooks import loss_cost
+from hetkd.errors import UserError
 from hetkd.models.distillers.configs import build_teacher
 from hetkd.registry import MODELS
 from tests.engine.conftest import runner_of  # noqa: F401 (a fixture)
@@ -54,7 +55,7 @@ PACKED = [dict(type='PackInputs')]
 @pytest.mark.parametrize('method', ['mldrkd', 'scratch'])
 def test_images_of_another_size_are_refused_before_the_first_step(method, runner_of):  # noqa: F811
     runner = runner_of(method, **{STUDENT: VIT})
-    with pytest.raises(ValueError, match='expected images of 32x32 px.*got 16x16 px from train_dataloader.*'):
+    with pytest.raises(UserError, match='expected images of 32x32 px.*got 16x16 px from train_dataloader.*'):
         runner.train()
     assert runner.iter == 0
 
@@ -62,7 +63,7 @@ def test_images_of_another_size_are_refused_before_the_first_step(method, runner
 def test_validation_images_of_another_size_are_refused_before_the_first_step(runner_of):  # noqa: F811
     fits = dict(VIT, input_size=16)
     runner = runner_of('scratch', **{STUDENT: fits, 'val_dataloader.dataset.pipeline': PACKED})
-    with pytest.raises(ValueError, match='expected images of 16x16 px.*got 8x8 px from val_dataloader.*'):
+    with pytest.raises(UserError, match='expected images of 16x16 px.*got 8x8 px from val_dataloader.*'):
         runner.train()
     assert runner.iter == 0
 

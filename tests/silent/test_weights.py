@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from torch.optim.swa_utils import AveragedModel
 
 from hetkd.apis.student import export_student, load_student, publish_student
+from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import load_but_head, read_weights
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import TeacherCache, write_cache
@@ -144,7 +145,7 @@ def test_names_of_an_earlier_timm_are_read(prefix, tmp_path):
         logits = [x.eval()(images).logits for x in (net, MODELS.build(micro_net('swin', checkpoint=path)))]
     assert torch.equal(*logits)
     torch.save(dict(list(state.items())[1:]), path)
-    with pytest.raises(ValueError, match='old.pth: expected the weights of SwinTransformer'):
+    with pytest.raises(UserError, match='old.pth: expected the weights of SwinTransformer'):
         MODELS.build(micro_net('swin', checkpoint=path))
 
 
@@ -154,7 +155,7 @@ def test_timm_converts_names_and_resizes_nothing(tmp_path):
     torch.save(as_timm_once_named(MODELS.build(micro_net('swin')).model.state_dict()), path)
     other = micro_net('swin', checkpoint=path)
     other['model_kwargs']['window_size'] = 8
-    with pytest.raises(ValueError, match='expected the weights of SwinTransformer exactly as configured'):
+    with pytest.raises(UserError, match='expected the weights of SwinTransformer exactly as configured'):
         MODELS.build(other)
 
 
@@ -195,7 +196,7 @@ def test_other_files_are_refused_with_names_whoever_reads_them(case, tmp_path):
     content, message = REFUSED[case]
     net, path = net_and(tmp_path, content)
     for kind in (net, None):
-        with pytest.raises(ValueError, match=f'(?s)file.pth: .*{message}') as info:
+        with pytest.raises(UserError, match=f'(?s)file.pth: .*{message}') as info:
             if kind is None:
                 MODELS.build(micro_net('cnn', checkpoint=path))
             else:
@@ -220,7 +221,7 @@ def test_a_mask_that_is_infinite_in_the_net_itself_is_no_fault(tmp_path):
     torch.save(net.model.state_dict(), path)
     load_but_head(net.model, read_weights(path).state_dict, path, 10)
     torch.save(dict(net.model.state_dict(), mask=torch.tensor([-np.inf, 0.0])), path)
-    with pytest.raises(ValueError, match='NaN or infinite ones in mask'):
+    with pytest.raises(UserError, match='NaN or infinite ones in mask'):
         load_but_head(net.model, read_weights(path).state_dict, path, 10)
 
 
@@ -229,7 +230,7 @@ def test_a_head_of_another_name_is_begun_from_too(tmp_path):
         torch.nn.ModuleDict(dict(body=torch.nn.Linear(2, 4), fc=torch.nn.Linear(4, n))) for n in (9, 3)
     )
     state = {'module.' + key: value for key, value in big.state_dict().items()}
-    with pytest.raises(ValueError, match='size mismatch for fc.weight'):
+    with pytest.raises(UserError, match='size mismatch for fc.weight'):
         load_but_head(small, state, 'x', 3)
     kept = small['fc'].weight.clone()
     load_but_head(small, state, 'x', 3, heads=('fc',))
@@ -308,7 +309,7 @@ def test_a_run_is_refused_with_the_keys_where_the_weights_are_others(case, runne
     runner = runner_of('scratch')
     path = str(tmp_path / 'start.pth')
     torch.save(dict(state_dict=content(runner.model.student.model.state_dict())), path)
-    with pytest.raises(ValueError, match=f'(?s)start.pth: .*{message}'):
+    with pytest.raises(UserError, match=f'(?s)start.pth: .*{message}'):
         runner_of('scratch', load_from=path).train()
 
 
@@ -319,7 +320,7 @@ def test_a_diverged_student_is_neither_exported_nor_published(trained, tmp_path)
     torch.save(content, tmp_path / 'nan.pth')
     path, out = str(tmp_path / 'nan.pth'), str(tmp_path / 'out.pth')
     for write in (lambda: export_student(runner.cfg, path, out), lambda: publish_student(path, out)):
-        with pytest.raises(ValueError, match='nan.pth: expected finite weights, got .* in head.fc.weight'):
+        with pytest.raises(UserError, match='nan.pth: expected finite weights, got .* in head.fc.weight'):
             write()
     assert not list(tmp_path.glob('out*'))
     load_student(runner.model, checkpoint)
@@ -345,7 +346,7 @@ def test_a_teacher_of_no_numbers_is_named(case, method, validates, runner_of, ti
     with torch.no_grad():
         TEACHERS[case](runner.model.teacher.net.model)
     runner.register_hook(Stop())
-    with pytest.raises(ValueError, match=r'teacher: expected finite outputs, got .*logits.*teacher\.pth'):
+    with pytest.raises(UserError, match=r'teacher: expected finite outputs, got .*logits.*teacher\.pth'):
         runner.train()
 
 
@@ -365,7 +366,7 @@ def test_what_is_not_finite_is_named_and_what_the_method_does_not_read_is_not(ru
         if message is None:
             until_the_first_step(runner)
         else:
-            with pytest.raises(ValueError, match=message):
+            with pytest.raises(UserError, match=message):
                 runner.train()
 
 
@@ -373,7 +374,7 @@ def test_a_teacher_file_of_nan_is_refused_as_it_is_read(runner_of, tiny_teacher,
     state = torch.load(tiny_teacher)
     state['head.bias'][0] = -np.inf
     torch.save(state, tmp_path / 'inf.pth')
-    with pytest.raises(ValueError, match='inf.pth: expected finite weights, got .* in head.bias'):
+    with pytest.raises(UserError, match='inf.pth: expected finite weights, got .* in head.bias'):
         runner_of(model__teacher__checkpoint=str(tmp_path / 'inf.pth'))
 
 
@@ -401,7 +402,7 @@ def test_a_cache_takes_and_gives_finite_rows_alone(value, part, tmp_path):
     cache.save_progress('view000', 1)
     rows[part][2, 1] = value
     message = rf'expected finite outputs of the teacher.* in view000\.{part}, row 2 and 0 more of 4'
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         cache.write('view000', range(4), **rows)
     file = np.load(tmp_path / f'view000.{part}.npy', mmap_mode='r+')
     assert np.isfinite(file).all(), 'nothing of it was written'
@@ -409,7 +410,7 @@ def test_a_cache_takes_and_gives_finite_rows_alone(value, part, tmp_path):
     file.flush()
     cache.finish()
     cache.read('view000', [0, 1, 3])
-    with pytest.raises(ValueError, match=message.replace('of 4', 'of 2')):
+    with pytest.raises(UserError, match=message.replace('of 4', 'of 2')):
         cache.read('view000', [0, 2])
 
 
@@ -424,5 +425,5 @@ def test_a_cache_of_a_diverged_teacher_is_not_written(config, tmp_path, monkeypa
         return model
 
     monkeypatch.setattr(MODELS, 'build', broken)
-    with pytest.raises(ValueError, match='expected finite outputs of the teacher'):
+    with pytest.raises(UserError, match='expected finite outputs of the teacher'):
         write_cache(cfg, str(tmp_path / 'cache'), views=1)

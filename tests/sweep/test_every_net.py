@@ -8,6 +8,7 @@ import torch
 from mmpretrain.apis import list_models
 from mmpretrain.apis.model import ModelHub
 
+from hetkd.errors import UserError
 from hetkd.models.nets.base import first_convolution
 from hetkd.registry import MODELS
 
@@ -118,12 +119,12 @@ def test_a_zoo_model_gives_the_plain_logits(model):
     head = ModelHub.get(model).config.model.head.type
     config = dict(type='MMPretrainNet', model=model, num_classes=10)
     if head == 'ClsHead':
-        with pytest.raises(ValueError, match='head: expected one that takes num_classes'):
+        with pytest.raises(UserError, match='head: expected one that takes num_classes'):
             MODELS.build(config)
         return
     net = MODELS.build(config).eval()
     if head in SEVERAL_HEADS:
-        with pytest.raises(ValueError, match='several heads are not supported'):
+        with pytest.raises(UserError, match='several heads are not supported'):
             net(torch.zeros(1, 3, *net.probe_size), embedding=True)
         return
     assert net.input_spec.channels == 3 and first_convolution(net.model).in_channels == 3

@@ -18,6 +18,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 from tests.tools.conftest import CONFIG
@@ -201,16 +202,16 @@ def test_another_method_and_an_exported_student_have_no_such_connectors(trained,
         ValueError, match='vis_fusion: expected a run of MLDRKD, got HCD; take a config of configs/mldrkd'
     ):
         run('vis_fusion', hcd_run.config, hcd_run.checkpoint, *out)
-    with pytest.raises(ValueError, match='vis_sublogits: expected a run of HCD, got MLDRKD'):
+    with pytest.raises(UserError, match='vis_sublogits: expected a run of HCD, got MLDRKD'):
         run('vis_sublogits', trained.config, trained.checkpoint, *out)
     student = tmp_path / 'student.pth'
     export_student(trained.cfg, str(trained.checkpoint), str(student))
-    with pytest.raises(ValueError, match='vis_fusion: expected a checkpoint of the run with its connectors'):
+    with pytest.raises(UserError, match='vis_fusion: expected a checkpoint of the run with its connectors'):
         run('vis_fusion', trained.config, student, *out)
 
 
 def test_wrong_arguments_say_what_to_do(trained, tmp_path, capsys):
-    with pytest.raises(ValueError, match='agreement: expected a run with one teacher, got 0 .NetClassifier.'):
+    with pytest.raises(UserError, match='agreement: expected a run with one teacher, got 0 .NetClassifier.'):
         run(
             'agreement',
             'configs/mldrkd/vit-micro_cnn-micro_digits.py',
@@ -220,7 +221,7 @@ def test_wrong_arguments_say_what_to_do(trained, tmp_path, capsys):
             '--out',
             tmp_path / 'x.png',
         )
-    with pytest.raises(ValueError, match='--max-images: expected at least 1, got 0'):
+    with pytest.raises(UserError, match='--max-images: expected at least 1, got 0'):
         run(
             'vis_relations',
             trained.config,
@@ -336,7 +337,7 @@ def test_logs_of_several_runs_in_one_picture(trained, tmp_path, capsys):
     mean = np.mean([x['time'] for x in lines if 'lr' in x])
     assert f'average iter time: {mean:.4f} s/iter' in capsys.readouterr().out
     assert numbers(tmp_path / 'time.png')[trained.work_dir.name]['mean'] == pytest.approx(mean)
-    with pytest.raises(ValueError, match=r"--keys: expected some of \[.*'loss_ce'.*\] of .*, got 'nothing'"):
+    with pytest.raises(UserError, match=r"--keys: expected some of \[.*'loss_ce'.*\] of .*, got 'nothing'"):
         run('analyze_logs', 'plot_curve', file, '--keys', 'nothing', '--out', out)
     with pytest.raises(SystemExit):
         run('analyze_logs', 'plot_curve', file, file, '--out', out)
@@ -356,7 +357,7 @@ def test_the_schedule_is_that_of_the_run(parameter, trained, tmp_path):
         assert found['lr'][0] == pytest.approx(logged[0]) and found['lr'] == sorted(found['lr'])
     else:
         assert found['wd'] == [0.05] * 4
-    with pytest.raises(ValueError, match='expected at least one batch, got 20 images and batches of 25'):
+    with pytest.raises(UserError, match='expected at least one batch, got 20 images and batches of 25'):
         run('vis_scheduler', trained.config, '-d', 20, '-s', out, '--not-show')
 
 
@@ -366,7 +367,7 @@ def test_mmpretrain_without_its_tools_is_named(monkeypatch, tmp_path):
     from hetkd.apis.mmpretrain_tools import mmpretrain_tool
 
     monkeypatch.setattr(mmpretrain, '__file__', str(tmp_path / 'mmpretrain/__init__.py'))
-    with pytest.raises(FileNotFoundError, match='expected its tool visualization/vis_scheduler.py at'):
+    with pytest.raises(UserError, match='expected its tool visualization/vis_scheduler.py at'):
         mmpretrain_tool('visualization/vis_scheduler.py')
 
 
@@ -425,11 +426,11 @@ def test_cam_of_an_image_file_without_a_teacher(trained, tmp_path):
         (['--stage', 5], 'expected 1 to 4, got 5'),
         (['--target-category', 10], 'expected 0 to 9, got 10'),
     ):
-        with pytest.raises(ValueError, match=text):
+        with pytest.raises(UserError, match=text):
             run('vis_cam', path, CONFIG, trained.checkpoint, *flags, *flag)
-    with pytest.raises(ValueError, match='expected indices below 600, got 600'):
+    with pytest.raises(UserError, match='expected indices below 600, got 600'):
         run('vis_cam', 600, CONFIG, trained.checkpoint, *flags)
-    with pytest.raises(FileNotFoundError, match='expected an image file or an index of the test set'):
+    with pytest.raises(UserError, match='expected an image file or an index of the test set'):
         run('vis_cam', tmp_path / 'none.png', CONFIG, trained.checkpoint, *flags)
 
 
@@ -451,9 +452,9 @@ def test_tsne_of_both_embeddings(trained, tmp_path):
     stage = trained.teacher.stages[1][chosen].mean((2, 3)).numpy()
     expected = TSNE(**options).fit_transform(stage)
     assert np.corrcoef(np.ravel(numbers(out)['points']['teacher']), expected.ravel())[0, 1] > 0.9
-    with pytest.raises(ValueError, match='--vis-stage: expected 1 to 4, got 5'):
+    with pytest.raises(UserError, match='--vis-stage: expected 1 to 4, got 5'):
         run('vis_tsne', trained.config, *flags, '--vis-stage', 5)
-    with pytest.raises(ValueError, match='--perplexity: expected less than the number of images, 40'):
+    with pytest.raises(UserError, match='--perplexity: expected less than the number of images, 40'):
         run('vis_tsne', trained.config, *flags, '--perplexity', 40)
 
 

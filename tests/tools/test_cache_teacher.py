@@ -15,7 +15,8 @@ import torch
 from mmengine.config import Config
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import LOADERS, complete_loaders
+from hetkd.apis.launch import LOADERS, complete_loaders
+from hetkd.errors import UserError
 from hetkd.registry import RUNNERS
 from hetkd.teacher_cache import TeacherCache, write_cache
 from tests.conftest import ROOT, free_port, tool_command
@@ -143,7 +144,7 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
     cfg = config('kd', cached=tmp_path / 'cache', **options)
     if what == 'another pipeline':
         cfg.train_dataloader.dataset.pipeline[0].transforms[0].padding = 2
-    with pytest.raises(ValueError, match=r'cache: expected a cache of .* got one of another') as info:
+    with pytest.raises(UserError, match=r'cache: expected a cache of .* got one of another') as info:
         RUNNERS.build(cfg).train()
     words = {
         'another teacher file': 'sha256',
@@ -169,58 +170,58 @@ def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):
     mixing = dict(data_preprocessor__batch_augments=MIX)
     write_cache(config('kd', **mixing), str(tmp_path / 'cache'), views=1)
     cfg = config('kd', cached=tmp_path / 'cache', train_dataloader__batch_size=10, **mixing)
-    with pytest.raises(ValueError, match="another mixing: batch_size: ...'25', now ...'10'"):
+    with pytest.raises(UserError, match="another mixing: batch_size: ...'25', now ...'10'"):
         RUNNERS.build(cfg).train()
     write_cache(config('kd'), str(tmp_path / 'plain'), views=1)
     losses_of(config('kd', cached=tmp_path / 'plain', train_dataloader__batch_size=10))  # any batch will do
 
 
 def test_what_a_cache_cannot_give_is_refused(config, tmp_path):
-    with pytest.raises(ValueError, match="FeatureDistiller, which reads the teacher's stages"):
+    with pytest.raises(UserError, match="FeatureDistiller, which reads the teacher's stages"):
         write_cache(config('fitnet'), str(tmp_path / 'x'), views=1)
     write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
-    with pytest.raises(ValueError, match='expected a method on logits or embeddings, got one that reads'):
+    with pytest.raises(UserError, match='expected a method on logits or embeddings, got one that reads'):
         RUNNERS.build(config('fitnet', cached=tmp_path / 'cache'))
-    with pytest.raises(ValueError, match='expected a cache with embeddings.*--embedding'):
+    with pytest.raises(UserError, match='expected a cache with embeddings.*--embedding'):
         RUNNERS.build(config('hcd', cached=tmp_path / 'cache')).train()
     write_cache(config('kd'), str(tmp_path / 'both'), views=1, embedding=True)
     cfg = config('hcd', cached=tmp_path / 'both', train_cfg__max_epochs=1)
     RUNNERS.build(cfg).train()
     cfg = config('kd')
     cfg.model.teacher = [cfg.model.teacher, cfg.model.teacher]
-    with pytest.raises(ValueError, match='one teacher that is a net, got 2'):
+    with pytest.raises(UserError, match='one teacher that is a net, got 2'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     for wrong in (dict(views=0), dict(views=1, top_k=11)):
-        with pytest.raises(ValueError, match='views >= 1 and top_k from 0 to 10'):
+        with pytest.raises(UserError, match='views >= 1 and top_k from 0 to 10'):
             write_cache(config('kd'), str(tmp_path / 'x'), **wrong)
 
 
 def test_random_transforms_that_do_not_repeat_are_refused(config, tmp_path):
     cfg = config('kd')
     cfg.train_dataloader.dataset.pipeline.insert(0, dict(type='RandomCrop', crop_size=8, padding=3))
-    with pytest.raises(ValueError, match='views that repeat.*RandomSeeded'):
+    with pytest.raises(UserError, match='views that repeat.*RandomSeeded'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
 
 
 def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
     folder = tmp_path / 'cache'
-    with pytest.raises(FileNotFoundError, match='tools/cache_teacher.py CONFIG --out'):
+    with pytest.raises(UserError, match='tools/cache_teacher.py CONFIG --out'):
         RUNNERS.build(config('kd', cached=folder))
     cache = write_cache(config('kd'), str(folder), views=1)
     path = folder / 'view000.logits.npy'
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match='view000.logits.npy: expected the file that was written'):
+    with pytest.raises(UserError, match='view000.logits.npy: expected the file that was written'):
         RUNNERS.build(config('kd', cached=folder)).train()
     header = {key: x for key, x in cache.header.items() if key != 'files'}
     (folder / 'header.json').write_text(json.dumps(header))
-    with pytest.raises(ValueError, match='expected a whole cache, got a part'):
+    with pytest.raises(UserError, match='expected a whole cache, got a part'):
         TeacherCache(folder).read('view000', [0])
     (folder / 'header.json').write_text(json.dumps({**header, 'format': 9}))
-    with pytest.raises(ValueError, match='expected format 2, got 9'):
+    with pytest.raises(UserError, match='expected format 2, got 9'):
         TeacherCache(folder)
-    with pytest.raises(ValueError, match=r"got one with another \['format'.*choose another --out"):
+    with pytest.raises(UserError, match=r"got one with another \['format'.*choose another --out"):
         write_cache(config('kd'), str(folder), views=1)
 
 
@@ -305,15 +306,15 @@ def test_images_without_a_row_of_their_own_are_refused(config, tmp_path):
 
     cfg, inner = build()
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='ConcatDataset', datasets=[inner, inner]))).x
-    with pytest.raises(ValueError, match='expected one data set whose images have places .* ConcatDataset'):
+    with pytest.raises(UserError, match='expected one data set whose images have places .* ConcatDataset'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     cfg, inner = build()
     cfg.val_dataloader.dataset = Config(dict(x=dict(type='ConcatDataset', datasets=[inner, inner]))).x
-    with pytest.raises(ValueError, match='ConcatDataset.*val_dataloader, val_cfg and val_evaluator to None'):
+    with pytest.raises(UserError, match='ConcatDataset.*val_dataloader, val_cfg and val_evaluator to None'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
     cfg, inner = build(data_preprocessor__batch_augments=MIX)
     cfg.train_dataloader.dataset = Config(dict(x=dict(type='RepeatDataset', dataset=inner, times=2))).x
-    with pytest.raises(ValueError, match='each image once in an epoch where images are mixed.*got RepeatDat'):
+    with pytest.raises(UserError, match='each image once in an epoch where images are mixed.*got RepeatDat'):
         write_cache(cfg, str(tmp_path / 'x'), views=1)
 
 
@@ -349,7 +350,7 @@ def test_mixed_images_in_another_order_are_refused(config, tmp_path):
     options = dict(data_preprocessor__batch_augments=MIX)
     write_cache(config('kd', **options), str(tmp_path / 'cache'), views=1)
     for change in (dict(train_dataloader__sampler__shuffle=False), dict(train_dataloader__drop_last=False)):
-        with pytest.raises(ValueError, match='one of another mixing: (sampler|drop_last)'):
+        with pytest.raises(UserError, match='one of another mixing: (sampler|drop_last)'):
             losses_of(config('kd', cached=tmp_path / 'cache', **options, **change))
     sampler = dict(train_dataloader__sampler=dict(_delete_=True, type='InfiniteSampler'))
     iterations = dict(_delete_=True, by_epoch=False, max_iters=4)

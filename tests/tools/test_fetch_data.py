@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from hetkd.errors import UserError
 from tests.conftest import ROOT, tool_main
 
 CONFIG = f'{ROOT}/configs/_base_/datasets/{{}}.py'
@@ -43,8 +44,12 @@ def test_broken_images_are_listed_and_end_with_an_error(main, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command, '--check-images'])
     first, second, last = str(stop.value).splitlines()
-    assert first.startswith(f'{tmp_path}/train/dog/1.jpg: cannot identify image file')
-    assert second.startswith(f'{tmp_path}/val/cat/0.jpg: image file is truncated')
+    assert first.startswith(
+        f'{tmp_path}/train/dog/1.jpg: expected a whole image, got one that cannot be read (cannot'
+    )
+    assert second.startswith(
+        f'{tmp_path}/val/cat/0.jpg: expected a whole image, got one that cannot be read (image'
+    )
     assert last.startswith('2 problem'), 'the test set is that of validation and counts once'
 
 
@@ -60,7 +65,7 @@ def test_what_is_held_in_memory_is_counted_and_decoded_as_files(main, tmp_path, 
     main([str(path)])
     assert 'train_dataloader: CustomDataset, 6 images, 2 classes' in capsys.readouterr().out
     (tmp_path / 'val/cat/0.jpg').write_bytes(b'no image')
-    with pytest.raises(SystemExit, match='val/cat/0.jpg: cannot identify image file'):
+    with pytest.raises(SystemExit, match='val/cat/0.jpg: expected a whole image'):
         main([str(path), '--check-images'])
 
 
@@ -77,10 +82,8 @@ def test_a_data_set_that_is_not_whole_is_an_error(main, tmp_path):
     [('cub', 'CUB'), ('aircraft', 'FGVCAircraft'), ('imagenet', 'ImageNet'), ('custom', 'CustomDataset')],
 )
 def test_an_absent_data_set_ends_with_what_to_do(name, type_, main, tmp_path):
-    expected = (
-        f'^{type_}: expected its files in {tmp_path}, could not load them .*; docs/en/data.md says where'
-    )
-    with pytest.raises(SystemExit, match=expected):
+    expected = f'^{type_}: expected its files in {tmp_path}, got .*; docs/en/data.md says where'
+    with pytest.raises(UserError, match=expected):
         main([CONFIG.format(f'{name}_224'), '--cfg-options', *roots(tmp_path)])
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hetkd.apis.config import methods
+from hetkd.errors import UserError
 from tests.conftest import ROOT
 from tools import model_zoo
 from tools.model_zoo import collect, derive, main, read_cells
@@ -98,7 +99,7 @@ def test_a_changed_row_is_found(checkout, monkeypatch, capsys):
             main(['check'])
         assert '66.5' in capsys.readouterr().out
         path.write_text(text)
-    with pytest.raises(ValueError, match='expected finished runs'):
+    with pytest.raises(UserError, match='expected finished runs'):
         main(['collect', str(checkout / 'docs')])
 
 

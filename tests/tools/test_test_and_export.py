@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmpretrain import get_model
 
 from hetkd.apis import export_student, load_config, load_student, student_config
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS
 from hetkd.testing import micro_net
 
@@ -129,7 +130,7 @@ def test_an_exported_student_can_teach(exported):
 
 
 def test_a_model_without_a_student_is_refused():
-    with pytest.raises(ValueError, match='expected a model with a student'):
+    with pytest.raises(UserError, match='expected a model with a student'):
         student_config(Config(dict(model=dict(type='ImageClassifier'))))
 
 

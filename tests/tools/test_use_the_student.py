@@ -36,6 +36,7 @@ from hetkd.apis.deploy import (
     load_onnx,
     load_program,
 )  # fmt: skip
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
 from hetkd.testing import micro_net
 from tests.conftest import ROOT, tool_runner
@@ -124,7 +125,7 @@ def test_weights_of_another_net_are_refused(exported, tmp_path):
     cfg = Config.fromfile(exported.with_suffix('.py'))
     cfg.model.backbone.base_channels = 16
     cfg.model.head.in_channels = 128
-    with pytest.raises(ValueError, match='expected the weights of ImageClassifier exactly as configured'):
+    with pytest.raises(UserError, match='expected the weights of ImageClassifier exactly as configured'):
         init_model(cfg, str(exported))
 
 
@@ -133,7 +134,7 @@ def test_a_config_of_the_package_is_found_by_name():
     assert path == find_config('hetkd::hcd/vit-micro_cnn-micro_digits.py')
     assert os.path.samefile(path, ROOT / 'configs/hcd/vit-micro_cnn-micro_digits.py')
     assert find_config(path) == path
-    with pytest.raises(FileNotFoundError, match="got 'hetkd::hcd/vit-micro_digits'; nearest: .*'hcd/vi"):
+    with pytest.raises(UserError, match="got 'hetkd::hcd/vit-micro_digits'; nearest: .*'hcd/vi"):
         load_config('hetkd::hcd/vit-micro_digits')
 
 
@@ -183,7 +184,7 @@ def test_an_exported_file_gives_the_logits_of_the_checkpoint(kind, suffix, load,
 def test_a_file_that_differs_is_not_written(short_run, tmp_path):
     out = tmp_path / 'student.pt2'
     flags = ['--format', 'torch-export', '--out', out, '--tolerance', -1]
-    with pytest.raises(SystemExit, match='expected the logits of the checkpoint within -1, got a difference'):
+    with pytest.raises(UserError, match='expected the logits of the checkpoint within -1, got a difference'):
         main_of('tools/deployment/export.py', short_run.config, short_run.checkpoint, *flags)
     assert list(tmp_path.iterdir()) == []
 
@@ -213,7 +214,7 @@ class Undecided(torch.nn.Module):
 
 def test_a_net_that_torch_cannot_follow_is_named():
     model = Deployed(Undecided(), torch.nn.Module(), is_rgb=True)
-    with pytest.raises(ValueError, match='Undecided: expected a net that torch.export follows.*init_model'):
+    with pytest.raises(UserError, match='Undecided: expected a net that torch.export follows.*init_model'):
         export_program(model, torch.zeros(2, 3, 16, 16, dtype=torch.uint8), 'x.pt2')
 
 
@@ -279,7 +280,7 @@ def test_a_published_file_is_the_student_alone_under_its_digest(short_run, expor
     main_of('tools/model_converters/publish_model.py', exported, tmp_path / 'again.pth')
     again = capsys.readouterr().out
     assert path.split('-')[-1] == again.strip().split('-')[-1], 'the content alone'
-    with pytest.raises(FileNotFoundError, match='expected a folder that exists'):
+    with pytest.raises(UserError, match='expected a folder that exists'):
         publish_student(path, str(tmp_path / 'absent/x.pth'))
 
 

@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, config_of, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
 from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_of_each, who_is_right
 from hetkd.visualization import Tile, contact_sheet, reliability
 
@@ -78,4 +78,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from hetkd.apis.cli import add_picture, finish
+from hetkd.apis.cli import add_picture, finish, run_tool
 from hetkd.apis.logs import read_log, train_time
+from hetkd.errors import UserError
 from hetkd.visualization import curves
 
 
@@ -46,7 +47,7 @@ def plot_curve(args, logs):
         runs[name] = {key: log.curve(key) for key in args.keys}
         for key, (_, values) in runs[name].items():
             if not values:
-                raise ValueError(f'--keys: expected some of {log.keys()} of {name}, got {key!r}')
+                raise UserError('--keys', f'some of {log.keys()} of {name}', repr(key))
     width, height = map(float, args.window_size.split('*'))
     if args.out:
         curves(args.out, runs, args.keys, args.title, (width, height))
@@ -82,4 +83,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -5,7 +5,7 @@ import argparse
 import mmengine
 
 from hetkd.apis.analysis import Images, as_seen, open_student
-from hetkd.apis.cli import add_config, config_of, finish
+from hetkd.apis.cli import add_config, config_of, finish, run_tool
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Tile, contact_sheet
 
@@ -51,4 +51,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.evaluation import ConfusionMatrix
 
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.cli import add_config, add_images, config_of, finish, png
+from hetkd.apis.cli import add_config, add_images, config_of, finish, png, run_tool
 
 
 def parse_args(argv=None):
@@ -72,4 +72,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

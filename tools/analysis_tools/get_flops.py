@@ -6,7 +6,7 @@ one image are counted. The step includes the backward pass of the student and of
 
 import argparse
 
-from hetkd.apis.cli import add_config, add_picture, config_of, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
 from hetkd.apis.complexity import PARTS, complexity
 from hetkd.visualization import shares
 
@@ -56,4 +56,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

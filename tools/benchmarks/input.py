@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hetkd.apis import load_config
+from hetkd.apis.cli import run_tool
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
 from hetkd.utils.whole_file import write_whole
@@ -119,4 +120,4 @@ def main(argv=None):
 
 if __name__ == '__main__':
     torch.manual_seed(0)
-    main()
+    run_tool(main)

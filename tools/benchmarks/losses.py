@@ -15,6 +15,7 @@ import torch
 from forms import LOSSES, STUDENTS
 from measure import DEVICE, machine, peak_of, timed
 
+from hetkd.apis.cli import run_tool
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 
@@ -115,4 +116,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from measure import DEVICE, machine, peak_of, timed
 
+from hetkd.apis.cli import run_tool
 from hetkd.ops import selective_scan
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
@@ -113,4 +114,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -17,7 +17,9 @@ from measure import DEVICE, machine, peak_of, timed
 from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
+from hetkd.apis.cli import run_tool
 from hetkd.apis.complexity import random_batch
+from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import CachedTeacher, TeacherCache
@@ -34,7 +36,7 @@ def build(args, config):
     init_default_scope('hetkd')
     cfg = load_config(config)
     if not isinstance(cfg.model.get('teacher'), dict):
-        raise SystemExit(f'{config}: expected one teacher, got none or several; name another config')
+        raise UserError(config, 'one teacher', 'none or several', 'name another config')
     nets = {'teacher': random_net(cfg.model.teacher), 'student': random_net(cfg.model.student)}
     torch.manual_seed(0)
     model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
@@ -157,4 +159,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

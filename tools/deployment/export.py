@@ -12,9 +12,10 @@ import tempfile
 
 import torch
 
-from hetkd.apis.cli import add_config, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image
+from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import read_weights
 from hetkd.utils.whole_file import write_whole
 
@@ -57,9 +58,11 @@ def checked(run, images, expected, tolerance):
     difference = (run(images) - expected).abs().max().item()
     print(f'largest difference of a logit on {len(images)} test images: {difference:.2e}')
     if not difference <= tolerance:
-        raise SystemExit(
-            f'expected the logits of the checkpoint within {tolerance:g}, got a difference of '
-            f'{difference:.2e}; nothing is written. Try another --format or --opset'
+        raise UserError(
+            'export',
+            f'the logits of the checkpoint within {tolerance:g}',
+            f'a difference of {difference:.2e}',
+            'nothing is written; try another --format or --opset',
         )
     return difference
 
@@ -95,7 +98,7 @@ def export_all(args, cfg, folder):
         if models['teacher'] is not None:
             teacher_images = image_of(models['teacher'], images).repeat(EXAMPLES, 1, 1, 1)
             export(models['teacher'], teacher_images, paths['teacher'], args.opset)
-    except ValueError as error:  # the student's file is valid all the same
+    except UserError as error:  # the student's file is valid all the same
         print(f'teacher left out: {error}')
     models = {name: model for name, model in models.items() if os.path.exists(paths[name])}
     table = compare(models, {name: paths[name] for name in models}, images, load, args.repeats)
@@ -119,4 +122,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

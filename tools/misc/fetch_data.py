@@ -4,8 +4,9 @@ import argparse
 
 from mmengine.registry import init_default_scope
 
-from hetkd.apis.cli import add_config, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
 from hetkd.datasets import broken_images, check_labels, check_names, class_names, count_problem, unheld
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 
@@ -27,9 +28,11 @@ def build(config):
     except (OSError, RuntimeError, AssertionError) as error:
         while 'dataset' in config:  # RepeatDataset and the like
             config = config['dataset']
-        raise SystemExit(
-            f'{config["type"]}: expected its files in {config.get("data_root")}, could not load them '
-            f'({type(error).__name__}: {error}); docs/en/data.md says where they come from and how they lie'
+        raise UserError(
+            config['type'],
+            f'its files in {config.get("data_root")}',
+            f'{type(error).__name__}: {error}',
+            'docs/en/data.md says where they come from and how they lie',
         ) from error
 
 
@@ -37,7 +40,7 @@ def refused(check, *args) -> list[str]:
     """The message of a check that fails."""
     try:
         check(*args)
-    except ValueError as error:
+    except UserError as error:
         return [str(error)]
     return []
 
@@ -71,4 +74,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

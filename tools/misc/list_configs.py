@@ -2,7 +2,9 @@
 
 import argparse
 
+from hetkd.apis.cli import run_tool
 from hetkd.apis.config import methods, shipped
+from hetkd.errors import UserError
 
 
 def parse_args(argv=None):
@@ -30,7 +32,7 @@ def main(argv=None):
     chosen = [pair for pair in pairs if args.data in (None, pair.split('_', 2)[2])]
     if not chosen:
         known = sorted({pair.split('_', 2)[2] for pair in pairs})
-        raise SystemExit(f'--data: expected one of {known}, got {args.data!r}')
+        raise UserError('--data', f'one of {known}', repr(args.data))
     if args.files:
         print('\n'.join(f'configs/mldrkd/{pair}.py' for pair in chosen))
         return
@@ -39,4 +41,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from hetkd.apis.cli import add_config, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
 
 
 def main(argv=None):
@@ -13,4 +13,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -5,7 +5,7 @@ import argparse
 from mmengine.registry import init_default_scope
 
 from hetkd.apis import export_student
-from hetkd.apis.cli import add_config, config_of
+from hetkd.apis.cli import add_config, config_of, run_tool
 
 
 def main(argv=None):
@@ -21,4 +21,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,6 +7,7 @@ import argparse
 
 import torch
 
+from hetkd.apis.cli import run_tool
 from hetkd.engine.plain_values import plain
 from hetkd.utils.whole_file import written_whole
 
@@ -23,4 +24,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

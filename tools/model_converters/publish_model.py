@@ -3,6 +3,7 @@
 import argparse
 
 from hetkd.apis import publish_student
+from hetkd.apis.cli import run_tool
 
 
 def main(argv=None):
@@ -14,4 +15,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hetkd.apis.analysis import as_seen, random_config
-from hetkd.apis.cli import add_config, config_of, finish
+from hetkd.apis.cli import add_config, config_of, finish, run_tool
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import MODELS
 from hetkd.visualization import Tile, image_grid
@@ -81,4 +81,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

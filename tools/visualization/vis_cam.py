@@ -8,8 +8,9 @@ from mmcv.transforms import Compose
 from mmengine.dataset import default_collate
 
 from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
-from hetkd.apis.cli import add_config, add_picture, config_of, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
 from hetkd.apis.student import image_by_image, reads_files
+from hetkd.errors import UserError
 from hetkd.functional import grad_cam
 from hetkd.registry import TRANSFORMS
 from hetkd.visualization import Tile, image_grid
@@ -39,7 +40,7 @@ def load(args, cfg, model):
         (batch,) = images.batches(model, 'image')
         return batch.inputs, images.names(model.student.num_classes)
     if not Path(args.img).is_file():
-        raise FileNotFoundError(f'img: expected an image file or an index of the test set, got {args.img!r}')
+        raise UserError('img', 'an image file or an index of the test set', repr(args.img))
     pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
     # The decoded image, for a pipeline that does not begin by loading it.
     image = mmcv.imread(args.img, channel_order='bgr' if reads_files(cfg) else 'rgb')
@@ -54,7 +55,7 @@ def cam_of(net, inputs, stage, category):
     label = int(output.logits.argmax(1)) if category is None else category
     count = len(output.stages)
     if stage is not None and not 1 <= stage <= count:
-        raise ValueError(f'--stage: expected 1 to {count}, got {stage}')
+        raise UserError('--stage', f'1 to {count}', stage)
     for number in range(count, 0, -1) if stage is None else [stage]:
         cam = grad_cam(output.stages[number - 1], output.logits[:, label])[0]
         if cam.any():
@@ -70,7 +71,7 @@ def main(argv=None):
     model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)
     inputs, names = load(args, cfg, model)
     if args.target_category is not None and not 0 <= args.target_category < len(names):
-        raise ValueError(f'--target-category: expected 0 to {len(names) - 1}, got {args.target_category}')
+        raise UserError('--target-category', f'0 to {len(names) - 1}', args.target_category)
     seen = {'student': (model.student, inputs, None)}
     if args.teacher:
         teacher = teacher_of(model, 'vis_cam')
@@ -86,4 +87,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

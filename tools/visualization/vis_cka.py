@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from hetkd.apis.analysis import Images, open_run, teacher_of
-from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish
+from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish, run_tool
 from hetkd.functional import linear_cka
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Panel, heat_maps
@@ -56,4 +56,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

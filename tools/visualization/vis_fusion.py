@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, config_of, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
 from hetkd.models.distillers import MLDRKD
 from hetkd.visualization import fusion_weights
 
@@ -46,4 +46,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis.analysis import Images, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, config_of, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
 from hetkd.functional import mean_relation, relation_kl
 from hetkd.visualization import Panel, heat_maps
 
@@ -48,4 +48,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

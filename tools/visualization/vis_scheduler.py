@@ -8,8 +8,9 @@ from unittest.mock import MagicMock
 from matplotlib import pyplot as plt
 from mmengine.registry import init_default_scope
 
-from hetkd.apis.cli import add_config, config_of, finish, png
+from hetkd.apis.cli import add_config, config_of, finish, png, run_tool
 from hetkd.apis.mmpretrain_tools import mmpretrain_tool
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 NAMES = dict(lr='Learning Rate', momentum='Momentum', wd='Weight Decay')
@@ -53,9 +54,11 @@ def main(argv=None):
     size = args.dataset_size or len(DATASETS.build(cfg.train_dataloader.dataset))
     steps = size // (cfg.train_dataloader.batch_size * args.ngpus)
     if steps == 0:
-        raise ValueError(
-            f'train_dataloader: expected at least one batch, got {size} images and batches of '
-            f'{cfg.train_dataloader.batch_size} on {args.ngpus} processes; lower batch_size'
+        raise UserError(
+            'train_dataloader',
+            'at least one batch',
+            f'{size} images and batches of {cfg.train_dataloader.batch_size} on {args.ngpus} processes',
+            'lower batch_size',
         )
     by_epoch = cfg.train_cfg.get('by_epoch', True)
     with tempfile.TemporaryDirectory() as cfg.work_dir:
@@ -68,4 +71,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

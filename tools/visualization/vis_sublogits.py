@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, config_of, finish
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
 from hetkd.functional import sublogit_cosines
 from hetkd.models.distillers import HCD
 from hetkd.visualization import sub_logits
@@ -54,4 +54,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,7 +8,8 @@ from rich.console import Console
 from sklearn.manifold import TSNE
 
 from hetkd.apis.analysis import Images, open_run
-from hetkd.apis.cli import add_config, add_picture, config_of, finish
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
+from hetkd.errors import UserError
 from hetkd.visualization import scatter
 
 
@@ -45,7 +46,7 @@ def features(net, inputs, stage):
         return net(inputs, embedding=True).embedding
     stages = net(inputs, stages=True).stages
     if not 1 <= stage <= len(stages):
-        raise ValueError(f'--vis-stage: expected 1 to {len(stages)}, got {stage}')
+        raise UserError('--vis-stage', f'1 to {len(stages)}', stage)
     return stages[stage - 1].mean((2, 3))
 
 
@@ -70,9 +71,10 @@ def main(argv=None):
     classes = args.class_idx or range(min(args.max_num_class, model.student.num_classes))
     indices = chosen(Images(cfg).dataset, classes, args.max_num_samples)
     if len(indices) <= args.perplexity:
-        raise ValueError(
-            f'--perplexity: expected less than the number of images, {len(indices)} of the classes '
-            f'{list(classes)}, got {args.perplexity}'
+        raise UserError(
+            '--perplexity',
+            f'less than the number of images, {len(indices)} of the classes {list(classes)}',
+            args.perplexity,
         )
     images = Images(cfg, indices=indices)
     found, target = embeddings(model, images, args.vis_stage)
@@ -88,4 +90,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -9,6 +9,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from PIL import Image, ImageOps
 
+from hetkd.errors import UserError
 from hetkd.registry import TRANSFORMS
 
 # Formats whose 16-bit grey is unsigned.
@@ -16,10 +17,6 @@ DEEP_FORMATS = ('PNG', 'PPM', 'TIFF', 'JPEG2000')
 # Tags of TIFF.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, SIGNED = 0, 2
-
-
-class UnknownRange(ValueError):
-    """Pixel values without a known black and white."""
 
 
 @TRANSFORMS.register_module()
@@ -42,7 +39,7 @@ class LoadImage(LoadImageFromFile):
         **kwargs: see mmcv's ``LoadImageFromFile``.
 
     Raises:
-        OSError: the file is absent, empty, truncated, no image, or of an unknown range; with its path and the
+        UserError: the file is absent, empty, truncated, no image, or of an unknown range; it names file and
             reason.
     """
 
@@ -56,16 +53,18 @@ class LoadImage(LoadImageFromFile):
             content = eight_bits(fileio.get(path, backend_args=self.backend_args))
             image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
             if image is None:
-                raise ValueError(f'{self.imdecode_backend} cannot decode it')
-        except UnknownRange as error:
-            raise OSError(f'{path}: {error}') from error
+                raise OSError(f'{self.imdecode_backend} cannot decode it')
+        except UserError as error:
+            raise UserError(path, error.expected, error.got, error.fix) from error
         except Exception as error:
             if self.ignore_empty:
                 return None
-            raise OSError(
-                f'{path}: expected a whole image, got one that cannot be read ({type(error).__name__}: '
-                f'{error}); fetch the data set again, or find all broken files with `python '
-                f'tools/misc/fetch_data.py CONFIG --check-images`'
+            raise UserError(
+                path,
+                'a whole image',
+                f'one that cannot be read ({error})',
+                'fetch the data set again, or find all broken files with `python '
+                'tools/misc/fetch_data.py CONFIG --check-images`',
             ) from error
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
@@ -76,7 +75,7 @@ def eight_bits(content: bytes) -> bytes:
     """The content of an image file; if it is 16-bit grey, that of an 8-bit BMP with the same image.
 
     Raises:
-        UnknownRange: signed, 32-bit or float values.
+        UserError: signed, 32-bit or float values.
     """
     image = Image.open(io.BytesIO(content))
     tags = getattr(image, 'tag_v2', {})
@@ -87,10 +86,12 @@ def eight_bits(content: bytes) -> bytes:
     is_deep = image.mode.startswith('I;16') or (image.mode == 'I' and image.format in ('PNG', 'PPM'))
     if signed or not is_deep or image.format not in DEEP_FORMATS:
         kind = f'{"signed " if signed else ""}{image.format} of mode {image.mode}'
-        raise UnknownRange(
-            f'expected an unsigned image of at most 16 bits, got {kind}, whose values for black and white '
-            f'are not known; convert the files to PNG of 8 or 16 bits, or use LoadImageFromFile and a '
-            f'transform of your own that scales them to 0-255'
+        raise UserError(
+            'image',
+            'an unsigned one of at most 16 bits',
+            f'{kind}, whose values for black and white are not known',
+            'convert the files to PNG of 8 or 16 bits, or use LoadImageFromFile and a transform of your own '
+            'that scales them to 0-255',
         )
     levels = np.asarray(ImageOps.exif_transpose(image)) >> (tags.get(BITS, (16,))[0] - 8)
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:

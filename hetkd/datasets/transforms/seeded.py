@@ -23,7 +23,7 @@ class RandomSeeded(BaseTransform):
         transforms: configs of the random transforms.
 
     Raises:
-        RuntimeError: no hook has set the clock.
+        UserError: no hook has set the clock.
     """
 
     def __init__(self, transforms: Sequence[dict]):

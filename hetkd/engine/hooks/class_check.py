@@ -5,6 +5,7 @@ from mmpretrain.evaluation import Accuracy
 
 from hetkd.datasets import check_labels, check_names, class_names, unheld
 from hetkd.engine.plain_model import plain_model
+from hetkd.errors import UserError
 from hetkd.registry import DATASETS, HOOKS
 
 OTHERS = ('val_dataloader', 'test_dataloader')
@@ -17,7 +18,7 @@ class ClassCheckHook(Hook):
     Wrappers of data sets are looked through. A test set that cannot be built is left to ``tools/test.py``.
 
     Raises:
-        ValueError: classes differ in number, name or order between training, validation and test set or a
+        UserError: classes differ in number, name or order between training, validation and test set or a
             teacher; an image has several labels; fewer classes than a metric's top k.
     """
 
@@ -37,10 +38,12 @@ class ClassCheckHook(Hook):
         for name, classes in known.items():
             check_names(known[first], classes, name, first)
         if first and len(known[first]) != student.num_classes:
-            raise ValueError(
-                f'data: expected {student.num_classes} classes as the nets have, got {len(known[first])} in '
-                f'{first}; set data_preprocessor.num_classes={len(known[first])}, and that of nets that name '
-                f'one, or choose another data set'
+            raise UserError(
+                'data',
+                f'{student.num_classes} classes as the nets have',
+                f'{len(known[first])} in {first}',
+                f'set data_preprocessor.num_classes={len(known[first])}, and that of nets that name one, '
+                'or choose another data set',
             )
         self._check_preprocessor(model.data_preprocessor, student.num_classes)
         self._check_metrics(runner, student.num_classes)
@@ -66,9 +69,11 @@ class ClassCheckHook(Hook):
     def _check_preprocessor(preprocessor, classes: int) -> None:
         mixed = getattr(preprocessor, 'num_classes', None)
         if mixed not in (None, classes):
-            raise ValueError(
-                f'data_preprocessor: expected {classes} classes as the nets have, got {mixed}; set '
-                f'data_preprocessor.num_classes={classes}'
+            raise UserError(
+                'data_preprocessor',
+                f'{classes} classes as the nets have',
+                mixed,
+                f'set data_preprocessor.num_classes={classes}',
             )
 
     @staticmethod
@@ -77,7 +82,9 @@ class ClassCheckHook(Hook):
         for metric in metrics:
             top = max(metric.topk) if isinstance(metric, Accuracy) else 0
             if top > classes:
-                raise ValueError(
-                    f'val_evaluator: expected a top-k of at most the {classes} classes of the nets, got '
-                    f"top-{top}; set val_evaluator=[dict(type='Accuracy', topk=(1,))] and test_evaluator"
+                raise UserError(
+                    'val_evaluator',
+                    f'a top-k of at most the {classes} classes of the nets',
+                    f'top-{top}',
+                    "set val_evaluator=[dict(type='Accuracy', topk=(1,))] and test_evaluator",
                 )

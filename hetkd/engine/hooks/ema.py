@@ -4,6 +4,7 @@ from mmengine.hooks import EMAHook
 from mmengine.registry import MODELS
 
 from hetkd.engine.plain_model import plain_model
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
 PREFIX = 'student.'
@@ -22,16 +23,18 @@ class StudentEMAHook(EMAHook):
         **kwargs: see ``EMAHook``; ``update_buffers=True`` averages batch-norm statistics as well.
 
     Raises:
-        ValueError: there is another moving average.
+        UserError: there is another moving average.
     """
 
     def before_run(self, runner) -> None:
         """Copy the student."""
         model = plain_model(runner)
         if sum(isinstance(hook, EMAHook) for hook in runner.hooks) > 1:
-            raise ValueError(
-                'StudentEMAHook: expected one moving average, got several, which would take each other for '
-                'the student; change default_hooks.student_ema, or drop it by None'
+            raise UserError(
+                'StudentEMAHook',
+                'one moving average',
+                'several, which would take each other for the student',
+                'change default_hooks.student_ema, or drop it by None',
             )
         self.src_model = model.student
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))

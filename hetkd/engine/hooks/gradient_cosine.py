@@ -2,6 +2,7 @@
 
 from mmengine.hooks import Hook
 
+from hetkd.arguments import Natural
 from hetkd.engine.plain_model import plain_model
 from hetkd.registry import HOOKS
 
@@ -17,7 +18,7 @@ class GradientCosineHook(Hook):
         interval: iterations between two measurements; 0, the default, for none.
     """
 
-    def __init__(self, interval: int = 0):
+    def __init__(self, interval: Natural = 0):
         self.interval = interval
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:

@@ -7,6 +7,7 @@ from mmpretrain.datasets import CIFAR10
 from hetkd.clock import read_clock
 from hetkd.datasets import InMemory
 from hetkd.engine.plain_model import plain_model
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 from hetkd.seeding import seeded
 
@@ -19,7 +20,7 @@ class InputCheckHook(Hook):
     on it once: some take any size, and a warning names both. A teacher gets its own size.
 
     Raises:
-        ValueError: the nets take RGB and get BGR, or other channels; the student cannot take the size.
+        UserError: the nets take RGB and get BGR, or other channels; the student cannot take the size.
     """
 
     def before_train(self, runner) -> None:
@@ -44,11 +45,13 @@ class InputCheckHook(Hook):
     def _check_channels(self, model, images, name: str) -> None:
         got, wanted = images.shape[1], model.student.input_spec.channels
         if got != wanted:
-            raise ValueError(
-                f'{name}_dataloader: expected images of {wanted} channels as the nets take, got {got} after '
-                f'the data preprocessor; change color_type in the pipeline and the number of values of '
-                f'data_preprocessor.mean and std, or the nets: in_chans (TimmNet: model_kwargs), in_channels '
-                f'(MMPretrainNet: backbone)'
+            raise UserError(
+                f'{name}_dataloader',
+                f'images of {wanted} channels as the nets take',
+                f'{got} after the data preprocessor',
+                'change color_type in the pipeline and the number of values of data_preprocessor.mean '
+                'and std, or the nets: in_chans (TimmNet: model_kwargs), in_channels (MMPretrainNet: '
+                'backbone)',
             )
 
     def _check_order(self, model, dataset, name: str) -> None:
@@ -57,10 +60,12 @@ class InputCheckHook(Hook):
         if order is None or swaps is None or model.student.input_spec.channels != 3:
             return
         if swaps != (order == 'bgr'):
-            raise ValueError(
-                f'data_preprocessor: expected to_rgb={not swaps}, since the images of {name}_dataloader come '
-                f'as {order.upper()} and the nets take RGB, got to_rgb={swaps}; set data_preprocessor.to_rgb='
-                f'{not swaps}'
+            raise UserError(
+                'data_preprocessor',
+                f'to_rgb={not swaps}, since the images of {name}_dataloader come as {order.upper()} and '
+                'the nets take RGB',
+                f'to_rgb={swaps}',
+                f'set data_preprocessor.to_rgb={not swaps}',
             )
 
     def _check_size(self, runner, student, images, name: str) -> None:
@@ -72,10 +77,12 @@ class InputCheckHook(Hook):
         try:
             student.probe(lambda _: student(images))
         except Exception as error:
-            raise ValueError(
-                f'student: expected images of {own}, the size it was built for, got {sizes} from '
-                f'{name}_dataloader; set student.input_size={got[0] if got[0] == got[1] else list(got)}, or '
-                f'the size in the pipeline (or view) of {name}_dataloader to {made_for[0]} ({error})'
+            raise UserError(
+                'student',
+                f'images of {own}, the size it was built for',
+                f'{sizes} from {name}_dataloader',
+                f'set student.input_size={got[0] if got[0] == got[1] else list(got)}, or the size in the '
+                f'pipeline (or view) of {name}_dataloader to {made_for[0]} ({error})',
             ) from error
         runner.logger.warning(
             f'student: built for images of {own}, gets {sizes} from {name}_dataloader and takes them; set '

@@ -3,6 +3,8 @@
 import torch
 from mmengine.hooks import Hook
 
+from hetkd.arguments import Natural
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
 
@@ -18,12 +20,12 @@ class LossGuardHook(Hook):
         interval: iterations between two looks on a GPU.
 
     Raises:
-        FloatingPointError: a term is NaN or infinite.
+        UserError: a term is NaN or infinite.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, interval: int = 50):
+    def __init__(self, interval: Natural = 50):
         self.interval = interval
         self._kept: list[tuple[int, tuple[str, ...], torch.Tensor]] = []
 
@@ -52,9 +54,11 @@ class LossGuardHook(Hook):
         for iteration, names, values in kept:
             for name, value in zip(names, values.tolist()):
                 if name != 'loss' and not abs(value) < float('inf'):
-                    raise FloatingPointError(
-                        f'{name} is {value} at iteration {iteration}: expected a finite number. Resume '
-                        f'from the last checkpoint with a smaller lr (--resume --apply-changes --cfg-options '
-                        f'optim_wrapper.optimizer.lr=...), a longer warm-up or '
-                        f'optim_wrapper.clip_grad.max_norm=5, and look at the data of that iteration'
+                    raise UserError(
+                        name,
+                        'a finite number',
+                        f'{value} at iteration {iteration}',
+                        'resume from the last checkpoint with a smaller lr (--resume --apply-changes '
+                        '--cfg-options optim_wrapper.optimizer.lr=...), a longer warm-up or '
+                        'optim_wrapper.clip_grad.max_norm=5, and look at the data of that iteration',
                     )

@@ -12,6 +12,7 @@ from hetkd.engine import changes
 from hetkd.engine.made_of import made_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.engine.plain_values import plain
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
 # Their hooks keep their state elsewhere, but for EarlyStoppingHook.
@@ -122,10 +123,12 @@ def _check_content(runner, checkpoint: dict, path: str) -> None:
     needed += [] if runner.param_schedulers is None else ['param_schedulers']
     missing = [key for key in needed if key not in checkpoint]
     if missing:
-        raise ValueError(
-            f'--resume: expected {path} to be a checkpoint with the state of the run, got one without '
-            f'{missing} (a best checkpoint has weights alone); resume from an epoch_*.pth, or begin with '
-            f'these weights: --cfg-options load_from=CHECKPOINT, no --resume'
+        raise UserError(
+            '--resume',
+            f'{path} to be a checkpoint with the state of the run',
+            f'one without {missing} (a best checkpoint has weights alone)',
+            'resume from an epoch_*.pth, or begin with these weights: --cfg-options '
+            'load_from=CHECKPOINT, no --resume',
         )
 
 
@@ -137,9 +140,11 @@ def _check_weights(runner, checkpoint: dict, path: str) -> None:
     wrong = sorted(key for key in mine.keys() | saved.keys() if mine.get(key) != saved.get(key))
     if wrong:
         lines = [f'  {key}: {saved.get(key)} -> {mine.get(key)}' for key in wrong[:10]]
-        raise ValueError(
-            f'--resume: expected the model of {path}, got another in {len(wrong)} weights (shape before -> '
-            f'now):\n' + '\n'.join(lines) + '\nBegin another run: --work-dir of its own, no --resume'
+        raise UserError(
+            '--resume',
+            f'the model of {path}',
+            '\n'.join([f'another in {len(wrong)} weights (shape before -> now):', *lines]),
+            'begin another run: --work-dir of its own, no --resume',
         )
 
 

@@ -18,6 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.engine.made_of import made_of
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 from hetkd.utils.whole_file import write_whole
 
@@ -36,7 +37,7 @@ class RunRecordHook(Hook):
     made from it. A resumed run goes on with the epochs before.
 
     Raises:
-        ValueError: the work dir holds another run than the one that is resumed.
+        UserError: the work dir holds another run than the one that is resumed.
 
     Args:
         monitor: the metric whose last and best values are named; larger is better.
@@ -93,9 +94,11 @@ class RunRecordHook(Hook):
             )
             return {}
         if earlier.get('run', run) != run:
-            raise ValueError(
-                f'work_dir: expected {runner.work_dir} to hold the run of the checkpoint, got another run; '
-                f'name another --work-dir'
+            raise UserError(
+                'work_dir',
+                f'{runner.work_dir} to hold the run of the checkpoint',
+                'another run',
+                'name another --work-dir',
             )
         return found
 

@@ -5,7 +5,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader, Subset
 
+from hetkd.arguments import Natural
 from hetkd.engine.plain_model import plain_model
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 from hetkd.utils.spread import evenly_spread
 
@@ -30,12 +32,12 @@ class TeacherCheckHook(Hook):
         report: what was found, as plain values.
 
     Raises:
-        ValueError: a teacher at chance level, or with outputs that are NaN or infinite.
+        UserError: a teacher at chance level, or with outputs that are NaN or infinite.
     """
 
     priority = 'LOW'
 
-    def __init__(self, images: int = 256, allow_chance: bool = False):
+    def __init__(self, images: Natural = 256, allow_chance: bool = False):
         self.images, self.allow_chance = images, allow_chance
         self.report: dict = {}
 
@@ -70,16 +72,18 @@ class TeacherCheckHook(Hook):
         if teacher.is_random:
             runner.logger.warning('teacher check: this teacher is random, as checkpoint="random" says')
             return
-        text = (
-            f'teacher: expected one that knows the data, got {found["top1"]:.1f} % on {found["images"]} '
-            f'validation images, where chance gives {found["chance"]:.1f} %. Look for another class order, '
-            f'another mean and std (teacher.mean, teacher.std), or a file of another data set '
-            f'({found["file"] or "pretrained"}). To go on all the same: --cfg-options '
-            f'default_hooks.teacher_check.allow_chance=True'
+        error = UserError(
+            'teacher',
+            'one that knows the data',
+            f'{found["top1"]:.1f} % on {found["images"]} validation images, where chance gives '
+            f'{found["chance"]:.1f} %',
+            'look for another class order, another mean and std (teacher.mean, teacher.std), or a file of '
+            f'another data set ({found["file"] or "pretrained"}). To go on all the same: --cfg-options '
+            'default_hooks.teacher_check.allow_chance=True',
         )
         if not self.allow_chance:
-            raise ValueError(text)
-        runner.logger.warning(text)
+            raise error
+        runner.logger.warning(str(error))
 
 
 def _count(model) -> dict[str, int]:
@@ -110,12 +114,14 @@ def _check_finite(model, teacher, inputs) -> None:
         raise _not_finite(teacher, bad, len(inputs))
 
 
-def _not_finite(teacher, parts: list, count: int) -> ValueError:
+def _not_finite(teacher, parts: list, count: int) -> UserError:
     found = teacher.describe()
-    return ValueError(
-        f'teacher: expected finite outputs, got NaN or infinite {", ".join(parts)} of {found["net"]} '
-        f'({found["file"] or "pretrained"}) on {count} images; name another file, or, if dtype is set, use '
-        f"'bfloat16' or none"
+    return UserError(
+        'teacher',
+        'finite outputs',
+        f'NaN or infinite {", ".join(parts)} of {found["net"]} ({found["file"] or "pretrained"}) on {count} '
+        'images',
+        "name another file, or, if dtype is set, use 'bfloat16' or none",
     )
 
 

@@ -5,6 +5,7 @@ import torch
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.hooks import Hook
 
+from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
 
@@ -16,7 +17,7 @@ class TrainingDataHook(Hook):
     the banks of its checkpoint.
 
     Raises:
-        ValueError: such a part, and a data set in which an image has no single place or label.
+        UserError: such a part, and a data set in which an image has no single place or label.
     """
 
     priority = 'VERY_HIGH'
@@ -44,15 +45,18 @@ def labels_of(dataset) -> torch.Tensor:
         label = np.asarray(info.get('gt_label'))
         labels.append(label)
         if info.get('sample_idx', i) != i:
-            raise ValueError(
-                f'data: expected each image at its own place (sample_idx), got image {info["sample_idx"]} at '
-                f'place {i} of {type(dataset).__name__}; put the images into one data set, or use a method '
-                f'without a memory bank'
+            raise UserError(
+                'data',
+                'each image at its own place (sample_idx)',
+                f'image {info["sample_idx"]} at place {i} of {type(dataset).__name__}',
+                'put the images into one data set, or use a method without a memory bank',
             )
         if label.ndim or label.dtype.kind not in 'iu':
-            raise ValueError(
-                f'data: expected one class index (gt_label) for each image, got {label.tolist()!r}; use a '
-                f'data set with a single label, or a method without a memory bank'
+            raise UserError(
+                'data',
+                'one class index (gt_label) for each image',
+                repr(label.tolist()),
+                'use a data set with a single label, or a method without a memory bank',
             )
     return torch.tensor([int(label) for label in labels])
 
@@ -61,10 +65,12 @@ def check_places(dataset, way_out: str) -> None:
     """Refuse a data set in which ``sample_idx`` does not name one image.
 
     Raises:
-        ValueError: several data sets in one, or something that tells nothing of its images.
+        UserError: several data sets in one, or something that tells nothing of its images.
     """
     if isinstance(dataset, ConcatDataset) or not hasattr(dataset, 'get_data_info'):
-        raise ValueError(
-            f'data: expected one data set whose images have places of their own (sample_idx), got '
-            f'{type(dataset).__name__}; put the images into one data set, or {way_out}'
+        raise UserError(
+            'data',
+            'one data set whose images have places of their own (sample_idx)',
+            type(dataset).__name__,
+            f'put the images into one data set, or {way_out}',
         )

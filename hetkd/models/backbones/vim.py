@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.ops import selective_scan
 from hetkd.registry import MODELS
 
@@ -26,7 +28,7 @@ class BiMamba(nn.Module):
         expand: ratio of the inner width to ``dim``.
     """
 
-    def __init__(self, dim: int, d_state: int = 16, d_conv: int = 4, expand: int = 2):
+    def __init__(self, dim: int, d_state: Count = 16, d_conv: int = 4, expand: int = 2):
         super().__init__()
         inner, rank = expand * dim, math.ceil(dim / 16)
         self.inner, self.rank, self.d_state = inner, rank, d_state
@@ -116,24 +118,24 @@ class Vim(nn.Module):
             code, with the last one before the final norm.
 
     Raises:
-        ValueError: an unknown arch, or an image size that the patches do not cover exactly.
+        UserError: an unknown arch, or an image size that the patches do not cover exactly.
     """
 
     def __init__(
         self,
         arch: str = 'tiny',
-        num_classes: int = 1000,
+        num_classes: Count = 1000,
         img_size: Union[int, Sequence[int]] = 224,
-        patch_size: int = 16,
-        stride: Optional[int] = None,
-        embed_dim: Optional[int] = None,
-        depth: int = 24,
-        d_state: int = 16,
+        patch_size: Count = 16,
+        stride: Optional[Count] = None,
+        embed_dim: Optional[Count] = None,
+        depth: Count = 24,
+        d_state: Count = 16,
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
         if arch not in ARCHITECTURES:
-            raise ValueError(f'arch: expected one of {sorted(ARCHITECTURES)}, got {arch!r}')
+            raise UserError('arch', f'one of {sorted(ARCHITECTURES)}', repr(arch))
         dim = embed_dim or ARCHITECTURES[arch]
         self.img_size = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
         self.patch_size, self.stride, self.depth = patch_size, stride or patch_size, depth
@@ -164,12 +166,14 @@ class Vim(nn.Module):
         """Rows and columns of patches.
 
         Raises:
-            ValueError: the patches do not cover the image exactly.
+            UserError: the patches do not cover the image exactly.
         """
         if any(side < self.patch_size or (side - self.patch_size) % self.stride for side in size):
-            raise ValueError(
-                f'Vim: expected image sides of {self.patch_size} plus a multiple of {self.stride} pixels, '
-                f'got {tuple(size)}; resize the images, or choose another patch_size or stride'
+            raise UserError(
+                'Vim',
+                f'image sides of {self.patch_size} plus a multiple of {self.stride} pixels',
+                tuple(size),
+                'resize the images, or choose another patch_size or stride',
             )
         rows, columns = ((side - self.patch_size) // self.stride + 1 for side in size)
         return rows, columns

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.ops import selective_scan
 from hetkd.registry import MODELS
 
@@ -66,7 +68,7 @@ class SS2D(nn.Module):
             names.
     """
 
-    def __init__(self, dim: int, ratio: int, d_state: int, vanilla: bool):
+    def __init__(self, dim: int, ratio: Count, d_state: Count, vanilla: bool):
         super().__init__()
         inner, rank = ratio * dim, math.ceil(dim / 16)
         self.rank, self.d_state, self.vanilla = rank, d_state, vanilla
@@ -132,7 +134,7 @@ class SS2D(nn.Module):
 class VSSBlock(nn.Module):
     """``x + SS2D(norm(x))``, followed by ``x + MLP(norm(x))`` except in the first version."""
 
-    def __init__(self, dim: int, drop_path: float, ratio: int, d_state: int, vanilla: bool):
+    def __init__(self, dim: int, drop_path: float, ratio: Count, d_state: Count, vanilla: bool):
         super().__init__()
         self.norm = LayerNorm2d(dim)
         self.op = SS2D(dim, ratio, d_state, vanilla)
@@ -172,20 +174,20 @@ class VMamba(nn.Module):
             0.3, base with 0.6.
 
     Raises:
-        ValueError: an unknown arch.
+        UserError: an unknown arch.
     """
 
     def __init__(
         self,
         arch: str = 'tiny',
-        num_classes: int = 1000,
+        num_classes: Count = 1000,
         depths: Optional[Sequence[int]] = None,
-        embed_dim: Optional[int] = None,
+        embed_dim: Optional[Count] = None,
         drop_path_rate: float = 0.0,
     ):
         super().__init__()
         if arch not in ARCHITECTURES:
-            raise ValueError(f'arch: expected one of {sorted(ARCHITECTURES)}, got {arch!r}')
+            raise UserError('arch', f'one of {sorted(ARCHITECTURES)}', repr(arch))
         own_depths, own_dim, ratio, d_state = ARCHITECTURES[arch]
         depths, dim, vanilla = depths or own_depths, embed_dim or own_dim, arch.startswith('vanilla')
         self.depth = len(depths)

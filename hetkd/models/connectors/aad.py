@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -21,13 +23,13 @@ class AAD(nn.Module):
         ratio: hidden width over the student's, >= 1.
 
     Raises:
-        ValueError: a ratio below 1.
+        UserError: a ratio below 1.
     """
 
-    def __init__(self, student_channels: int, teacher_channels: int, ratio: int = 2):
+    def __init__(self, student_channels: Count, teacher_channels: Count, ratio: Count = 2):
         super().__init__()
         if ratio < 1:
-            raise ValueError(f'AAD: expected ratio >= 1, got {ratio!r}; the authors use 2')
+            raise UserError('AAD', 'ratio >= 1', repr(ratio), 'the authors use 2')
         hidden = student_channels * ratio
         self.mlp = nn.Sequential(
             nn.Linear(student_channels, hidden, bias=False),
@@ -41,11 +43,13 @@ class AAD(nn.Module):
         """Embeddings (N, D_s) and (N, D_t) to two of (N, D_t); the teacher's as it came.
 
         Raises:
-            ValueError: a batch of one in training, which batch norm cannot take.
+            UserError: a batch of one in training, which batch norm cannot take.
         """
         if self.training and len(student) < 2:
-            raise ValueError(
-                'AAD: expected at least 2 samples in a batch, got 1; set drop_last=True in the '
-                'train_dataloader or a larger batch_size'
+            raise UserError(
+                'AAD',
+                'at least 2 samples in a batch',
+                '1',
+                'set drop_last=True in the train_dataloader or a larger batch_size',
             )
         return self.mlp(student), teacher

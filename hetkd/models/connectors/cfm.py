@@ -5,6 +5,8 @@ from typing import Sequence
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -26,23 +28,23 @@ class CFM(nn.Module):
         num_layers: 2 as in the port, or 1 for the single fully connected layer of the paper's abstract.
 
     Raises:
-        ValueError: n < 1, or another number of layers.
+        UserError: n < 1, or another number of layers.
     """
 
     def __init__(
         self,
-        num_stages: int,
-        in_channels: int,
-        teacher_channels: int,
-        num_classes: int,
-        num_sub_logits: int = 4,
-        num_layers: int = 2,
+        num_stages: Count,
+        in_channels: Count,
+        teacher_channels: Count,
+        num_classes: Count,
+        num_sub_logits: Count = 4,
+        num_layers: Count = 2,
     ):
         super().__init__()
         if num_sub_logits < 1:
-            raise ValueError(f'num_sub_logits: expected n >= 1, got {num_sub_logits}; the paper uses 4')
+            raise UserError('num_sub_logits', 'n >= 1', num_sub_logits, 'the paper uses 4')
         if num_layers not in (1, 2):
-            raise ValueError(f'num_layers: expected 1 or 2, got {num_layers}')
+            raise UserError('num_layers', '1 or 2', num_layers)
         self.shape = (num_sub_logits, num_classes)
         joined, out = in_channels + teacher_channels, num_sub_logits * num_classes
         self.mappers = nn.ModuleList(

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
 from hetkd.functional.unit import unit
 from hetkd.registry import MODELS
 
@@ -19,7 +20,7 @@ class ContrastHead(nn.Module):
         out_channels: width of both results.
     """
 
-    def __init__(self, student_channels: int, teacher_channels: int, out_channels: int = 128):
+    def __init__(self, student_channels: Count, teacher_channels: Count, out_channels: Count = 128):
         super().__init__()
         self.student = nn.Linear(student_channels, out_channels)
         self.teacher = nn.Linear(teacher_channels, out_channels)

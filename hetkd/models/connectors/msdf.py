@@ -5,6 +5,7 @@ from typing import NamedTuple, Sequence
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
 from hetkd.functional import msdf_fuse
 from hetkd.registry import MODELS
 
@@ -38,7 +39,7 @@ class MSDF(StageHeads):
         hidden_ratio: H / C. Default 4 as in the authors' code.
     """
 
-    def __init__(self, num_stages: int, in_channels: int, num_classes: int, hidden_ratio: int = 4):
+    def __init__(self, num_stages: Count, in_channels: Count, num_classes: Count, hidden_ratio: Count = 4):
         super().__init__(num_stages, in_channels, num_classes)
         hidden = hidden_ratio * num_classes
         self.gate = nn.Sequential(nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, num_classes))

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from hetkd.arguments import Count
+
 
 class SepConv(nn.Sequential):
     """Two depthwise-separable convolutions, the first of stride 2 (MLDR-KD's and OFA-KD's code).
@@ -14,7 +16,7 @@ class SepConv(nn.Sequential):
         out_channels: cout.
     """
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: Count, out_channels: Count):
         super().__init__(
             *_separable(in_channels, in_channels, stride=2),
             *_separable(in_channels, out_channels, stride=1),

@@ -5,6 +5,7 @@ from typing import Sequence
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -20,7 +21,7 @@ class StageHeads(nn.Module):
         num_classes: C.
     """
 
-    def __init__(self, num_stages: int, in_channels: int, num_classes: int):
+    def __init__(self, num_stages: Count, in_channels: Count, num_classes: Count):
         super().__init__()
         self.heads = nn.ModuleList(nn.Linear(in_channels, num_classes) for _ in range(num_stages))
         self.apply(init_connector)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.functional import pool_matrix
 from hetkd.registry import MODELS
 
@@ -23,15 +24,17 @@ class StageMatcher(nn.Module):
         teacher_channels: of the teacher stage that it is matched with.
 
     Raises:
-        ValueError: the lists differ in length.
+        UserError: the lists differ in length.
     """
 
     def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]):
         super().__init__()
         if len(student_channels) != len(teacher_channels):
-            raise ValueError(
-                f'StageMatcher: expected as many student as teacher stages, got {len(student_channels)} '
-                f'and {len(teacher_channels)}; pair them first'
+            raise UserError(
+                'StageMatcher',
+                'as many student as teacher stages',
+                f'{len(student_channels)} and {len(teacher_channels)}',
+                'pair them first',
             )
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(student_channels, teacher_channels))
         self.apply(init_connector)

@@ -7,6 +7,8 @@ from typing import Sequence
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -30,21 +32,23 @@ class StageProjector(nn.Module):
         final_bias: whether the 1x1 convolution of the deepest grid has a bias: no in MLDR-KD, yes in HCD.
 
     Raises:
-        ValueError: there are no stages, or strides do not grow.
+        UserError: there are no stages, or strides do not grow.
     """
 
     def __init__(
         self,
         channels: Sequence[int],
         strides: Sequence[int],
-        out_channels: int,
+        out_channels: Count,
         final_bias: bool = False,
     ):
         super().__init__()
         if not channels or len(channels) != len(strides) or list(strides) != sorted(strides):
-            raise ValueError(
-                f'StageProjector: expected stages from shallow to deep, got channels {list(channels)} and '
-                f'strides {list(strides)}; take a student with stages, or set its stage_indices'
+            raise UserError(
+                'StageProjector',
+                'stages from shallow to deep',
+                f'channels {list(channels)} and strides {list(strides)}',
+                'take a student with stages, or set its stage_indices',
             )
         self.out_channels = out_channels
         self.projections = nn.ModuleList(

@@ -5,6 +5,8 @@ from typing import Optional
 
 import torch
 
+from hetkd.arguments import Weight
+from hetkd.errors import UserError
 from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput
@@ -34,7 +36,7 @@ class BaseDistiller(NetClassifier):
         ce_weight: weight of the label loss.
 
     Raises:
-        ValueError: teacher and student differ in their number of classes or of the images' channels, the
+        UserError: teacher and student differ in their number of classes or of the images' channels, the
             teacher has no weights, or as :class:`NetClassifier`.
     """
 
@@ -50,7 +52,7 @@ class BaseDistiller(NetClassifier):
         label_loss: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
         train_cfg: Optional[dict] = None,
-        ce_weight: float = 1.0,
+        ce_weight: Weight = 1.0,
     ):
         super().__init__(student, label_loss, data_preprocessor, train_cfg)
         check_weights(ce_weight=ce_weight)
@@ -64,16 +66,20 @@ class BaseDistiller(NetClassifier):
         channels = self.student.input_spec.channels
         for one in self.teachers:
             if one.channels not in (None, channels):
-                raise ValueError(
-                    f'teacher: expected {channels} channels as the student has, since both get the same '
-                    f'images, got {one.channels}; set in_chans (TimmNet: model_kwargs) or in_channels '
-                    f'(MMPretrainNet: backbone) of both nets to those of the data'
+                raise UserError(
+                    'teacher',
+                    f'{channels} channels as the student has, since both get the same images',
+                    one.channels,
+                    'set in_chans (TimmNet: model_kwargs) or in_channels (MMPretrainNet: backbone) of both '
+                    'nets to those of the data',
                 )
             if one.num_classes != self.student.num_classes:
-                raise ValueError(
-                    f'teacher: expected {self.student.num_classes} classes as the student has, got '
-                    f'{one.num_classes}; use a teacher trained on this data set, and set num_classes of '
-                    f'both nets to its number of classes'
+                raise UserError(
+                    'teacher',
+                    f'{self.student.num_classes} classes as the student has',
+                    one.num_classes,
+                    'use a teacher trained on this data set, and set num_classes of both nets to its number '
+                    'of classes',
                 )
 
     @property
@@ -81,12 +87,14 @@ class BaseDistiller(NetClassifier):
         """The only teacher.
 
         Raises:
-            ValueError: there are several, and the method's connectors fit one.
+            UserError: there are several, and the method's connectors fit one.
         """
         if len(self.teachers) != 1:
-            raise ValueError(
-                f'{type(self).__name__}: expected one teacher, since its connectors are made for one, got '
-                f'{len(self.teachers)}; use a method on logits or embeddings, MLDRKD or OFA for several'
+            raise UserError(
+                type(self).__name__,
+                'one teacher, since its connectors are made for one',
+                len(self.teachers),
+                'use a method on logits or embeddings, MLDRKD or OFA for several',
             )
         return self.teachers[0]
 
@@ -168,9 +176,11 @@ class BaseDistiller(NetClassifier):
 def check_losses(*configs) -> None:
     """Refuse a method without a loss."""
     if not any(configs):
-        raise ValueError(
-            'model.losses: expected at least one loss, got none: nothing would be distilled; name one, or '
-            'train the student alone with --method scratch'
+        raise UserError(
+            'model.losses',
+            'at least one loss',
+            'none: nothing would be distilled',
+            'name one, or train the student alone with --method scratch',
         )
 
 

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 
+from hetkd.errors import UserError
 from hetkd.models.nets.running import compile_net
 from hetkd.registry import MODELS
 
@@ -32,7 +33,7 @@ class NetClassifier(BaseModel):
             ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
 
     Raises:
-        ValueError: batch augmentations in both places, or no number of classes.
+        UserError: batch augmentations in both places, or no number of classes.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class NetClassifier(BaseModel):
         preprocessor, train_cfg = deepcopy(dict(data_preprocessor or {})), deepcopy(train_cfg)
         preprocessor.setdefault('type', 'SeededPreprocessor')
         if train_cfg and preprocessor.get('batch_augments'):
-            raise ValueError(
-                'train_cfg: expected batch augmentations in one place, got them in model.train_cfg and in '
-                'data_preprocessor.batch_augments; drop one (data_preprocessor=dict(batch_augments=None))'
+            raise UserError(
+                'train_cfg',
+                'batch augmentations in one place',
+                'them in model.train_cfg and in data_preprocessor.batch_augments',
+                'drop one (data_preprocessor=dict(batch_augments=None))',
             )
         if train_cfg:
             preprocessor['batch_augments'] = train_cfg
@@ -69,7 +72,7 @@ class NetClassifier(BaseModel):
             return self.loss(inputs, data_samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
-        raise ValueError(f"mode: expected 'tensor', 'loss' or 'predict', got {mode!r}")
+        raise UserError('mode', "'tensor', 'loss' or 'predict'", repr(mode))
 
     def loss(self, inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
         """The losses of one batch; every key starts with ``loss``."""
@@ -106,11 +109,13 @@ def index_of(data_samples: list[DataSample]) -> torch.Tensor:
     """The images' places in the training set (N,), on the CPU.
 
     Raises:
-        ValueError: the samples do not carry them.
+        UserError: the samples do not carry them.
     """
     if 'sample_idx' not in data_samples[0]:
-        raise ValueError(
-            'data: expected sample_idx in the data samples, since a loss needs the place of each image in '
-            "the training set, got none; keep 'sample_idx' in the meta_keys of PackInputs (it is by default)"
+        raise UserError(
+            'data',
+            'sample_idx in the data samples, since a loss needs the place of each image in the training set',
+            'none',
+            "keep 'sample_idx' in the meta_keys of PackInputs (it is by default)",
         )
     return torch.tensor([sample.sample_idx for sample in data_samples])

@@ -2,6 +2,7 @@
 
 from typing import Optional, Sequence
 
+from hetkd.errors import UserError
 from hetkd.models.nets.base import RANDOM
 from hetkd.registry import MODELS
 
@@ -46,7 +47,7 @@ def with_classes(config: dict, data_preprocessor) -> dict:
         data_preprocessor: its ``num_classes`` is taken where the net's config says none.
 
     Raises:
-        ValueError: neither says one.
+        UserError: neither says one.
     """
     if _names_a_teacher(config):
         return dict(config, net=with_classes(config['net'], data_preprocessor))
@@ -54,10 +55,11 @@ def with_classes(config: dict, data_preprocessor) -> dict:
     if config.get('num_classes') is None:
         config['num_classes'] = getattr(data_preprocessor, 'num_classes', None)
     if config['num_classes'] is None:
-        raise ValueError(
-            f'num_classes: expected it in the config of the net ({config.get("type")}) or of the data '
-            f'preprocessor, got neither; set data_preprocessor=dict(num_classes=N), as the data sets in '
-            f'configs/_base_/datasets do'
+        raise UserError(
+            'num_classes',
+            f'it in the config of the net ({config.get("type")}) or of the data preprocessor',
+            'neither',
+            'set data_preprocessor=dict(num_classes=N), as the data sets in configs/_base_/datasets do',
         )
     return config
 

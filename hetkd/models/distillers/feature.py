@@ -2,6 +2,7 @@
 
 from typing import Optional, Sequence
 
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller, build_losses, check_losses
@@ -57,9 +58,11 @@ class FeatureDistiller(BaseDistiller):
             )
         if embedding_matcher is not None:
             if 'embedding' not in needs:
-                raise ValueError(
-                    f'embedding_matcher: expected a loss that reads embeddings, got {list(self.losses)}; '
-                    f'drop it, or use RSDLoss or CRDLoss'
+                raise UserError(
+                    'embedding_matcher',
+                    'a loss that reads embeddings',
+                    list(self.losses),
+                    'drop it, or use RSDLoss or CRDLoss',
                 )
             self.embedding_matcher = MODELS.build(
                 embedding_matcher,
@@ -75,9 +78,8 @@ class FeatureDistiller(BaseDistiller):
         mine, theirs = mine[-count:], theirs[-count:]
         indices = range(count) if self._indices is None else self._indices
         if not all(-count <= i < count for i in indices):
-            raise ValueError(
-                f'stages: expected indices of {count} stage pairs ({-count} to {count - 1}), got '
-                f'{list(indices)}'
+            raise UserError(
+                'stages', f'indices of {count} stage pairs ({-count} to {count - 1})', list(indices)
             )
         return tuple(mine[i] for i in indices), tuple(theirs[i] for i in indices)
 

@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 import torch
 import torch.nn.functional as F
 
+from hetkd.errors import UserError
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.contract import NetOutput
 from hetkd.models.nets.running import compile_net, to_dtype
@@ -36,7 +37,7 @@ class FrozenTeacher(Teacher):
             input is re-normalised to the net's own mean and std, where it declares them.
 
     Raises:
-        ValueError: the config names no weights, or another dtype.
+        UserError: the config names no weights, or another dtype.
     """
 
     def __init__(
@@ -50,10 +51,13 @@ class FrozenTeacher(Teacher):
         self._dtype = to_dtype(net.get('dtype'))
         self.net = MODELS.build({key: value for key, value in net.items() if key not in OWN_KEYS})
         if not self.net.has_weights:
-            raise ValueError(
-                f'teacher: expected trained weights, got none; set checkpoint=PATH or pretrained=True in '
-                f'the teacher of the config ({net.get("model")!r}), or checkpoint={RANDOM!r} if a '
-                f'teacher without knowledge is really meant'
+            raise UserError(
+                'teacher',
+                'trained weights',
+                'none',
+                'set checkpoint=PATH or pretrained=True in the teacher of the config '
+                f'({net.get("model")!r}), or checkpoint={RANDOM!r} if a teacher without knowledge is '
+                'really meant',
             )
         self.net.requires_grad_(False)
         self.net.eval()

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch
 
+from hetkd.errors import UserError
 from hetkd.functional import sublogit_cosines
 from hetkd.functional.orthogonality import mean_off_diagonal
 from hetkd.registry import MODELS
@@ -36,7 +37,7 @@ class HCD(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
 
     Raises:
-        ValueError: as :class:`BaseDistiller`; also if the student gives no stages, or ``orthogonality_on`` is
+        UserError: as :class:`BaseDistiller`; also if the student gives no stages, or ``orthogonality_on`` is
             something else.
     """
 
@@ -57,7 +58,7 @@ class HCD(BaseDistiller):
     ):
         super().__init__(**kwargs)
         if orthogonality_on not in ('fused', 'raw'):
-            raise ValueError(f"orthogonality_on: expected 'fused' or 'raw', got {orthogonality_on!r}")
+            raise UserError('orthogonality_on', "'fused' or 'raw'", repr(orthogonality_on))
         self.kd = build_part(kd, dict(type='KDLoss', temperature=1.0))
         self.sub_logit = build_part(sub_logit, dict(type='SubLogitLoss'))
         self.orthogonality = build_part(orthogonality, dict(type='OrthogonalityLoss'))

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch
 
+from hetkd.arguments import Weight
 from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
@@ -35,7 +36,7 @@ class MLDRKD(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
 
     Raises:
-        ValueError: as :class:`BaseDistiller`; also if the student gives no stages.
+        UserError: as :class:`BaseDistiller`; also if the student gives no stages.
     """
 
     student_needs = ('stages',)
@@ -45,9 +46,9 @@ class MLDRKD(BaseDistiller):
         dfra: Optional[dict] = None,
         projector: Optional[dict] = None,
         fusion: Optional[dict] = None,
-        logit_weight: float = 1.0,
-        stage_weight: float = 1.0,
-        fused_weight: float = 1.0,
+        logit_weight: Weight = 1.0,
+        stage_weight: Weight = 1.0,
+        fused_weight: Weight = 1.0,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -5,6 +5,7 @@ from typing import Optional, Sequence
 
 import torch
 
+from hetkd.arguments import Weight
 from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput, StageSpec
 
@@ -27,7 +28,7 @@ class Teacher(ABC):
     views: Optional[int] = None
     is_random: bool = False
 
-    def __init__(self, weight: float = 1.0):
+    def __init__(self, weight: Weight = 1.0):
         check_weights(weight=weight)
         self.weight = weight
 
@@ -52,7 +53,7 @@ class Teacher(ABC):
         """Its stages.
 
         Raises:
-            ValueError: it gives none.
+            UserError: it gives none.
         """
 
     @property

@@ -1,5 +1,6 @@
 """Attention transfer as a registered loss."""
 
+from hetkd.arguments import Weight
 from hetkd.functional import at_loss
 from hetkd.registry import MODELS
 
@@ -14,5 +15,5 @@ class ATLoss(StageLoss):
         loss_weight: factor of the result. Default 1000, the common setting beside cross-entropy.
     """
 
-    def __init__(self, loss_weight: float = 1000.0):
+    def __init__(self, loss_weight: Weight = 1000.0):
         super().__init__(at_loss, loss_weight)

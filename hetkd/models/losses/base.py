@@ -5,6 +5,7 @@ from typing import Callable
 import torch
 from torch import nn
 
+from hetkd.arguments import Weight
 from hetkd.functional.checks import check_temperature, check_weights
 
 
@@ -17,11 +18,11 @@ class FunctionLoss(nn.Module):
         **options: keyword arguments of the function.
 
     Raises:
-        ValueError: a ``temperature`` among the options that is not a finite number > 0, or a weight that is
+        UserError: a ``temperature`` among the options that is not a finite number > 0, or a weight that is
             not a finite number >= 0.
     """
 
-    def __init__(self, function: Callable[..., torch.Tensor], loss_weight: float, **options):
+    def __init__(self, function: Callable[..., torch.Tensor], loss_weight: Weight, **options):
         super().__init__()
         if 'temperature' in options:
             check_temperature(options['temperature'])

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather
 
+from hetkd.arguments import Count, Positive, Weight
+from hetkd.errors import UserError
 from hetkd.functional import crd_log_normalisers, crd_loss
 from hetkd.registry import MODELS
 
@@ -31,25 +33,25 @@ class CRDLoss(FunctionLoss):
         loss_weight: factor of the result; 0.8 in the authors' command line.
 
     Raises:
-        ValueError: an option out of its range.
+        UserError: an option out of its range.
     """
 
     needs = ('embedding', 'index')
 
     def __init__(
         self,
-        num_negatives: int = 16384,
-        channels: int = 128,
-        temperature: float = 0.07,
+        num_negatives: Count = 16384,
+        channels: Count = 128,
+        temperature: Positive = 0.07,
         momentum: float = 0.5,
-        loss_weight: float = 0.8,
+        loss_weight: Weight = 0.8,
     ):
         super().__init__(crd_loss, loss_weight, temperature=temperature)
         for name, value in dict(num_negatives=num_negatives, channels=channels).items():
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name}: expected a whole number >= 1, got {value!r}')
+                raise UserError(name, 'a whole number >= 1', repr(value))
         if not 0 <= momentum < 1:
-            raise ValueError(f'momentum: expected a number in [0, 1), got {momentum!r}; the authors use 0.5')
+            raise UserError('momentum', 'a number in [0, 1)', repr(momentum), 'the authors use 0.5')
         self.num_negatives = num_negatives
         self.momentum = momentum
         self.register_buffer('student_memory', torch.empty(0, channels))
@@ -65,14 +67,16 @@ class CRDLoss(FunctionLoss):
             labels: (M,) class indices of its images.
 
         Raises:
-            ValueError: all images are of one class, so there are no negatives.
+            UserError: all images are of one class, so there are no negatives.
         """
         labels = torch.as_tensor(labels)
         counts = labels.bincount()
         if counts.numel() == 0 or counts.max() == len(labels):
-            raise ValueError(
-                f'CRD: expected training images of at least two classes, got {len(labels)} of one; the '
-                f'negatives of an image are those of other classes'
+            raise UserError(
+                'CRD',
+                'training images of at least two classes',
+                f'{len(labels)} of one',
+                'the negatives of an image are those of other classes',
             )
         # The images by class, so that "not of this class" is everything but one run of places; and the
         # first place and the length of each image's own run.
@@ -94,7 +98,7 @@ class CRDLoss(FunctionLoss):
             index: (N,) places of the images in the training set, on the CPU.
 
         Raises:
-            ValueError: no index, an index outside the training set, or banks that were never sized.
+            UserError: no index, an index outside the training set, or banks that were never sized.
         """
         index = self._check(index).to(student.embedding.device, non_blocking=True)
         inputs = (student.embedding, teacher.embedding, self.student_memory, self.teacher_memory)
@@ -107,20 +111,27 @@ class CRDLoss(FunctionLoss):
 
     def _check(self, index):
         if index is None:
-            raise ValueError(
-                "CRD: expected the images' indices in the training set, got none; use it in a "
-                'FeatureDistiller, and keep sample_idx in the meta_keys of PackInputs'
+            raise UserError(
+                'CRD',
+                "the images' indices in the training set",
+                'none',
+                'use it in a FeatureDistiller, and keep sample_idx in the meta_keys of PackInputs',
             )
         size = len(self.student_memory)
         if size == 0:
-            raise ValueError(
-                'CRD: expected memory banks sized from the training set, got none; keep training_data='
-                "dict(type='TrainingDataHook') in default_hooks, or call loss.prepare_data(labels) yourself"
+            raise UserError(
+                'CRD',
+                'memory banks sized from the training set',
+                'none',
+                "keep training_data=dict(type='TrainingDataHook') in default_hooks, or call "
+                'loss.prepare_data(labels) yourself',
             )
         if max(index.tolist()) >= size:  # on the CPU, so nobody waits
-            raise ValueError(
-                f'CRD: expected indices below {size}, the number of training images at the start, got '
-                f'{int(index.max())}; the data set must not change its size during a run'
+            raise UserError(
+                'CRD',
+                f'indices below {size}, the number of training images at the start',
+                int(index.max()),
+                'the data set must not change its size during a run',
             )
         return index
 
@@ -151,9 +162,10 @@ class CRDLoss(FunctionLoss):
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         saved = state_dict.get(prefix + 'student_memory')
         if saved is not None and saved.shape != self.student_memory.shape:
-            raise ValueError(
-                f'CRD: expected memory banks {tuple(self.student_memory.shape)} (training images, channels), '
-                f'got {tuple(saved.shape)} in the checkpoint; resume with the data set and the channels that '
-                f'the run began with, or begin a new run'
+            raise UserError(
+                'CRD',
+                f'memory banks {tuple(self.student_memory.shape)} (training images, channels)',
+                f'{tuple(saved.shape)} in the checkpoint',
+                'resume with the data set and the channels that the run began with, or begin a new run',
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

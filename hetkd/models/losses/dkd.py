@@ -2,6 +2,7 @@
 
 import torch
 
+from hetkd.arguments import Positive, Weight
 from hetkd.functional import dkd_loss
 from hetkd.registry import MODELS
 
@@ -20,7 +21,7 @@ class DKDLoss(FunctionLoss):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, loss_weight: float = 1.0
+        self, alpha: float = 1.0, beta: float = 8.0, temperature: Positive = 4.0, loss_weight: Weight = 1.0
     ):
         super().__init__(dkd_loss, loss_weight, alpha=alpha, beta=beta, temperature=temperature)
 

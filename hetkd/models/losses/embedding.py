@@ -1,5 +1,6 @@
 """Losses on the embeddings of a batch: any widths, any families."""
 
+from hetkd.arguments import Weight
 from hetkd.functional import cc_loss, rkd_loss, rsd_loss
 from hetkd.registry import MODELS
 
@@ -26,7 +27,9 @@ class RKDLoss(EmbeddingLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0, loss_weight: float = 1.0):
+    def __init__(
+        self, distance_weight: Weight = 25.0, angle_weight: Weight = 50.0, loss_weight: Weight = 1.0
+    ):
         super().__init__(rkd_loss, loss_weight, distance_weight=distance_weight, angle_weight=angle_weight)
 
 
@@ -40,7 +43,7 @@ class CCLoss(EmbeddingLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, gamma: float = 0.4, order: int = 2, loss_weight: float = 1.0):
+    def __init__(self, gamma: float = 0.4, order: int = 2, loss_weight: Weight = 1.0):
         super().__init__(cc_loss, loss_weight, gamma=gamma, order=order)
 
 
@@ -55,5 +58,5 @@ class RSDLoss(EmbeddingLoss):
         loss_weight: factor of the result (the paper's lambda).
     """
 
-    def __init__(self, kappa: float = 0.01, loss_weight: float = 0.1):
+    def __init__(self, kappa: Weight = 0.01, loss_weight: Weight = 0.1):
         super().__init__(rsd_loss, loss_weight, kappa=kappa)

@@ -1,5 +1,6 @@
 """FitNet's hint as a registered loss."""
 
+from hetkd.arguments import Weight
 from hetkd.functional import hint_loss
 from hetkd.registry import MODELS
 
@@ -16,7 +17,7 @@ class HintLoss(StageLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, loss_weight: float = 1.0):
+    def __init__(self, loss_weight: Weight = 1.0):
         super().__init__(hint_loss, loss_weight)
 
     def forward(self, student, teacher, target=None):

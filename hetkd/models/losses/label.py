@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 
@@ -21,7 +22,7 @@ class LabelLoss(nn.Module):
     def __init__(self, label_smoothing: float = 0.1):
         super().__init__()
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f'label_smoothing: expected a number in [0, 1], got {label_smoothing!r}')
+            raise UserError('label_smoothing', 'a number in [0, 1]', repr(label_smoothing))
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

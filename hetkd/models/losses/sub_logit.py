@@ -2,6 +2,8 @@
 
 import torch
 
+from hetkd.arguments import Positive, Weight
+from hetkd.errors import UserError
 from hetkd.functional import orthogonality_loss, sublogit_ce, sublogit_kl
 from hetkd.functional.orthogonality import check_threshold
 from hetkd.registry import MODELS
@@ -17,12 +19,12 @@ class OverStages(FunctionLoss):
         function, loss_weight, **options: see :class:`~hetkd.models.losses.base.FunctionLoss`.
 
     Raises:
-        ValueError: another reduction.
+        UserError: another reduction.
     """
 
-    def __init__(self, function, reduction: str, loss_weight: float, **options):
+    def __init__(self, function, reduction: str, loss_weight: Weight, **options):
         if reduction not in ('sum', 'mean'):
-            raise ValueError(f"reduction: expected 'sum' or 'mean' (over the stages), got {reduction!r}")
+            raise UserError('reduction', "'sum' or 'mean' (over the stages)", repr(reduction))
         super().__init__(function, loss_weight, **options)
         self.reduction = reduction
 
@@ -51,12 +53,12 @@ class SubLogitLoss(OverStages):
 
     def __init__(
         self,
-        temperature: float = 1.0,
-        kl_weight: float = 6.0,
+        temperature: Positive = 1.0,
+        kl_weight: Weight = 6.0,
         label_smoothing: float = 0.1,
         detach: bool = False,
         reduction: str = 'sum',
-        loss_weight: float = 1.0,
+        loss_weight: Weight = 1.0,
     ):
         options = dict(kl_weight=kl_weight, label_smoothing=label_smoothing, detach=detach)
         super().__init__(_ce_and_kl, reduction, loss_weight, temperature=temperature, **options)
@@ -83,7 +85,7 @@ class OrthogonalityLoss(OverStages):
         loss_weight: beta, factor of the result. Default 1.
     """
 
-    def __init__(self, threshold: float = 0.5, reduction: str = 'sum', loss_weight: float = 1.0):
+    def __init__(self, threshold: float = 0.5, reduction: str = 'sum', loss_weight: Weight = 1.0):
         check_threshold(threshold)
         super().__init__(orthogonality_loss, reduction, loss_weight, threshold=threshold)
 

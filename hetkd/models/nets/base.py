@@ -8,6 +8,9 @@ from typing import Optional, Sequence, Union
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
+
 from .checkpoint import load_strict, read_weights
 from .contract import InputSpec, NetOutput, StageSpec
 
@@ -34,10 +37,10 @@ def take_rgb(model: nn.Module) -> None:
     weight.copy_(weight.flip(1))
 
 
-def unknown_model(kind: str, name: str, known: Sequence[str]) -> ValueError:
+def unknown_model(kind: str, name: str, known: Sequence[str]) -> UserError:
     """The error for a model name that its library does not know."""
     close = get_close_matches(name.split('.')[0], known, n=4)
-    return ValueError(f'model: expected the name of {kind}, got {name!r}; did you mean one of {close}?')
+    return UserError('model', f'the name of {kind}', repr(name), f'did you mean one of {close}?')
 
 
 class Net(nn.Module, ABC):
@@ -58,7 +61,7 @@ class Net(nn.Module, ABC):
             some of mmpretrain's. They are converted as they are loaded: the net takes RGB, as all do.
 
     Raises:
-        ValueError: the file does not fit, only one of mean and std is given, or not one for each channel.
+        UserError: the file does not fit, only one of mean and std is given, or not one for each channel.
 
     Attributes:
         classes: the class names that its checkpoint was trained on, if the file records them.
@@ -69,7 +72,7 @@ class Net(nn.Module, ABC):
     def __init__(
         self,
         model: nn.Module,
-        num_classes: int,
+        num_classes: Count,
         has_weights: bool = False,
         checkpoint: Optional[str] = None,
         mean: Optional[Sequence[float]] = None,
@@ -84,16 +87,16 @@ class Net(nn.Module, ABC):
         if channels is None:
             channels = getattr(first_convolution(model), 'in_channels', 3)
         if channel_order not in ORDERS or (channel_order == 'bgr' and channels != 3):
-            raise ValueError(
-                f"channel_order: expected 'rgb', or 'bgr' for a net of three channels, got {channel_order!r} "
-                f'for {channels}'
+            raise UserError(
+                'channel_order',
+                "'rgb', or 'bgr' for a net of three channels",
+                f'{channel_order!r} for {channels}',
             )
         if (mean is None) != (std is None):
-            raise ValueError(f'input: expected mean and std together, got mean={mean} and std={std}')
+            raise UserError('input', 'mean and std together', f'mean={mean} and std={std}')
         if mean is not None and not len(mean) == len(std) == channels:
-            raise ValueError(
-                f'input: expected mean and std for each of {channels} channels, got {len(mean)} and '
-                f'{len(std)} values'
+            raise UserError(
+                'input', f'mean and std for each of {channels} channels', f'{len(mean)} and {len(std)} values'
             )
         self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size), channels)
         self.classes: Optional[Sequence[str]] = None
@@ -128,7 +131,7 @@ class Net(nn.Module, ABC):
         """The stages, found by one forward on a black image at the net's size.
 
         Raises:
-            ValueError: a net that gives none.
+            UserError: a net that gives none.
         """
         size = self.probe_size
         stages = self.probe(lambda image: self(image, stages=True)).stages
@@ -155,14 +158,16 @@ class Net(nn.Module, ABC):
                 return run(image.to(like))
         except AttributeError as error:
             # From inside a property it would surface as "no attribute" of this net.
-            raise RuntimeError(f'{type(self.model).__name__} gives no stages: {error}') from error
+            raise UserError(type(self.model).__name__, 'a net that gives stages', error) from error
         except torch.OutOfMemoryError:
             raise
         except (AssertionError, RuntimeError) as error:
             size = 'x'.join(map(str, self.probe_size))
-            raise ValueError(
-                f'{type(self.model).__name__}: expected images of a size that it takes, got {size} px '
-                f'({type(error).__name__}: {error}); set input_size to the size that its library documents'
+            raise UserError(
+                type(self.model).__name__,
+                'images of a size that it takes',
+                f'{size} px ({type(error).__name__}: {error})',
+                'set input_size to the size that its library documents',
             ) from error
         finally:
             for module, training in modes:

@@ -9,6 +9,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
+from hetkd.errors import UserError
 from hetkd.utils.weight_file import read_file
 
 # A distiller's checkpoint holds the plain student net under this prefix.
@@ -45,7 +46,7 @@ def all_weights(content: Any, path: str) -> Weights:
     removed.
 
     Raises:
-        ValueError: there is no state dict.
+        UserError: there is no state dict.
     """
     state, meta = content, {}
     if isinstance(content, dict):
@@ -56,10 +57,11 @@ def all_weights(content: Any, path: str) -> Weights:
             print_log(f'{path}: takes {found[0]}, of {found}', 'current')
     is_state = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not is_state or not state or not all(map(torch.is_tensor, state.values())):
-        raise ValueError(
-            f'{path}: expected a state dict (names to tensors), alone or under one of {STATE_DICTS}, got '
+        raise UserError(
+            path,
+            f'a state dict (names to tensors), alone or under one of {STATE_DICTS}',
             f'{type(state).__name__} with '
-            f'{sorted(map(str, state))[:SHOWN] if isinstance(state, dict) else "no names"}'
+            f'{sorted(map(str, state))[:SHOWN] if isinstance(state, dict) else "no names"}',
         )
     return Weights(_unwrapped(state), meta if isinstance(meta, dict) else {})
 
@@ -79,7 +81,7 @@ def load_strict(model: nn.Module, state_dict: dict, source: str, num_classes: in
     """Load weights strictly; see :func:`fitted` for the names.
 
     Raises:
-        ValueError: the file's head has another number of classes, keys, shapes or kinds of numbers do not
+        UserError: the file's head has another number of classes, keys, shapes or kinds of numbers do not
             fit, or a weight is NaN or infinite.
     """
     load_checked(model.load_state_dict, model, fitted(model, state_dict, source, num_classes), source)
@@ -94,7 +96,7 @@ def load_but_head(
         heads: names of the head's modules, at any depth.
 
     Raises:
-        ValueError: other keys are missing or unexpected, or as :func:`load_strict`.
+        UserError: other keys are missing or unexpected, or as :func:`load_strict`.
     """
     own = model.state_dict()
 
@@ -116,17 +118,19 @@ def fitted(model: nn.Module, state_dict: dict, source: str, num_classes: int) ->
     """A net's weights under the net's own names.
 
     Raises:
-        ValueError: another number of classes, or other shapes.
+        UserError: another number of classes, or other shapes.
     """
     own = model.state_dict()
     state_dict = renamed(model, state_dict, source)
     shapes = {k: (tuple(own[k].shape), tuple(v.shape)) for k, v in state_dict.items() if k in own}
     for key, (mine, theirs) in shapes.items():
         if mine[:1] == (num_classes,) and mine[1:] == theirs[1:] and mine[:1] != theirs[:1]:
-            raise ValueError(
-                f'{source}: expected a net of {num_classes} classes, got one of {theirs[0]} ({key} is '
-                f'{theirs}); name a checkpoint trained on this data set, or set num_classes={theirs[0]}. To '
-                f'begin from all but its head, name it as pretrained= of the net'
+            raise UserError(
+                source,
+                f'a net of {num_classes} classes',
+                f'one of {theirs[0]} ({key} is {theirs})',
+                f'name a checkpoint trained on this data set, or set num_classes={theirs[0]}. To begin '
+                'from all but its head, name it as pretrained= of the net',
             )
     # Some libraries resize position embeddings as they load; another size is another net here.
     other = [
@@ -185,7 +189,7 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
         model: the net or model that is filled.
 
     Raises:
-        ValueError: keys or shapes do not fit, the numbers are of another kind than the model's (integer,
+        UserError: keys or shapes do not fit, the numbers are of another kind than the model's (integer,
             bool, complex), or NaN or infinite.
     """
     own = model.state_dict()
@@ -198,9 +202,11 @@ def load_checked(fill: Callable[[dict], Any], model: nn.Module, state_dict: dict
     kinds = {k: (_kind(own[k]) if k in own else 'float', _kind(v)) for k, v in state_dict.items()}
     other = [f'{key}: {mine}, file {theirs}' for key, (mine, theirs) in kinds.items() if mine != theirs]
     if other:
-        raise ValueError(
-            f'{source}: expected weights of the kind of the net, got others, as of a quantised net: '
-            f'{_some(other, "; ")}; name the file before its conversion'
+        raise UserError(
+            source,
+            'weights of the kind of the net',
+            f'others, as of a quantised net: {_some(other, "; ")}',
+            'name the file before its conversion',
         )
     check_finite(
         {key: value.to(own[key].dtype) if key in own else value for key, value in state_dict.items()},
@@ -216,13 +222,15 @@ def check_finite(state_dict: dict, source: str, unset: Optional[dict] = None) ->
         unset: where the net's buffers are so as built (a mask), and the file's may be.
 
     Raises:
-        ValueError: names them.
+        UserError: names them.
     """
     bad = [key for key, value in state_dict.items() if not _is_finite(value, (unset or {}).get(key))]
     if bad:
-        raise ValueError(
-            f'{source}: expected finite weights, got NaN or infinite ones in {_some(bad, ", ")}; the run '
-            f'that wrote it has diverged: name an earlier checkpoint'
+        raise UserError(
+            source,
+            'finite weights',
+            f'NaN or infinite ones in {_some(bad, ", ")}',
+            'the run that wrote it has diverged: name an earlier checkpoint',
         )
 
 
@@ -253,10 +261,12 @@ def _under(prefix: str, state_dict: dict) -> dict[str, torch.Tensor]:
     return {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
 
 
-def _other_net(model: nn.Module, source: str, reason: str) -> ValueError:
-    return ValueError(
-        f'{source}: expected the weights of {type(model).__name__} exactly as configured, got others; '
-        f'check the architecture, image size and patch size. {reason}'
+def _other_net(model: nn.Module, source: str, reason: str) -> UserError:
+    return UserError(
+        source,
+        f'the weights of {type(model).__name__} exactly as configured',
+        'others',
+        f'check the architecture, image size and patch size. {reason}',
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any, Optional, Sequence
 import torch
 from torch import nn
 
+from hetkd.arguments import Count
+
 from .base import Net
 from .contract import NetOutput, select_stages
 
@@ -21,7 +23,7 @@ class LibraryNet(Net):
     """
 
     def __init__(
-        self, model: nn.Module, num_classes: int, stage_indices: Optional[Sequence[int]] = None, **kwargs
+        self, model: nn.Module, num_classes: Count, stage_indices: Optional[Sequence[int]] = None, **kwargs
     ):
         super().__init__(model, num_classes, **kwargs)
         self._given_indices = stage_indices
@@ -44,7 +46,7 @@ class LibraryNet(Net):
         """Every map that may be a stage, shallow to deep.
 
         Raises:
-            ValueError: the net gives none.
+            UserError: the net gives none.
         """
 
     @abstractmethod

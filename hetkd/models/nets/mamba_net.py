@@ -1,7 +1,9 @@
 """hetkd's own Mambas as teacher or student."""
 
-from typing import Optional, Sequence, Union
+from typing import Literal, Sequence, Union
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import to_size
@@ -28,14 +30,14 @@ class MambaNet(LibraryNet):
             data's.
 
     Raises:
-        ValueError: the config is not of a Vim or VMamba.
+        UserError: the config is not of a Vim or VMamba.
     """
 
     def __init__(
         self,
         model: dict,
-        num_classes: int,
-        pretrained: Optional[str] = None,
+        num_classes: Count,
+        pretrained: Union[str, Literal[False], None] = None,
         input_size: Union[int, Sequence[int], None] = None,
         **kwargs,
     ):
@@ -45,9 +47,7 @@ class MambaNet(LibraryNet):
             config['img_size'] = size
         net = MODELS.build(config)
         if not hasattr(net, 'features') or not hasattr(net, 'classify'):
-            raise ValueError(
-                f"model: expected a config of type 'Vim' or 'VMamba', got {config.get('type')!r}"
-            )
+            raise UserError('model', "a config of type 'Vim' or 'VMamba'", repr(config.get('type')))
         if pretrained:
             load_but_head(net, read_weights(pretrained).state_dict, pretrained, num_classes)
         super().__init__(

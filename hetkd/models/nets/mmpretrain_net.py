@@ -10,6 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmpretrain.apis import list_models
 from mmpretrain.apis.model import ModelHub
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import RANDOM, to_size, unknown_model
@@ -40,14 +42,14 @@ class MMPretrainNet(LibraryNet):
             ``'bgr'`` for mmpretrain's own file, ``'rgb'`` for one of hetkd's.
 
     Raises:
-        ValueError: mmpretrain has no such model, it is not an image classifier, or the channel order of
+        UserError: mmpretrain has no such model, it is not an image classifier, or the channel order of
             its file is open.
     """
 
     def __init__(
         self,
         model: Union[str, dict],
-        num_classes: int,
+        num_classes: Count,
         pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         channel_order: Optional[str] = None,
@@ -66,10 +68,12 @@ class MMPretrainNet(LibraryNet):
         if channel_order is None:
             channel_order = trained_on.get('channel_order', 'rgb')
             if channel_order == 'bgr' and file not in (None, RANDOM):
-                raise ValueError(
-                    f'channel_order: expected the one of {file}, since mmpretrain trains {model!r} on BGR '
-                    f"images and hetkd on RGB, got none; set channel_order='bgr' for mmpretrain's own file, "
-                    f"channel_order='rgb' for one of hetkd's"
+                raise UserError(
+                    'channel_order',
+                    f'the one of {file}, since mmpretrain trains {model!r} on BGR images and hetkd on RGB',
+                    'none',
+                    "set channel_order='bgr' for mmpretrain's own file, channel_order='rgb' for one of "
+                    "hetkd's",
                 )
         if pretrained:
             source = file if isinstance(pretrained, str) else _published(zoo)
@@ -105,10 +109,11 @@ class MMPretrainNet(LibraryNet):
 
     def _tensor(self, output) -> torch.Tensor:
         if not torch.is_tensor(output) or output.dim() != 2:
-            raise ValueError(
-                f'{type(self.model.head).__name__}: expected logits and embedding as tensors (N, C) and '
-                f'(N, D), got {tuple(getattr(output, "shape", ())) or type(output).__name__}; nets with '
-                f'several heads are not supported, take the net from timm (type="TimmNet")'
+            raise UserError(
+                type(self.model.head).__name__,
+                'logits and embedding as tensors (N, C) and (N, D)',
+                tuple(getattr(output, 'shape', ())) or type(output).__name__,
+                'nets with several heads are not supported, take the net from timm (type="TimmNet")',
             )
         return output
 
@@ -132,9 +137,10 @@ def _model_config(model: Union[str, dict]):
     else:
         cfg = Config(dict(model=deepcopy(dict(model)))).model
     if not isinstance(cfg, ConfigDict) or cfg.get('backbone') is None or cfg.get('head') is None:
-        raise ValueError(
-            'model: expected an image classifier with backbone and head, got '
-            f'{cfg.get("type") if isinstance(cfg, dict) else type(cfg).__name__}'
+        raise UserError(
+            'model',
+            'an image classifier with backbone and head',
+            cfg.get('type') if isinstance(cfg, dict) else type(cfg).__name__,
         )
     return cfg, zoo
 
@@ -161,9 +167,11 @@ def zoo_images(zoo) -> dict:
 
 def _published(zoo) -> str:
     if zoo is None or zoo.weights is None:
-        raise ValueError(
-            'pretrained: expected a model that mmpretrain publishes weights for, got '
-            f'{"a config" if zoo is None else "one without"}; give a file, pretrained=PATH or checkpoint=PATH'
+        raise UserError(
+            'pretrained',
+            'a model that mmpretrain publishes weights for',
+            'a config' if zoo is None else 'one without',
+            'give a file, pretrained=PATH or checkpoint=PATH',
         )
     return zoo.weights
 
@@ -171,8 +179,11 @@ def _published(zoo) -> str:
 def _set_classes(head: ConfigDict, num_classes: int) -> None:
     parameters = inspect.signature(MODELS.get(head.type)).parameters
     if 'num_classes' not in parameters:
-        raise ValueError(
-            f'head: expected one that takes num_classes, got {head.type}; give the model as a config with '
-            f"another head (type='LinearClsHead'), or take the net from timm (type='TimmNet')"
+        raise UserError(
+            'head',
+            'one that takes num_classes',
+            head.type,
+            "give the model as a config with another head (type='LinearClsHead'), or take the net "
+            "from timm (type='TimmNet')",
         )
     head.num_classes = num_classes

@@ -10,6 +10,8 @@ from typing import Sequence
 import torch
 from torch import nn
 
+from hetkd.errors import UserError
+
 
 class IndexReader:
     """Backbones whose ``out_indices`` give (N, C, H, W) maps: ResNet, MobileNet, VGG, Swin, ...
@@ -42,10 +44,11 @@ class IndexReader:
     def to_map(self, output: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         """An output of the backbone as a map (N, C, H, W)."""
         if not torch.is_tensor(output) or output.dim() != 4:
-            raise ValueError(
-                f'{type(self.backbone).__name__}: expected stages as maps (N, C, H, W), got '
-                f'{tuple(getattr(output, "shape", ())) or type(output).__name__}; use a method that needs '
-                f'logits only, or take the net from timm (type="TimmNet")'
+            raise UserError(
+                type(self.backbone).__name__,
+                'stages as maps (N, C, H, W)',
+                tuple(getattr(output, 'shape', ())) or type(output).__name__,
+                'use a method that needs logits only, or take the net from timm (type="TimmNet")',
             )
         return output
 
@@ -85,9 +88,11 @@ class ConvNeXtReader(IndexReader):
         self.plain = tuple(backbone.out_indices)
         self.depth = len(backbone.stages)
         if self.plain != (self.depth - 1,):
-            raise ValueError(
-                f'ConvNeXt: expected out_indices of the last stage only, got {self.plain}; leave '
-                f'out_indices out of the config'
+            raise UserError(
+                'ConvNeXt',
+                'out_indices of the last stage only',
+                self.plain,
+                'leave out_indices out of the config',
             )
 
     def __call__(self, inputs, indices):
@@ -107,16 +112,17 @@ def stage_reader(backbone: nn.Module) -> IndexReader:
     """The reader of a backbone.
 
     Raises:
-        ValueError: the backbone gives no stages.
+        UserError: the backbone gives no stages.
     """
     name = type(backbone).__name__
     if name == 'ConvNeXt':
         return ConvNeXtReader(backbone)
     if not getattr(backbone, 'out_indices', None) or not _depth(backbone):
-        raise ValueError(
-            f'{name}: expected a backbone with stages (out_indices, and a list of its blocks called stages '
-            f'or layers), got one without; use a method that needs logits only, or take the net from timm '
-            f'(type="TimmNet")'
+        raise UserError(
+            name,
+            'a backbone with stages (out_indices, and a list of its blocks called stages or layers)',
+            'one without',
+            'use a method that needs logits only, or take the net from timm (type="TimmNet")',
         )
     if hasattr(backbone, 'out_type') and hasattr(backbone, '_format_output'):
         return TokenReader(backbone)

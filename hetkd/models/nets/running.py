@@ -5,6 +5,8 @@ from typing import Optional
 import torch
 import torch._functorch.config
 
+from hetkd.errors import UserError
+
 DTYPES = ('bfloat16', 'float16')
 
 
@@ -12,12 +14,12 @@ def to_dtype(name: Optional[str]) -> Optional[torch.dtype]:
     """The dtype of a name, or None for None.
 
     Raises:
-        ValueError: another name.
+        UserError: another name.
     """
     if name is None:
         return None
     if name not in DTYPES:
-        raise ValueError(f'dtype: expected one of {DTYPES} or None (as loaded), got {name!r}')
+        raise UserError('dtype', f'one of {DTYPES} or None (as loaded)', repr(name))
     return getattr(torch, name)
 
 

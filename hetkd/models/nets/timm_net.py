@@ -6,6 +6,8 @@ from typing import Optional, Sequence, Union
 import timm
 import torch
 
+from hetkd.arguments import Count
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import to_size, unknown_model
@@ -33,13 +35,13 @@ class TimmNet(LibraryNet):
             ``dict(in_chans=1)``.
 
     Raises:
-        ValueError: timm has no such model; the message lists the nearest names.
+        UserError: timm has no such model; the message lists the nearest names.
     """
 
     def __init__(
         self,
         model: str,
-        num_classes: int,
+        num_classes: Count,
         pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         model_kwargs: Optional[dict] = None,
@@ -75,9 +77,11 @@ class TimmNet(LibraryNet):
 
     def _all_maps(self, inputs):
         if not hasattr(self.model, 'forward_intermediates'):
-            raise ValueError(
-                f'{self._name}: expected a model that gives stages, got one without '
-                f'forward_intermediates; use a method that needs logits only, or another model'
+            raise UserError(
+                self._name,
+                'a model that gives stages',
+                'one without forward_intermediates',
+                'use a method that needs logits only, or another model',
             )
         return self._intermediates(inputs)[1]
 

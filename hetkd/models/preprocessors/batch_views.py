@@ -8,6 +8,7 @@ import torch
 
 from hetkd.clock import needed_clock
 from hetkd.draws import number_of_sample
+from hetkd.errors import UserError
 from hetkd.functional import resample
 from hetkd.registry import BATCH_AUGMENTS, MODELS
 from hetkd.seeding import uniform
@@ -30,24 +31,28 @@ class BatchViewPreprocessor(SeededPreprocessor):
         **kwargs: see :class:`SeededPreprocessor`; images are RGB already (``to_rgb=False``).
 
     Raises:
-        ValueError: ``to_rgb``, or a random view in testing.
-        RuntimeError: a random view before a hook has set the clock, or of samples without ``sample_idx``.
+        UserError: ``to_rgb``, or a random view in testing.
+        UserError: a random view before a hook has set the clock, or of samples without ``sample_idx``.
     """
 
     def __init__(self, train_view: Optional[dict] = None, test_view: Optional[dict] = None, **kwargs):
         super().__init__(**kwargs)
         if self.to_rgb:
-            raise ValueError(
-                'data_preprocessor: expected to_rgb=False, since InMemory gives RGB whatever its images '
-                'were, got True; set data_preprocessor.to_rgb=False'
+            raise UserError(
+                'data_preprocessor',
+                'to_rgb=False, since InMemory gives RGB whatever its images were',
+                'True',
+                'set data_preprocessor.to_rgb=False',
             )
         self.train_view, self.test_view = (
             None if view is None else BATCH_AUGMENTS.build(view) for view in (train_view, test_view)
         )
         if self.test_view is not None and self.test_view.draws:
-            raise ValueError(
-                f'test_view: expected a view that is not random, got {type(self.test_view).__name__}; take '
-                f'BatchResizeCentreCrop, or None for images of their own size'
+            raise UserError(
+                'test_view',
+                'a view that is not random',
+                type(self.test_view).__name__,
+                'take BatchResizeCentreCrop, or None for images of their own size',
             )
         if not self._enable_normalize:
             self.register_buffer('mean', torch.zeros(3, 1, 1), False)
@@ -76,9 +81,11 @@ class BatchViewPreprocessor(SeededPreprocessor):
     def _numbers(self, samples, count: int) -> torch.Tensor:
         now = needed_clock('BatchViewPreprocessor')
         if not samples or 'sample_idx' not in samples[0]:
-            raise RuntimeError(
-                'BatchViewPreprocessor: expected samples with sample_idx, which their views depend on, got '
-                "none; use dict(type='InMemory', dataset=...) as the data set"
+            raise UserError(
+                'BatchViewPreprocessor',
+                'samples with sample_idx, which their views depend on',
+                'none',
+                "use dict(type='InMemory', dataset=...) as the data set",
             )
         return uniform(now, [number_of_sample(sample) for sample in samples], count)
 

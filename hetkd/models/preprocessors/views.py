@@ -7,6 +7,8 @@ from typing import Sequence
 import torch
 import torch.nn.functional as F
 
+from hetkd.arguments import Count, Natural
+from hetkd.errors import UserError
 from hetkd.functional import cut, resize_matrix
 from hetkd.registry import BATCH_AUGMENTS
 
@@ -30,14 +32,14 @@ class BatchRandomResizedCrop:
         flip: how often a view is mirrored. Default 0.5.
 
     Raises:
-        ValueError: another filter.
+        UserError: another filter.
     """
 
     draws = 2 * ATTEMPTS + 4
 
     def __init__(
         self,
-        scale: int,
+        scale: Count,
         crop_ratio_range: Sequence[float] = (0.08, 1.0),
         interpolations: Sequence[str] = FILTERS,
         flip: float = 0.5,
@@ -93,7 +95,7 @@ class BatchRandomCrop:
 
     draws = 3
 
-    def __init__(self, padding: int, flip: float = 0.5):
+    def __init__(self, padding: Natural, flip: float = 0.5):
         self.padding, self.flip = padding, flip
 
     def __call__(self, images: torch.Tensor, numbers: torch.Tensor):
@@ -116,17 +118,15 @@ class BatchResizeCentreCrop:
         interpolation: filter. Default bicubic.
 
     Raises:
-        ValueError: another filter, or a view larger than the resized image.
+        UserError: another filter, or a view larger than the resized image.
     """
 
     draws = 0
 
-    def __init__(self, resize: int, crop: int, interpolation: str = 'bicubic'):
+    def __init__(self, resize: Count, crop: Count, interpolation: str = 'bicubic'):
         _check_filter(interpolation)
         if crop > resize:
-            raise ValueError(
-                f'crop: expected at most the {resize} pixels of the resized image, got {crop}; raise resize'
-            )
+            raise UserError('crop', f'at most the {resize} pixels of the resized image', crop, 'raise resize')
         self.resize, self.crop, self.interpolation = resize, crop, interpolation
 
     def as_pipeline(self) -> list[dict]:
@@ -174,4 +174,4 @@ def _matrices(side: int, out: int, device: torch.device) -> torch.Tensor:
 
 def _check_filter(name: str) -> None:
     if name not in FILTERS:
-        raise ValueError(f'interpolation: expected one of {FILTERS}, got {name!r}')
+        raise UserError('interpolation', f'one of {FILTERS}', repr(name))

@@ -5,6 +5,7 @@ from mmengine.runner import FlexibleRunner
 
 from hetkd.engine import GradientCosineHook
 from hetkd.engine.lasting import LastingRun
+from hetkd.errors import UserError
 from hetkd.registry import RUNNERS
 
 # What DistillRunner reads and this one does not.
@@ -16,7 +17,7 @@ class StrategyRunner(LastingRun, FlexibleRunner):
     """mmengine's ``FlexibleRunner`` with the order of ``Runner``, atomic checkpoints and safe resume.
 
     Raises:
-        ValueError: a key that only ``DistillRunner`` reads, or a hook that needs the whole student.
+        UserError: a key that only ``DistillRunner`` reads, or a hook that needs the whole student.
     """
 
     @classmethod
@@ -24,9 +25,11 @@ class StrategyRunner(LastingRun, FlexibleRunner):
         """Build it from a config."""
         unread = [key for key in UNREAD if cfg.get(key)]
         if unread:
-            raise ValueError(
-                f'strategy: expected none of {list(UNREAD)} beside it, got {unread}; leave them out '
-                f'(sync_bn belongs into the strategy)'
+            raise UserError(
+                'strategy',
+                f'none of {list(UNREAD)} beside it',
+                unread,
+                'leave them out (sync_bn belongs into the strategy)',
             )
         return super().from_cfg(cfg)
 
@@ -35,9 +38,11 @@ class StrategyRunner(LastingRun, FlexibleRunner):
         super().register_hooks(default_hooks, custom_hooks)
         for hook in self.hooks:
             if isinstance(hook, EMAHook) or (isinstance(hook, GradientCosineHook) and hook.interval > 0):
-                raise ValueError(
-                    f'{type(hook).__name__}: expected a student that is whole in each process, got one that '
-                    f'FSDP splits; leave out the hook, or the strategy'
+                raise UserError(
+                    type(hook).__name__,
+                    'a student that is whole in each process',
+                    'one that FSDP splits',
+                    'leave out the hook, or the strategy',
                 )
 
     def load_or_resume(self) -> None:

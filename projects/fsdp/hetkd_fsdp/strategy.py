@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils._pytree import tree_map_only
 
 from hetkd.engine.gloo import start_gloo
+from hetkd.errors import UserError
 
 
 @STRATEGIES.register_module()
@@ -35,22 +36,26 @@ class FullyShardStrategy(FSDPStrategy):
         kwargs: what the runner passes on.
 
     Raises:
-        ValueError: a class name that no module has, or a run without a launcher.
+        UserError: a class name that no module has, or a run without a launcher.
     """
 
     def __init__(self, *, blocks: Sequence[str] = (), sync_bn: Optional[str] = None, **kwargs):
         unused = {'model_wrapper', 'activation_checkpointing', 'state_dict_cfg'} & set(kwargs)
         if unused:
-            raise ValueError(
-                f'strategy: expected blocks and sync_bn, got {sorted(unused)}, which belong to FSDPStrategy; '
-                f'leave them out'
+            raise UserError(
+                'strategy',
+                'blocks and sync_bn',
+                f'{sorted(unused)}, which belong to FSDPStrategy',
+                'leave them out',
             )
         super().__init__(state_dict_cfg='full', sync_bn=sync_bn, **kwargs)
         self.blocks = [blocks] if isinstance(blocks, str) else list(blocks)
         if not self.distributed:
-            raise ValueError(
-                'strategy: expected several processes to share the parameters, got no launcher; use '
-                'tools/dist_train.sh or tools/slurm_train.sh'
+            raise UserError(
+                'strategy',
+                'several processes to share the parameters',
+                'no launcher',
+                'use tools/dist_train.sh or tools/slurm_train.sh',
             )
 
     def _setup_distributed(self, launcher: str = 'pytorch', backend: str = 'nccl', **kwargs):
@@ -70,9 +75,11 @@ class FullyShardStrategy(FSDPStrategy):
     def _find_blocks(self, model: nn.Module) -> list[nn.Module]:
         kinds = {type(module).__name__ for module in model.modules()}
         if not kinds.issuperset(self.blocks):
-            raise ValueError(
-                f'strategy: expected blocks to name classes of the modules {sorted(kinds)}, got '
-                f'{self.blocks}; set strategy.blocks'
+            raise UserError(
+                'strategy',
+                f'blocks to name classes of the modules {sorted(kinds)}',
+                self.blocks,
+                'set strategy.blocks',
             )
         return [module for module in model.modules() if type(module).__name__ in self.blocks]
 

@@ -1,0 +1,62 @@
+"""Errors of other libraries that are a user's mistake, as the project's own."""
+
+import errno
+import re
+from typing import Iterator, Optional
+
+from hetkd.errors import UserError
+
+# Errors of files and disks that a user can do something about.
+FILES = {
+    errno.ENOENT: 'check the path',
+    errno.ENOTDIR: 'check the path',
+    errno.EISDIR: 'name a file',
+    errno.EACCES: 'change its rights, or name another folder (--work-dir)',
+    errno.EPERM: 'change its rights, or name another folder (--work-dir)',
+    errno.EROFS: 'name a folder on another file system (--work-dir)',
+    errno.ENOSPC: 'free some space, or name a folder on another disk (--work-dir)',
+    errno.EDQUOT: 'free some space, or name a folder on another disk (--work-dir)',
+    errno.ELOOP: 'remove the link, or name another folder (--work-dir)',
+    errno.EADDRINUSE: 'choose another port: PORT=29501 tools/dist_train.sh ...',
+}
+
+
+def mistake_of(error: BaseException) -> Optional[UserError]:
+    """The user's mistake behind an error, or None where it is a fault of the program.
+
+    mmengine wraps an error of a constructor, and torch one of a data worker: both make a copy that has the
+    text alone.
+    """
+    found = [x for x in _chain(error) if isinstance(x, UserError)]
+    if found:
+        whole = next((x for x in found if x.expected is not None), None)
+        return whole or UserError(str(found[0]).rpartition('UserError: ')[2].strip())
+    for one in _chain(error):
+        translated = _translated(one)
+        if translated is not None:
+            return translated
+    return None
+
+
+def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _translated(error: BaseException) -> Optional[UserError]:
+    text = ' '.join(str(error).split())
+    if isinstance(error, OSError) and error.errno in FILES:
+        return UserError(error.filename or 'file', 'to use it', error.strerror, FILES[error.errno])
+    if type(error).__name__ == 'OutOfMemoryError':
+        return UserError('memory', 'the step to fit', text, 'lower train_dataloader.batch_size, or use --amp')
+    if isinstance(error, KeyError) and 'is not in the' in text:
+        return UserError('config', 'registered names', text.strip('"\''))
+    if isinstance(error, KeyError) and 'must contain the key "type"' in text:
+        return UserError('config', 'a type in every dict that is built', text.strip('"\''), 'add type=...')
+    built = re.match(r'class `(\w+)` in \S+: (.*)', text)
+    if isinstance(error, (TypeError, ValueError, AssertionError)) and built:
+        return UserError(
+            built[1], 'arguments that it takes', built[2].removeprefix(f'{built[1]}.__init__() ')
+        )
+    return None
