@@ -30,13 +30,14 @@ gc.freeze()
 
 @pytest.fixture(autouse=True)
 def scope():
-    """Default scope, as set by a runner, a fixed seed, a clock that is not set, and SIGTERM as it was."""
+    """Default scope, as set by a runner, a fixed seed, a clock that is not set, and signals as they were."""
     init_default_scope('hetkd')
     torch.manual_seed(0)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {x: signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     with own_clock():
         yield
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     DefaultScope._instance_dict.clear()
 
 

@@ -36,7 +36,7 @@ ALLOWED = {
     'models/__init__.py': ('models',),
     'testing': (),
     'datasets': ('errors', 'arguments', 'registry', 'clock', 'draws', 'seeding'),
-    'evaluation': ('errors', 'arguments', 'registry', 'functional'),
+    'evaluation': ('errors', 'arguments', 'registry', 'functional', 'utils'),
     'engine': (
         'errors',
         'arguments',

@@ -4,11 +4,16 @@ export PYTHONPATH="$TOOLS/..":$PYTHONPATH
 
 # with_torchrun TOOL PROCESSES [arguments of the tool]
 with_torchrun() {
+    if [ "${NNODES:-1}" -gt 1 ]; then
+        echo "node ${NODE_RANK:-0} waits for $NNODES nodes at ${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}," \
+            "at most ${JOIN_TIMEOUT:-600} s (JOIN_TIMEOUT)" >&2
+    fi
     exec ${PYTHON:-python} -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
         --master_port="${PORT:-29500}" \
+        --rdzv_conf="timeout=${JOIN_TIMEOUT:-600}" \
         --nproc_per_node="$2" \
         "$TOOLS/$1" --launcher pytorch "${@:3}"
 }

@@ -6,7 +6,6 @@ from copy import deepcopy
 import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
 
 from hetkd.apis import load_student, student_config
 from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
@@ -14,13 +13,15 @@ from hetkd.apis.launch import build_runner, merge_common
 from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
 from hetkd.errors import UserError
+from hetkd.evaluation import DumpPredictions
+from hetkd.evaluation.predictions import check_name
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
-    parser.add_argument('--out', help='file of the results (*.pkl for predictions, *.json for metrics)')
+    parser.add_argument('--out', help='file of the results (*.npz for predictions, *.json for metrics)')
     parser.add_argument(
         '--out-item', choices=['metrics', 'pred'], help='what goes to --out; default: predictions'
     )
@@ -82,6 +83,8 @@ def add_tta(cfg):
 
 def main(argv=None):
     args = parse_args(argv)
+    if args.out and args.out_item != 'metrics':
+        check_name(args.out)
     cfg = merge_args(config_of(args), args)
     # Without the file's name: the runner would write this config over the one that training has left.
     runner = build_runner(Config(cfg.to_dict()))
@@ -92,7 +95,7 @@ def main(argv=None):
     check_net(classifier.student, dataset, 'test_dataloader', args.checkpoint)
     check_labels(dataset, 'test_dataloader')
     if args.out and args.out_item != 'metrics':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpPredictions(args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)

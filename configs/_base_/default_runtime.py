@@ -27,6 +27,7 @@ default_hooks = dict(
     teacher_agreement=dict(type='TeacherAgreementHook'),
     run_record=dict(type='RunRecordHook'),
     progress=dict(type='ProgressHook'),
+    waiting=dict(type='WaitingHook'),
 )
 
 env_cfg = dict(

@@ -17,6 +17,7 @@ from .hooks import (
     TeacherAgreementHook,
     TeacherCheckHook,
     TrainingDataHook,
+    WaitingHook,
 )
 from .lasting import latest_checkpoint
 from .plain_model import plain_model
@@ -41,6 +42,7 @@ __all__ = [
     'TeacherAgreementHook',
     'TeacherCheckHook',
     'TrainingDataHook',
+    'WaitingHook',
     'latest_checkpoint',
     'plain_model',
 ]

@@ -1,4 +1,4 @@
-"""Data workers that survive a graceful SIGTERM of the main process, and know the run's clock."""
+"""Data workers that survive a graceful interrupt of the main process, and know the run's clock."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _finishing = torch.zeros(1, dtype=torch.int8).share_memory_()
 
 
 def keep_workers(keep: bool) -> None:
-    """Whether SIGTERM, which launchers send to a whole process group, leaves the data workers alive."""
+    """Whether signals, which launchers and terminals send to all processes, leave data workers alive."""
     _finishing[0] = keep
 
 
@@ -33,4 +33,5 @@ def _init_worker(init, finishing: torch.Tensor, clock: torch.Tensor, worker_id: 
         if not finishing[0]:
             os._exit(0)  # any other status is a crash to torch, which would print a traceback
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, leave)

@@ -67,15 +67,15 @@ USERS_HOOKS = dict(
 
 
 class Terminate(Hook):
-    """SIGTERM within a step; two of them, as from an impatient cluster."""
+    """A signal within a step; two of SIGTERM, as from an impatient cluster."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self, step, number=signal.SIGTERM, times=2):
+        self.step, self.number, self.times = step, number, times
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 == self.step:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
 
 
 class Crash(Hook):
@@ -191,6 +191,23 @@ def test_sigterm_in_any_loop_with_any_hook_loses_nothing(loop, hook, build, unbr
         assert 'padding=2' in repr(resumed.train_dataloader.dataset.pipeline)
     if loop == 'own':
         assert resumed.train_loop.own_epochs == whole.steps // STEPS - (step - 1) // STEPS
+
+
+@pytest.mark.parametrize('number, status', [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_terminal_that_closes_or_ctrl_c_saves_as_well(number, status, build, tmp_path):
+    runner = build('epoch', tmp_path)
+    runner.register_hook(Terminate(3, number, times=1))
+    with pytest.raises(SystemExit) as end:
+        runner.train()
+    assert end.value.code == status and (tmp_path / 'terminated.pth').exists()
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(build, tmp_path):
+    runner = build('epoch', tmp_path)
+    runner.register_hook(Terminate(3, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert not (tmp_path / 'terminated.pth').exists()
 
 
 @pytest.mark.parametrize('hook', ['none', 'plateau'])

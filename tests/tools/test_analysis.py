@@ -7,7 +7,6 @@ import shutil
 from importlib import import_module
 from types import SimpleNamespace
 
-import mmengine
 import numpy as np
 import pytest
 import torch
@@ -19,6 +18,7 @@ from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
 from hetkd.errors import UserError
+from hetkd.evaluation import DumpPredictions
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 from tests.tools.conftest import CONFIG
@@ -246,12 +246,12 @@ def test_the_confusion_matrix_of_a_checkpoint_and_of_predictions(trained, tmp_pa
         tmp_path / 'a.png',
         '--include-values',
     )
-    predictions = predictions_of(trained, tmp_path / 'pred.pkl')
-    flags = ['--show-path', tmp_path / 'b.png', '--out', tmp_path / 'matrix.pkl']
+    predictions = predictions_of(trained, tmp_path / 'pred.npz')
+    flags = ['--show-path', tmp_path / 'b.png', '--out', tmp_path / 'matrix.npy']
     run('confusion_matrix', trained.config, predictions, *flags)
     assert np.array_equal(numbers(tmp_path / 'a.png')['matrix'], expected)
     assert np.array_equal(numbers(tmp_path / 'b.png')['matrix'], expected)
-    assert np.array_equal(mmengine.load(tmp_path / 'matrix.pkl'), expected)
+    assert np.array_equal(np.load(tmp_path / 'matrix.npy'), expected)
     with pytest.raises(SystemExit):
         run('confusion_matrix', trained.config, trained.checkpoint)
 
@@ -260,10 +260,12 @@ def predictions_of(trained, path):
     """A predictions file, as written by tools/test.py --out."""
     scores = trained.student.logits.softmax(1)
     rows = [
-        dict(sample_idx=i, gt_label=y[None], pred_label=s.argmax()[None], pred_score=s, num_classes=10)
+        dict(sample_idx=i, gt_label=y[None], pred_label=s.argmax()[None], pred_score=s)
         for i, (s, y) in enumerate(zip(scores, trained.target))
     ]
-    mmengine.dump(rows, path)
+    metric = DumpPredictions(str(path))
+    metric.process(None, rows)
+    metric.compute_metrics(metric.results)
     return path
 
 
@@ -271,7 +273,7 @@ def test_results_are_sorted_by_confidence(trained, tmp_path):
     run(
         'analyze_results',
         trained.config,
-        predictions_of(trained, tmp_path / 'p.pkl'),
+        predictions_of(trained, tmp_path / 'p.npz'),
         '--out-dir',
         tmp_path,
         '--topk',

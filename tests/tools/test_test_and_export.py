@@ -2,7 +2,6 @@
 
 import json
 
-import mmengine
 import pytest
 import timm
 import torch
@@ -11,6 +10,7 @@ from mmpretrain import get_model
 
 from hetkd.apis import export_student, load_config, load_student, student_config
 from hetkd.errors import UserError
+from hetkd.evaluation import read_predictions
 from hetkd.registry import DATASETS, MODELS
 from hetkd.testing import micro_net
 
@@ -42,10 +42,10 @@ def test_the_config_that_training_left_stays_and_can_be_tested_itself(short_run,
 
 
 def test_predictions_and_pictures(short_run, exported, run_tool, tmp_path):
-    out = tmp_path / 'predictions.pkl'
+    out = tmp_path / 'predictions.npz'
     flags = ['--out', out, '--show-dir', tmp_path / 'shown', '--interval', 100]
     run_tool('test.py', short_run.config, exported, '--work-dir', tmp_path, *flags)
-    predictions = mmengine.load(out)
+    predictions = read_predictions(out)
     assert len(predictions) == 600
     assert predictions[0]['pred_score'].sum() == pytest.approx(1, abs=1e-5)
     pictures = list((tmp_path / 'shown').rglob('*.png'))
@@ -55,17 +55,17 @@ def test_predictions_and_pictures(short_run, exported, run_tool, tmp_path):
 def test_time_augmentation_averages_an_image_and_its_mirror(short_run, exported, run_tool, tmp_path):
     scores = []
     for name, flags in (('plain', []), ('flipped', ['--tta'])):
-        out = tmp_path / f'{name}.pkl'
+        out = tmp_path / f'{name}.npz'
         run_tool('test.py', short_run.config, exported, '--work-dir', tmp_path, '--out', out, *flags)
-        scores.append(mmengine.load(out)[0]['pred_score'])
+        scores.append(read_predictions(out)[0]['pred_score'])
     classifier = MODELS.build(student_config(Config.fromfile(short_run.config))).eval()
     load_student(classifier, str(exported))
     dataset = DATASETS.build(Config.fromfile(short_run.config).test_dataloader.dataset)
     image = classifier.data_preprocessor(dict(inputs=dataset[0]['inputs'][None]))['inputs']
     with torch.no_grad():
         plain, mirrored = (classifier(x).softmax(1)[0] for x in (image, image.flip(-1)))
-    torch.testing.assert_close(scores[0], plain)
-    torch.testing.assert_close(scores[1], (plain + mirrored) / 2)
+    torch.testing.assert_close(torch.from_numpy(scores[0]), plain)
+    torch.testing.assert_close(torch.from_numpy(scores[1]), (plain + mirrored) / 2)
 
 
 def test_time_augmentation_needs_a_pipeline(short_run, exported, run_tool, tmp_path):

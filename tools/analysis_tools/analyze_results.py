@@ -2,10 +2,9 @@
 
 import argparse
 
-import mmengine
-
 from hetkd.apis.analysis import Images, as_seen, open_student
 from hetkd.apis.cli import add_config, config_of, finish, run_tool
+from hetkd.evaluation import read_predictions
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Tile, contact_sheet
 
@@ -13,7 +12,7 @@ from hetkd.visualization import Tile, contact_sheet
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     add_config(parser)
-    parser.add_argument('result', help='predictions of tools/test.py --out FILE.pkl')
+    parser.add_argument('result', help='predictions of tools/test.py --out FILE.npz')
     parser.add_argument('--out-dir', required=True, help='folder for success.png and fail.png')
     parser.add_argument('--topk', type=int, default=20, help='number of images in each; default 20')
     return parser.parse_args(argv)
@@ -40,7 +39,7 @@ def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
     model = open_student(cfg, RANDOM, 'cpu')  # only to prepare the images
-    results = sorted(mmengine.load(args.result), key=lambda x: -float(x['pred_score'].max()))
+    results = sorted(read_predictions(args.result), key=lambda x: -float(x['pred_score'].max()))
     right = [bool(x['pred_label'] == x['gt_label']) for x in results]
     for name, wanted in (('success', True), ('fail', False)):
         chosen = [x for x, is_right in zip(results, right) if is_right == wanted][: args.topk]

@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-import mmengine
+import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from mmengine.evaluator import Evaluator
 from mmpretrain.evaluation import ConfusionMatrix
 
 from hetkd.apis.analysis import Images, open_student
 from hetkd.apis.cli import add_config, add_images, config_of, finish, png, run_tool
+from hetkd.evaluation import read_predictions
 
 
 def parse_args(argv=None):
@@ -18,9 +18,9 @@ def parse_args(argv=None):
     add_config(parser)
     parser.add_argument(
         'ckpt_or_result',
-        help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.pkl)',
+        help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.npz)',
     )
-    parser.add_argument('--out', help='file for the matrix as a tensor, *.pkl')
+    parser.add_argument('--out', help='file for the matrix, *.npy')
     parser.add_argument('--show-path', type=png, help='the picture; its numbers go to FILE.json')
     parser.add_argument('--show', action='store_true', help='also open the picture')
     parser.add_argument('--include-values', action='store_true', help='write the numbers into the cells')
@@ -28,7 +28,7 @@ def parse_args(argv=None):
     add_images(parser)
     args = parser.parse_args(argv)
     if not (args.out or args.show_path):
-        parser.error('expected --show-path FILE.png or --out FILE.pkl, got neither')
+        parser.error('expected --show-path FILE.png or --out FILE.npy, got neither')
     if args.show and not args.show_path:
         parser.error('--show: expected --show-path FILE.png as well')
     return args
@@ -37,9 +37,10 @@ def parse_args(argv=None):
 @torch.no_grad()
 def matrix_of(args, cfg, images):
     """(C, C) number of images by true and predicted class."""
-    if args.ckpt_or_result.endswith('.pkl'):
-        predictions = mmengine.load(args.ckpt_or_result)
-        return Evaluator(ConfusionMatrix()).offline_evaluate(predictions, None)['confusion_matrix/result']
+    if args.ckpt_or_result.endswith(('.npz', '.pkl')):
+        rows = read_predictions(args.ckpt_or_result)
+        labels, targets = (torch.tensor([int(x[key]) for x in rows]) for key in ('pred_label', 'gt_label'))
+        return ConfusionMatrix.calculate(labels, targets, len(rows[0]['pred_score']))
     student = open_student(cfg, args.ckpt_or_result, args.device)
     labels, targets = [], []
     for batch in images.batches(student, 'predictions'):
@@ -57,7 +58,7 @@ def main(argv=None):
     for path in filter(None, (args.out, args.show_path)):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if args.out:
-        mmengine.dump(matrix, args.out)
+        np.save(args.out, matrix)
         print(f'written: {args.out}')
     if args.show_path:
         plt.switch_backend('Agg')

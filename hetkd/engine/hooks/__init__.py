@@ -15,6 +15,7 @@ from .run_record import RunRecordHook
 from .seed import EpochSeedHook
 from .teacher_check import TeacherCheckHook
 from .training_data import TrainingDataHook
+from .waiting import WaitingHook
 
 __all__ = [
     'ClassCheckHook',
@@ -32,4 +33,5 @@ __all__ = [
     'TeacherAgreementHook',
     'TeacherCheckHook',
     'TrainingDataHook',
+    'WaitingHook',
 ]

@@ -1,4 +1,4 @@
-"""Graceful SIGTERM and resume within an epoch, for mmengine's loops."""
+"""Graceful SIGTERM, SIGINT and SIGHUP, and resume within an epoch, for mmengine's loops."""
 
 import signal
 import threading
@@ -14,15 +14,16 @@ from hetkd.engine.data_workers import keep_workers
 from hetkd.registry import HOOKS
 
 FILE = 'terminated.pth'
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 AGREE_EVERY = 10
 
 
 @HOOKS.register_module()
 class InterruptHook(Hook):
-    """Stop after the current step on SIGTERM, and go on there with ``--resume``.
+    """Stop after the current step on SIGTERM, SIGINT (Ctrl-C) or SIGHUP, and go on there with ``--resume``.
 
-    - After SIGTERM the run finishes the step, saves ``terminated.pth`` and leaves with status 143. The
-      processes of a distributed run agree on the step.
+    - After the signal the run finishes the step, saves ``terminated.pth`` and leaves with status 143, 130 or
+      129. The processes of a distributed run agree on the step. A second Ctrl-C ends it at once.
     - A run that is resumed within an epoch goes on with the next batch, without loading those before.
 
     It works with ``EpochBasedTrainLoop``, ``IterBasedTrainLoop`` and subclasses of them.
@@ -33,17 +34,19 @@ class InterruptHook(Hook):
     def before_train(self, runner) -> None:
         """Note signals from now on, and find the place of a resumed run."""
         self._group = torch.distributed.new_group(backend='gloo') if get_world_size() > 1 else None
-        self._asked = self._stops = False
-        self._handler = None
+        self._asked, self._stops = 0, False
+        self._handlers = {}
         if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGTERM, self._note)
+            self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
             keep_workers(True)
         loop = runner.train_loop
         self._resumed = ExitStack()
         self._first = _first_batch(runner) if isinstance(loop, EpochBasedTrainLoop) else 0
 
-    def _note(self, *_) -> None:
-        self._asked = True
+    def _note(self, number: int, frame) -> None:
+        if number == self._asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._asked = number
 
     def before_train_epoch(self, runner) -> None:
         """Leave out the batches that were seen before the run was resumed."""
@@ -57,13 +60,14 @@ class InterruptHook(Hook):
         self._resumed.close()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        """Save and leave after a SIGTERM, at a step where no gradient is left over."""
+        """Save and leave after a signal, at a step where no gradient is left over."""
         done = runner.iter + 1
         if self._group is None:
-            self._stops = self._asked
+            self._stops = bool(self._asked)
         elif done % AGREE_EVERY == 0 and not self._stops:
-            flag = torch.tensor(int(self._asked))
+            flag = torch.tensor(self._asked)
             torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group=self._group)
+            self._asked = int(flag)
             self._stops = bool(flag)
         if self._stops and done % getattr(runner.optim_wrapper, '_accumulative_counts', 1) == 0:
             self._leave(runner, done)
@@ -76,22 +80,23 @@ class InterruptHook(Hook):
         if self._group is not None:  # a launcher ends all processes as soon as one has left
             torch.distributed.barrier(self._group)
         runner.logger.info(
-            f'SIGTERM: saved {runner.work_dir}/{FILE} after iteration {done}; go on with --resume'
+            f'{signal.Signals(self._asked).name}: saved {runner.work_dir}/{FILE} after iteration {done}; '
+            f'go on with --resume'
         )
         runner.visualizer.close()
-        self._handler = None  # launchers repeat the signal: it changes nothing for a process that leaves
-        raise SystemExit(128 + signal.SIGTERM)
+        self._handlers = {}  # launchers repeat the signal: it changes nothing for a process that leaves
+        raise SystemExit(128 + self._asked)
 
     def after_train(self, runner) -> None:
-        """SIGTERM is what it was before."""
+        """The signals are what they were before."""
         self.release(runner)
 
     def release(self, runner) -> None:
         """The same, also after an error; called by the runner. A run that leaves goes on noting signals."""
         keep_workers(False)
-        if getattr(self, '_handler', None) is not None:
-            signal.signal(signal.SIGTERM, self._handler)
-            self._handler = None
+        for number, handler in getattr(self, '_handlers', {}).items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
 
 def _first_batch(runner) -> int:
