@@ -165,6 +165,12 @@ def main(argv=None):
         raise SystemExit(
             f'{crashed} of {len(results)} runs crashed; rerun the same command to try them again'
         )
+    elsewhere = sum(cell.state['status'] == 'elsewhere' for cell in cells)
+    if elsewhere:
+        raise SystemExit(
+            f'{elsewhere} of {len(results)} runs are trained by another comparison; rerun the same command '
+            f'when it has ended'
+        )
 
 
 if __name__ == '__main__':

@@ -131,7 +131,7 @@ class Cell:
                 # The training process inherits the lock with its output, and outlives us if we are killed.
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.state |= {'status': 'crashed', 'reason': 'another process is training in this folder'}
+                self.state |= {'status': 'elsewhere', 'reason': 'another comparison is training it'}
                 return
             self._recall()
             if self.is_settled:  # by another comparison, since we looked
@@ -190,7 +190,9 @@ class Cell:
             file.seek(begin)
             lines = [re.sub(r'^\[rank\d+\]: ', '', line.rstrip()) for line in file]
         errors = [
-            x for x in lines if re.match(r'[\w.]*(Error|Exception)\b', x) and 'ChildFailedError' not in x
+            x.removeprefix('train.py: error: ')
+            for x in lines
+            if re.match(r'train.py: error: |[\w.]*(Error|Exception)\b', x) and 'ChildFailedError' not in x
         ]
         return _line(errors[-1] if errors else f'exit status {code}; see {self.folder / "output.log"}')
 

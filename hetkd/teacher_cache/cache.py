@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Optional
@@ -13,6 +14,7 @@ from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
 from hetkd.utils.whole_file import write_whole
 
+KEYS = {'images', 'classes', 'views', 'seed', 'top_k', 'embedding', 'validation'}
 FORMAT = 2  # since validation images are named with their pipeline
 
 
@@ -44,11 +46,7 @@ class TeacherCache:
                 'none',
                 f'write it with `python tools/cache_teacher.py CONFIG --out {folder}`',
             )
-        self.header = json.loads(path.read_text())
-        if self.header.get('format') != FORMAT:
-            raise UserError(
-                path, f'format {FORMAT}', repr(self.header.get('format')), 'write the cache again'
-            )
+        self.header = _read(path)
         self._map = lru_cache(maxsize=None)(self._open)
 
     @classmethod
@@ -61,7 +59,7 @@ class TeacherCache:
         path = Path(folder) / 'header.json'
         header = json.loads(json.dumps({'format': FORMAT, **header}))
         if path.exists():
-            before = {key: x for key, x in json.loads(path.read_text()).items() if key != 'files'}
+            before = {key: x for key, x in _read(path).items() if key != 'files'}
             if before != header:
                 raise UserError(
                     folder,
@@ -87,7 +85,12 @@ class TeacherCache:
     def progress(self, view: str) -> int:
         """Batches of a view that are written."""
         path = self.folder / f'{view}.progress'
-        return int(path.read_text()) if path.exists() else 0
+        text = path.read_text() if path.exists() else '0'
+        if not text.isdigit():
+            raise UserError(
+                path, 'a number of batches', repr(text), f'delete it, and {view} is written again'
+            )
+        return int(text)
 
     def write(self, view: str, index, logits: torch.Tensor, embedding: Optional[torch.Tensor] = None) -> None:
         """Put down the rows of some images.
@@ -154,13 +157,9 @@ class TeacherCache:
         rows = self.header['validation' if view == 'validation' else 'images']
         if not writable:
             self._check(path)
-            return np.load(path, mmap_mode='r')
         if path.exists():
-            return np.load(path, mmap_mode='r+')
-        file = np.lib.format.open_memmap(path, mode='w+', dtype=dtype, shape=(rows, columns))
-        if dtype == 'f2':
-            file[:] = np.nan  # a row that was never written is no row of zeros
-        return file
+            return _mapped(path, 'r+' if writable else 'r', (rows, columns))
+        return _created(path, dtype, (rows, columns))
 
     def _check(self, path: Path) -> None:
         """Compare a file with its checksum."""
@@ -211,6 +210,63 @@ class TeacherCache:
         classes, top_k = self.header['classes'], self.header['top_k']
         others = rows['rest'].float() - math.log(max(1, classes - top_k))
         return others.repeat(1, classes).scatter(1, rows['indices'].long(), rows['values'].float())
+
+
+def _mapped(path: Path, mode: str, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        found = np.load(path, mmap_mode=mode)
+        if found.shape == shape:
+            return found
+        got = f'an array of {found.shape}'
+    except (OSError, ValueError, EOFError) as error:
+        got = f'a damaged file ({error})'
+    raise UserError(path, f'an array of {shape}', got, 'delete the cache and write it again')
+
+
+def _created(path: Path, dtype: str, shape: tuple[int, int]) -> np.ndarray:
+    """A file with all its bytes: a mapped one that grows on a full disk kills the process (SIGBUS)."""
+    part = path.with_suffix('.part')
+    try:
+        file = np.lib.format.open_memmap(part, mode='w+', dtype=dtype, shape=shape)
+        with open(part, 'r+b') as raw:
+            os.posix_fallocate(raw.fileno(), 0, part.stat().st_size)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(
+            path,
+            f'{math.prod(shape) * np.dtype(dtype).itemsize / 2**20:.1f} MiB of disk',
+            error.strerror,
+            'free some space and run the command again: it goes on from here',
+        ) from error
+    if dtype == 'f2':
+        file[:] = np.nan  # a row that was never written is no row of zeros
+    os.replace(part, path)
+    return file
+
+
+def _read(path: Path) -> dict:
+    """The header of a cache.
+
+    Raises:
+        UserError: it is damaged, or of another format.
+    """
+    try:
+        header = json.loads(path.read_text())
+        found = header.get('format') if KEYS <= header.keys() else 'a part of one'
+        if found == FORMAT and 'files' in header:
+            parts = sum(x.startswith('view000') for x in header['files'])
+            found = (
+                found
+                if len(header['files']) == header['views'] * parts + bool(header['validation'])
+                else None
+            )
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        found = f'a damaged file ({error!r})'
+    if found != FORMAT:
+        raise UserError(
+            path, f'the header of a cache of format {FORMAT}', found, 'delete the cache and write it again'
+        )
+    return header
 
 
 def _write(path: Path, content: dict) -> None:

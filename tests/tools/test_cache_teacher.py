@@ -1,5 +1,6 @@
 """Teacher caches: the online teacher's losses without a teacher."""
 
+import errno
 import json
 import math
 import os
@@ -219,10 +220,65 @@ def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
     with pytest.raises(UserError, match='expected a whole cache, got a part'):
         TeacherCache(folder).read('view000', [0])
     (folder / 'header.json').write_text(json.dumps({**header, 'format': 9}))
-    with pytest.raises(UserError, match='expected format 2, got 9'):
+    with pytest.raises(UserError, match='expected the header of a cache of format 2, got 9'):
         TeacherCache(folder)
-    with pytest.raises(UserError, match=r"got one with another \['format'.*choose another --out"):
+    with pytest.raises(UserError, match='got 9; delete the cache'):
         write_cache(config('kd'), str(folder), views=1)
+
+
+DAMAGE = {
+    'header.json': [
+        ('', 'damaged file'),
+        ('[]', 'damaged file'),
+        ('{', 'damaged file'),
+        ('{"format": 2}', 'a part of one'),
+    ],
+    'view000.logits.npy': [('', 'got a damaged file'), ('x' * 9000, 'got a damaged file')],
+    'view000.progress': [('', "a number of batches, got ''"), ('-1', 'a number of batches')],
+}
+
+
+@pytest.mark.parametrize('name, text, words', [(x, *case) for x, cases in DAMAGE.items() for case in cases])
+def test_a_damaged_file_of_a_cache_ends_in_a_sentence(name, text, words, tmp_path):
+    header = dict(images=8, classes=3, views=1, seed=0, top_k=0, embedding=False, validation=0)
+    cache = TeacherCache.create(tmp_path, header)
+    cache.write('view000', range(8), torch.zeros(8, 3))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=words):
+        cache = TeacherCache(tmp_path)
+        cache.progress('view000')
+        cache.write('view000', [0], torch.zeros(1, 3))
+        cache.read('view000', [0])
+
+
+@pytest.mark.parametrize('views', [-1, 0, 2, 10**6])
+def test_another_number_of_views_in_a_header_is_a_damaged_one(views, tmp_path):
+    header = dict(images=8, classes=3, views=1, seed=0, top_k=0, embedding=False, validation=0)
+    cache = TeacherCache.create(tmp_path, header)
+    cache.write('view000', range(8), torch.zeros(8, 3))
+    cache.finish()
+    whole = json.loads((tmp_path / 'header.json').read_text())
+    assert TeacherCache(tmp_path).read('view000', [7])[0].tolist() == [[0, 0, 0]]
+    (tmp_path / 'header.json').write_text(json.dumps({**whole, 'views': views}))
+    with pytest.raises(UserError, match='the header of a cache of format 2, got None; delete the cache'):
+        TeacherCache(tmp_path)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_leaves_no_part(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    cache = TeacherCache.create(
+        tmp_path, dict(images=8, classes=3, views=1, seed=0, top_k=0, embedding=False, validation=0)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'posix_fallocate', full)
+        with pytest.raises(
+            UserError, match='logits.npy: expected 0.0 MiB of disk, got No space left on device; f'
+        ):
+            cache.write('view000', range(8), torch.zeros(8, 3))
+    assert [x.name for x in tmp_path.iterdir()] == ['header.json']
+    cache.write('view000', range(8), torch.zeros(8, 3))
 
 
 def test_a_killed_writing_goes_on_where_it_was(tmp_path, tiny_teacher, run_tool):
