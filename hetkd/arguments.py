@@ -23,8 +23,8 @@ WORDS = {
     'dict_type': 'a dict',
     'finite_number': 'a finite number',
     'float_type': 'a number',
-    'greater_than': 'a number > {gt}',
-    'greater_than_equal': 'a number >= {ge}',
+    'greater_than': 'a number > {gt:g}',
+    'greater_than_equal': 'a number >= {ge:g}',
     'int_from_float': 'a whole number',
     'int_type': 'a whole number',
     'string_type': 'text',
@@ -70,14 +70,27 @@ def check_arguments(cls: type, values: dict[str, Any], where: str) -> None:
         UserError: a value of another type or out of range.
     """
     for name, value in values.items():
-        kind = next((x[name] for x in map(_adapters, cls.__mro__) if name in x), None)
-        if kind is None:
-            continue
-        try:
-            kind.validate_python(value)
-        except ValidationError as error:
-            wanted = dict.fromkeys(map(_wanted, error.errors()))
-            raise UserError(f'{where}.{name}', ' or '.join(wanted), repr(value)) from None
+        kind = next((x[name] for x in map(_hints, cls.__mro__) if name in x), None)
+        if kind is not None:
+            check_value(value, kind, f'{where}.{name}')
+
+
+def check_value(value: Any, kind: Any, where: str) -> None:
+    """Check a value against an annotation.
+
+    Raises:
+        UserError: it is of another type or out of range.
+    """
+    try:
+        _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        wanted = dict.fromkeys(map(_wanted, error.errors()))
+        raise UserError(where, ' or '.join(wanted), repr(value)) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind, config=STRICT)
 
 
 def _wanted(error: dict) -> str:
@@ -104,19 +117,15 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 @cache
-def _adapters(cls: type) -> dict[str, TypeAdapter]:
-    """Checks of the arguments of a class's own constructor, if the class is one of ours or our users'."""
+def _hints(cls: type) -> dict[str, Any]:
+    """Annotations of a class's own constructor, if the class is one of ours or our users'."""
     init = cls.__dict__.get('__init__')
     if not getattr(init, '_is_checked', False):
         return {}
     parameters = inspect.signature(init).parameters.values()
     varying = {x.name for x in parameters if x.kind in (x.VAR_POSITIONAL, x.VAR_KEYWORD)}
     hints = get_type_hints(inspect.unwrap(init), include_extras=True)
-    return {
-        name: TypeAdapter(hint, config=STRICT)
-        for name, hint in hints.items()
-        if name not in varying and name != 'return'
-    }
+    return {name: hint for name, hint in hints.items() if name not in varying and name != 'return'}
 
 
 @cache

@@ -13,9 +13,9 @@ from mmengine.registry import FUNCTIONS, Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
-from hetkd.arguments import argument_names, check_arguments, check_names, nearest
+from hetkd.arguments import Count, Natural, argument_names, check_arguments, check_names, check_value, nearest
 from hetkd.errors import UserError
-from hetkd.models.distillers.frozen_teacher import OWN_KEYS, FrozenTeacher
+from hetkd.models.distillers.frozen_teacher import OWN_KEYS
 from hetkd.registry import (
     BATCH_AUGMENTS,
     DATA_SAMPLERS,
@@ -88,13 +88,42 @@ BUILDERS = {
 NUMBERS = (OPTIMIZERS, PARAM_SCHEDULERS, HOOKS, LOOPS)
 
 # Dicts without a type.
-LOADER = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+LOADER_KEYS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
 CLOSED = {
     'auto_scale_lr': {'base_batch_size', 'enable'},
     'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'},
     'randomness': {'deterministic', 'diff_rank_seed', 'seed'},
     'resume_options': {'apply_changes'},
-    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'), LOADER),
+    **dict.fromkeys(LOADERS, LOADER_KEYS),
+}
+
+# Keys whose value is a dict.
+SECTIONS = {
+    *CLOSED,
+    'default_hooks',
+    'model',
+    'optim_wrapper',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'visualizer',
+}
+
+# Values that no class of ours checks.
+KINDS = {
+    'auto_scale_lr.base_batch_size': Count,
+    'find_unused_parameters': bool,
+    'load_from': Optional[str],
+    'randomness.deterministic': bool,
+    'randomness.seed': Optional[Natural],
+    'resume': bool,
+    'work_dir': Optional[str],
+    **{
+        f'{loader}.{key}': kind
+        for loader in LOADERS
+        for key, kind in dict(batch_size=Count, num_workers=Natural, drop_last=bool, pin_memory=bool).items()
+    },
 }
 
 
@@ -112,6 +141,8 @@ def check_config(cfg: dict) -> None:
     for key, value in cfg.items():
         if key in CLOSED and isinstance(value, dict):
             check_names(value, CLOSED[key], key)
+        if key in SECTIONS and not isinstance(value, (dict, type(None))):
+            raise UserError(key, 'a dict', repr(value))
         if key == 'default_hooks':
             _check_hooks(value or {})
         _walk(value, key, PLACES.get(key))
@@ -130,6 +161,8 @@ def check_config(cfg: dict) -> None:
 def _walk(value: Any, path: str, registry: Optional[Registry]) -> None:
     if isinstance(value, float) and math.isnan(value):
         raise UserError(path, 'a number', 'NaN')
+    if path in KINDS:
+        check_value(value, KINDS[path], path)
     if isinstance(value, dict):
         if value.get('type') is not None and registry is not None:
             _check_class(value, path, registry)
@@ -189,7 +222,8 @@ def _check_keys(cls, config: dict, path: str, registry: Registry) -> None:
         return
     check_arguments(cls, {key: x for key, x in values.items() if key not in extra}, path)
     if re.search(r'\bteacher(\[\d+\])?$', path):  # a net, with keys of its teacher
-        check_arguments(FrozenTeacher, {key: values[key] for key in OWN_KEYS if key in values}, path)
+        for key in OWN_KEYS.keys() & values.keys():
+            check_value(values[key], OWN_KEYS[key], f'{path}.{key}')
     if registry in NUMBERS:
         parameters = inspect.signature(cls).parameters
         for key, value in values.items():

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import traceback
 from typing import Iterator, Optional
 
 from hetkd.errors import UserError
@@ -24,8 +25,7 @@ FILES = {
 def mistake_of(error: BaseException) -> Optional[UserError]:
     """The user's mistake behind an error, or None where it is a fault of the program.
 
-    mmengine wraps an error of a constructor, and torch one of a data worker: both make a copy that has the
-    text alone.
+    torch makes the error of a data worker anew in the main process, from its text.
     """
     found = [x for x in _chain(error) if isinstance(x, UserError)]
     if found:
@@ -35,7 +35,15 @@ def mistake_of(error: BaseException) -> Optional[UserError]:
         translated = _translated(one)
         if translated is not None:
             return translated
+    if isinstance(error, Exception) and not _in_a_step(error):
+        got = ' '.join(f'{type(error).__name__}: {error}'.split())[:1000]
+        return UserError('config', 'settings that a run can begin with', got, 'HETKD_TRACEBACK=1 shows where')
     return None
+
+
+def _in_a_step(error: BaseException) -> bool:
+    """Whether the program was training: what fails there is no setting."""
+    return any(x.name in ('train_step', 'run_iter') for x in traceback.extract_tb(error.__traceback__))
 
 
 def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
@@ -54,9 +62,9 @@ def _translated(error: BaseException) -> Optional[UserError]:
         return UserError('config', 'registered names', text.strip('"\''))
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
         return UserError('config', 'a type in every dict that is built', text.strip('"\''), 'add type=...')
-    built = re.match(r'class `(\w+)` in \S+: (.*)', text)
-    if isinstance(error, (TypeError, ValueError, AssertionError)) and built:
-        return UserError(
-            built[1], 'arguments that it takes', built[2].removeprefix(f'{built[1]}.__init__() ')
-        )
+    called = re.match(
+        r'(\w+)\.__init__\(\) (got an unexpected keyword argument|missing \d+ required) (.*)', text
+    )
+    if isinstance(error, TypeError) and called:
+        return UserError(called[1], 'arguments that it takes, and all it needs', f'{called[2]} {called[3]}')
     return None

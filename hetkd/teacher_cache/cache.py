@@ -252,7 +252,7 @@ def _read(path: Path) -> dict:
     """
     try:
         header = json.loads(path.read_text())
-        found = header.get('format') if KEYS <= header.keys() else 'a part of one'
+        found = header.get('format') if header.keys() >= KEYS else 'a part of one'
         if found == FORMAT and 'files' in header:
             parts = sum(x.startswith('view000') for x in header['files'])
             found = (

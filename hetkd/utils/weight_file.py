@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from hetkd.errors import UserError
@@ -60,7 +59,9 @@ def read_file(path: str) -> Any:
             'if it is a checkpoint of your own run by hetkd 0.1.0, mmengine or mmpretrain, rewrite it first: '
             f'`python tools/model_converters/plain_checkpoint.py {path} OUT`',
         ) from error
-    except (RuntimeError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
+    except UserError:
+        raise
+    except Exception as error:  # damage may look like anything to torch
         raise UserError(
             path,
             'a weight file',
@@ -105,9 +106,9 @@ def _is_url(path: str) -> bool:
 def _reason(error: Exception) -> str:
     """What is wrong with a file, without torch's advice to read it all the same."""
     text = str(error)
-    refused = re.search(r'(?:GLOBAL|class|function)\s+(\S+?\.\S+)', text)
+    refused = re.search(r'GLOBAL (\S+)|(?:class|function)\s+(\S+?\.\S+)', text)
     if refused:
-        return f'it would run {refused[1]}'
+        return f'it would run {refused[1] or refused[2]}'
     if isinstance(error, pickle.UnpicklingError):
         return 'it is no file of torch.save'
     return next((x.strip() for x in text.splitlines() if x.strip()), type(error).__name__)

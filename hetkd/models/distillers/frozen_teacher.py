@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 import torch
 import torch.nn.functional as F
 
+from hetkd.arguments import Weight, check_value
 from hetkd.errors import UserError
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.contract import NetOutput
@@ -17,7 +18,7 @@ from hetkd.registry import MODELS
 from .teacher import Teacher
 
 # Keys of a teacher's config that are not the net's.
-OWN_KEYS = ('weight', 'dtype', 'compile', 'channels_last')
+OWN_KEYS = {'weight': Weight, 'dtype': Optional[str], 'compile': bool, 'channels_last': bool}
 
 
 @MODELS.register_module()
@@ -46,6 +47,8 @@ class FrozenTeacher(Teacher):
         data_mean: Optional[Sequence[float]] = None,
         data_std: Optional[Sequence[float]] = None,
     ):
+        for key in OWN_KEYS.keys() & net.keys():
+            check_value(net[key], OWN_KEYS[key], f'teacher.{key}')
         super().__init__(net.get('weight', 1.0))
         self._compiles, self._channels_last = net.get('compile', False), net.get('channels_last', False)
         self._dtype = to_dtype(net.get('dtype'))

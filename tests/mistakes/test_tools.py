@@ -1,0 +1,149 @@
+"""A tool shows a user's mistake alone: one sentence, status 1, once."""
+
+import errno
+import os
+import pickle
+import re
+
+import pytest
+import torch
+
+from hetkd.apis.cli import run_tool as run
+from hetkd.apis.mistakes import mistake_of
+from hetkd.errors import UserError
+from hetkd.registry import HOOKS, MODELS
+from tests.conftest import free_port
+from tests.tools.conftest import CONFIG
+
+# A mistake that is found when the config is read, one when the net is built, one when the run begins.
+STAGES = {
+    'read': (['default_hooks.chekpoint.interval=1'], 'default_hooks.chekpoint: expected'),
+    'built': (['model.teacher.checkpoint=nowhere.pth'], 'weight file: expected a file at'),
+    'begun': (['train_dataloader.dataset.indices=0'], 'train_dataloader: expected at least one batch'),
+    'foreign': (
+        ['model.fusion.chanels=3', 'model.teacher.checkpoint=random'],
+        'MSDF.chanels: expected a key of MSDF',
+    ),
+    'link': (
+        ['param_scheduler=[]', 'optim_wrapper.paramwise_cfg=3'],
+        'config: expected settings that a run can',
+    ),
+}
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_a_mistake_is_one_sentence(stage, tmp_path, tiny_teacher, run_tool):
+    options, words = STAGES[stage]
+    if not any('checkpoint=' in x for x in options):
+        options = [f'model.teacher.checkpoint={tiny_teacher}', *options]
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stdout + done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f'train.py: error: {words}') and ', got ' in last, done.stderr
+
+
+def test_the_traceback_is_shown_when_asked_for(tmp_path, run_tool):
+    options = ['--cfg-options', 'default_hooks.chekpoint.interval=1']
+    done = run_tool('train.py', CONFIG, *options, check=False, env={'HETKD_TRACEBACK': '1'})
+    assert done.returncode == 1 and 'Traceback' in done.stderr and 'UserError: default_hooks' in done.stderr
+
+
+def test_of_two_processes_one_speaks(tmp_path, tiny_teacher, run_tool):
+    options = [f'model.teacher.checkpoint={tiny_teacher}', 'train_dataloader.dataset.indices=0']
+    args = [CONFIG, 2, '--work-dir', tmp_path, '--cfg-options', *options]
+    done = run_tool('dist_train.sh', *args, check=False, env={'PORT': free_port()})
+    assert done.returncode and done.stderr.count('train.py: error: ') == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    'tool', ['preflight.py', 'misc/print_config.py', 'misc/fetch_data.py', 'cache_teacher.py']
+)
+def test_every_tool_with_a_config_says_it_alike(tool, run_tool, tmp_path):
+    more = ['--out', tmp_path / 'x', '--views', 1] if tool == 'cache_teacher.py' else []
+    done = run_tool(tool, CONFIG, *more, '--cfg-options', 'default_hooks.chekpoint.interval=1', check=False)
+    name = os.path.basename(tool)
+    assert done.returncode == 1 and f'{name}: error: default_hooks.chekpoint: expected' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_work_dir_that_cannot_be_made_is_a_sentence(tmp_path, tiny_teacher, run_tool):
+    (tmp_path / 'file').write_text('')
+    args = [
+        CONFIG,
+        '--work-dir',
+        tmp_path / 'file/run',
+        '--cfg-options',
+        f'model.teacher.checkpoint={tiny_teacher}',
+    ]
+    done = run_tool('train.py', *args, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert f'train.py: error: {tmp_path}/file' in done.stderr and 'check the path' in done.stderr
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
+    def train_step():
+        raise RuntimeError('shapes differ')
+
+    with pytest.raises(RuntimeError, match='shapes differ'):
+        run(train_step)
+
+
+def test_a_sentence_is_the_exit(capsys):
+    def main():
+        raise UserError('x', 'a', 'b', 'c')
+
+    with pytest.raises(SystemExit, match='error: x: expected a, got b; c$'):
+        run(main)
+
+
+@pytest.mark.parametrize(
+    'number, words',
+    [
+        (errno.ENOSPC, 'file: expected to use it, got No space left on device; free some space'),
+        (errno.EROFS, 'Read-only file system; name a folder on another file system'),
+        (errno.EACCES, 'Permission denied; change its rights'),
+        (errno.ENOENT, 'No such file or directory; check the path'),
+    ],
+)
+def test_errors_of_disks_say_what_to_do(number, words):
+    assert words in str(mistake_of(OSError(number, os.strerror(number))))
+
+
+def test_errors_of_builders_are_translated():
+    for registry, config, words in (
+        (MODELS, dict(type='NoSuchNet'), 'config: expected registered names, got NoSuchNet is not in the'),
+        (MODELS, dict(model=3), 'config: expected a type in every dict that is built'),
+        (
+            HOOKS,
+            dict(type='LoggerHook', intervall=1),
+            'LoggerHook: expected arguments that it takes, and all it needs, got .*intervall',
+        ),
+        (
+            HOOKS,
+            dict(type='LossGuardHook', intervall=1),
+            'LossGuardHook.intervall: expected a key .*; nearest: interval',
+        ),
+    ):
+        with pytest.raises(Exception) as info:
+            registry.build(config)
+        found = mistake_of(info.value)
+        assert found is not None and re.search(words, str(found)), str(found)
+
+
+def test_an_error_of_a_data_worker_keeps_its_sentence():
+    """torch makes it anew in the main process, from its text with a traceback in it."""
+    copy = UserError(
+        'Caught UserError in DataLoader worker process 0.\nhetkd.errors.UserError: x.png: expected a, got b'
+    )
+    assert str(mistake_of(copy)) == 'x.png: expected a, got b'
+
+
+def test_the_error_travels_between_processes():
+    error = pickle.loads(pickle.dumps(UserError('x', 'a', 'b', 'c')))
+    assert (error.what, error.expected, error.got, error.fix) == ('x', 'a', 'b', 'c')
+    assert str(error) == 'x: expected a, got b; c'
+
+
+def test_memory():
+    found = mistake_of(torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB'))
+    assert 'lower train_dataloader.batch_size' in str(found)
