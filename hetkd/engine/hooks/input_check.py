@@ -16,11 +16,11 @@ from hetkd.seeding import seeded
 class InputCheckHook(Hook):
     """Compare the first training and the first validation image with what the nets take.
 
-    The image goes through pipeline and data preprocessor. A student that was built for another size is run
-    on it once: some take any size, and a warning names both. A teacher gets its own size.
+    The image goes through pipeline and data preprocessor, and the student is run on it once. Some that were
+    built for another size take any: a warning names both. A teacher gets its own size.
 
     Raises:
-        UserError: the nets take RGB and get BGR, or other channels; the student cannot take the size.
+        UserError: the nets take RGB and get BGR, or other channels; the student cannot be run on them.
     """
 
     def before_train(self, runner) -> None:
@@ -70,13 +70,13 @@ class InputCheckHook(Hook):
 
     def _check_size(self, runner, student, images, name: str) -> None:
         got, made_for = tuple(images.shape[2:]), student.input_spec.size
-        if made_for in (None, got):
-            return
         sizes = f'{"x".join(map(str, got))} px'
-        own = f'{"x".join(map(str, made_for))} px'
+        own = f'{"x".join(map(str, made_for or got))} px'
         try:
             student.probe(lambda _: student(images))
         except Exception as error:
+            if own == sizes:
+                raise UserError('student', f'a net that runs on images of {sizes}', error) from error
             raise UserError(
                 'student',
                 f'images of {own}, the size it was built for',
@@ -84,6 +84,8 @@ class InputCheckHook(Hook):
                 f'set student.input_size={got[0] if got[0] == got[1] else list(got)}, or the size in the '
                 f'pipeline (or view) of {name}_dataloader to {made_for[0]} ({error})',
             ) from error
+        if own == sizes:
+            return
         runner.logger.warning(
             f'student: built for images of {own}, gets {sizes} from {name}_dataloader and takes them; set '
             f'student.input_size if this is not meant'
