@@ -12,6 +12,8 @@ from typing import Callable
 
 from mmengine.config import Config, DictAction
 
+from hetkd.errors import UserError
+
 from .config import load_config
 
 # Of mmcv-lite, about an operator that no net here has.
@@ -103,12 +105,25 @@ def run_tool(main: Callable[[], None]) -> None:
 
         mistake = mistake_of(error)
         if mistake is None or os.environ.get('HETKD_TRACEBACK', '0') != '0':
+            _tell_launcher(error)
             raise
         if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
             time.sleep(3)
+        _tell_launcher(UserError(str(mistake)))  # without its traceback
         sys.stdout.flush()
         sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')
     _leave_together()
+
+
+def _tell_launcher(error: Exception) -> None:
+    """torchrun ends with the error of the process that failed first, if that has told it."""
+    if 'TORCHELASTIC_ERROR_FILE' not in os.environ:
+        return
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    handler = get_error_handler()
+    handler.initialize()
+    handler.record_exception(error)
 
 
 def _leave_together() -> None:

@@ -53,6 +53,8 @@ def test_of_two_processes_one_speaks(tmp_path, tiny_teacher, run_tool):
     args = [CONFIG, 2, '--work-dir', tmp_path, '--cfg-options', *options]
     done = run_tool('dist_train.sh', *args, check=False, env={'PORT': free_port()})
     assert done.returncode and done.stderr.count('train.py: error: ') == 1, done.stderr
+    # The launcher ends with the same sentence, not with a riddle of its own.
+    assert 'UserError: train_dataloader: expected at least one batch' in done.stderr[-400:], done.stderr
 
 
 @pytest.mark.parametrize(

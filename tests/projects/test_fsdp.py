@@ -150,3 +150,19 @@ def test_it_resumes_where_it_was(launch, sharded):
     resumed = launch('resumed', '29633', launch.sharded_config, *flags)
     whole = scalars(sharded.work_dir)
     assert_equal_losses(scalars(resumed.work_dir), {step: whole[step] for step in (4, 5, 6)})
+
+
+def test_a_sharded_run_begins_with_a_students_weights(launch, ddp):
+    folder, state = ddp.work_dir.parent, checkpoint(ddp, 2)['state_dict']
+    start = {k.removeprefix('student.model.'): v for k, v in state.items() if k.startswith('student.')}
+    torch.save(start, folder / 'student.pth')
+    runs = []
+    for name, base, port in (('fsdp', launch.sharded_config, '29635'), ('plain', ROOT / CONFIG, '29636')):
+        path = folder / f'start_{name}.py'
+        path.write_text(f"_base_ = '{base}'\nload_from = '{folder / 'student.pth'}'\n")
+        runs.append(launch(f'start_{name}', port, path))
+        assert "student.pth: the student's weights; train-only parts" in runs[-1].log
+    found, expected = (scalars(run.work_dir) for run in runs)
+    assert_equal_losses(found, expected)
+    first = min(expected)
+    assert scalars(ddp.work_dir)[first] != pytest.approx(expected[first], rel=1e-3)
