@@ -13,6 +13,7 @@ from hetkd.errors import UserError
 
 # Annotations of numbers.
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Temperature = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -25,6 +26,7 @@ WORDS = {
     'float_type': 'a number',
     'greater_than': 'a number > {gt:g}',
     'greater_than_equal': 'a number >= {ge:g}',
+    'less_than_equal': 'a number <= {le:g}',
     'int_from_float': 'a whole number',
     'int_type': 'a whole number',
     'string_type': 'text',

@@ -10,9 +10,11 @@ from hetkd.errors import UserError
 
 
 def check_temperature(temperature: float) -> None:
-    """Refuse a temperature that is not a positive finite number."""
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise UserError('temperature', 'a finite number > 0', repr(temperature), 'the papers use 1 to 4')
+    """Refuse a temperature that is not positive, or whose square leaves float32's range."""
+    if not 0 < temperature <= 1e6:
+        raise UserError(
+            'temperature', 'a number > 0, at most 1e6', repr(temperature), 'the papers use 1 to 4'
+        )
 
 
 def check_weights(**weights: float) -> None:

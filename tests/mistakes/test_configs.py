@@ -94,6 +94,10 @@ MISTAKES = [
         r'losses\[0\].temperature: expected a number, got True',
     ),
     (
+        {'model.losses': [dict(type='KDLoss', temperature=1e30)]},
+        r'losses\[0\].temperature: expected a number <= 1e\+06, got 1e\+30',
+    ),
+    (
         {'model.losses': [dict(type='KDLoss', temperature=0)]},
         r'losses\[0\].temperature: expected a number > 0, got 0',
     ),

@@ -298,5 +298,5 @@ def test_a_batch_of_one_is_refused():
 
 @pytest.mark.parametrize('temperature', [0, -1.0])
 def test_a_temperature_of_zero_is_refused_when_built(temperature):
-    with pytest.raises(UserError, match='temperature: expected a finite number > 0'):
+    with pytest.raises(UserError, match='temperature: expected a (finite )?number'):
         build('mldrkd', dfra=dict(type='DFRALoss', temperature=temperature))

@@ -97,7 +97,7 @@ def test_dfra_takes_stacked_students_and_gives_one_loss_each():
 @pytest.mark.parametrize('temperature', [0, -1, float('nan'), float('inf')])
 @pytest.mark.parametrize('name', ['DFRALoss', 'KDLoss'])
 def test_impossible_temperature_is_refused_at_construction(name, temperature):
-    with pytest.raises(UserError, match='temperature: expected a finite number > 0'):
+    with pytest.raises(UserError, match='temperature: expected a (finite )?number'):
         CLASSES[name](temperature=temperature)
 
 

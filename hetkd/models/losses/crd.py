@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather
 
-from hetkd.arguments import Count, Positive, Weight
+from hetkd.arguments import Count, Temperature, Weight
 from hetkd.errors import UserError
 from hetkd.functional import crd_log_normalisers, crd_loss
 from hetkd.registry import MODELS
@@ -42,7 +42,7 @@ class CRDLoss(FunctionLoss):
         self,
         num_negatives: Count = 16384,
         channels: Count = 128,
-        temperature: Positive = 0.07,
+        temperature: Temperature = 0.07,
         momentum: float = 0.5,
         loss_weight: Weight = 0.8,
     ):

@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Positive, Weight
+from hetkd.arguments import Temperature, Weight
 from hetkd.functional import dist_loss
 from hetkd.registry import MODELS
 
@@ -21,7 +21,7 @@ class DISTLoss(FunctionLoss):
     """
 
     def __init__(
-        self, beta: float = 1.0, gamma: float = 1.0, temperature: Positive = 1.0, loss_weight: Weight = 1.0
+        self, beta: float = 1.0, gamma: float = 1.0, temperature: Temperature = 1.0, loss_weight: Weight = 1.0
     ):
         super().__init__(dist_loss, loss_weight, beta=beta, gamma=gamma, temperature=temperature)
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Positive, Weight
+from hetkd.arguments import Temperature, Weight
 from hetkd.functional import dkd_loss
 from hetkd.registry import MODELS
 
@@ -21,7 +21,7 @@ class DKDLoss(FunctionLoss):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 8.0, temperature: Positive = 4.0, loss_weight: Weight = 1.0
+        self, alpha: float = 1.0, beta: float = 8.0, temperature: Temperature = 4.0, loss_weight: Weight = 1.0
     ):
         super().__init__(dkd_loss, loss_weight, alpha=alpha, beta=beta, temperature=temperature)
 

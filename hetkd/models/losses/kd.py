@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Positive, Weight
+from hetkd.arguments import Temperature, Weight
 from hetkd.functional import kd_loss, standardise_logits
 from hetkd.registry import MODELS
 
@@ -19,7 +19,7 @@ class KDLoss(FunctionLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, temperature: Positive = 4.0, standardise: bool = False, loss_weight: Weight = 1.0):
+    def __init__(self, temperature: Temperature = 4.0, standardise: bool = False, loss_weight: Weight = 1.0):
         super().__init__(kd_loss, loss_weight, temperature=temperature)
         self.standardise = standardise
 

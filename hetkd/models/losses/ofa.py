@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Positive, Weight
+from hetkd.arguments import Temperature, Weight
 from hetkd.functional import ofa_loss
 from hetkd.registry import MODELS
 
@@ -19,7 +19,7 @@ class OFALoss(FunctionLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, eps: float = 1.0, temperature: Positive = 1.0, loss_weight: Weight = 1.0):
+    def __init__(self, eps: float = 1.0, temperature: Temperature = 1.0, loss_weight: Weight = 1.0):
         super().__init__(ofa_loss, loss_weight, eps=eps, temperature=temperature)
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

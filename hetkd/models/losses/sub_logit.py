@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Positive, Weight
+from hetkd.arguments import Temperature, Weight
 from hetkd.errors import UserError
 from hetkd.functional import orthogonality_loss, sublogit_ce, sublogit_kl
 from hetkd.functional.orthogonality import check_threshold
@@ -53,7 +53,7 @@ class SubLogitLoss(OverStages):
 
     def __init__(
         self,
-        temperature: Positive = 1.0,
+        temperature: Temperature = 1.0,
         kl_weight: Weight = 6.0,
         label_smoothing: float = 0.1,
         detach: bool = False,
