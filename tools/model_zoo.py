@@ -39,6 +39,9 @@ MEASURED += ('Gain', 'ECE', 'Config', 'Log')
 REPORTED = ('Teacher → student', 'Method', 'Ours, last', 'Ours, best', 'Reported', 'Its teacher')
 REPORTED += ('Its labels only', 'Source', 'Config')
 
+# What the tables take from a run's record.
+NEEDED = {'best', 'epochs', 'last', 'settings'}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -109,13 +112,16 @@ def collect(work_dir, root) -> list[Path]:
         root: the checkout.
 
     Raises:
-        UserError: no finished run there.
+        UserError: no finished run there, or a damaged record.
     """
     copied = []
     for path in sorted(Path(work_dir).glob('*/*/seed*/results.json')):
-        record = json.loads(path.read_text())
+        record = read_record(path.parent)
         if not record.get('finished'):
             continue
+        missing = sorted(NEEDED - record.keys())
+        if missing:
+            raise UserError(path, f'the record of a run with {missing}', 'one without', 'train the run again')
         target = Path(root) / 'docs/zoo' / path.parent.relative_to(work_dir)
         target.mkdir(parents=True, exist_ok=True)
         (target / 'results.json').write_text(json.dumps(_without_places(record), indent=1) + '\n')

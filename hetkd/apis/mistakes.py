@@ -66,5 +66,9 @@ def _translated(error: BaseException) -> Optional[UserError]:
         r'(\w+)\.__init__\(\) (got an unexpected keyword argument|missing \d+ required) (.*)', text
     )
     if isinstance(error, TypeError) and called:
-        return UserError(called[1], 'arguments that it takes, and all it needs', f'{called[2]} {called[3]}')
+        return UserError(
+            called[1],
+            'arguments that it takes, and all it needs',
+            f'{called[2]} {called[3]}'.removeprefix('got '),
+        )
     return None

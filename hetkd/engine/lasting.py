@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from mmengine.dist import master_only
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
@@ -29,6 +30,8 @@ from .start_from import start_from
 from .steps import check_clipping, check_saving, counts_iterations, loop_config, schedule_problems
 from .work_dir import CHECKPOINTS, claimed
 
+STEPS = ('before_train_iter', 'after_train_iter')
+
 # Those that mmengine knows how to leave out.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -40,6 +43,8 @@ class LastingRun:
     - No step waits for the device to log a value: see :class:`~hetkd.engine.message_hub.DeferredMessageHub`.
     - A data set that is absent, and a data worker that died, end with a message that says what to do.
     """
+
+    _acting: tuple[dict, list] = {}, []
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
@@ -118,6 +123,17 @@ class LastingRun:
             )
         return built
 
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """mmengine's; at each step only hooks that do something there."""
+        if fn_name not in STEPS:
+            super().call_hook(fn_name, **kwargs)
+            return
+        if self._acting[1] != self._hooks:
+            acting = {name: [x for x in self._hooks if _acts(x, name)] for name in STEPS}
+            self._acting = acting, list(self._hooks)
+        for hook in self._acting[0][fn_name]:
+            getattr(hook, fn_name)(self, **kwargs)
+
     def build_message_hub(self, message_hub=None) -> DeferredMessageHub:
         """The run's :class:`DeferredMessageHub`."""
         message_hub = dict(message_hub or {})
@@ -169,6 +185,14 @@ class LastingRun:
     def mark_latest(self, filename: str) -> None:
         """Name the checkpoint of the work dir that ``--resume`` takes."""
         write_whole(osp.join(self.work_dir, 'last_checkpoint'), filename)
+
+
+def _acts(hook: Hook, name: str) -> bool:
+    """Whether a hook does something at a step: its own method, or the one that mmengine's default calls."""
+    own, general = getattr(hook, name), f'_{name.replace("_train", "")}'
+    return getattr(own, '__func__', own) is not getattr(Hook, name) or getattr(
+        getattr(hook, general), '__func__', None
+    ) is not getattr(Hook, general)
 
 
 class _Noted:

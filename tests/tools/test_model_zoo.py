@@ -113,3 +113,21 @@ def test_every_reported_value_has_a_config_and_a_source():
         pair = ROOT / f'configs/mldrkd/{value["config"]}.py'
         assert value['method'] in methods() and pair.exists(), value
         assert value['source'] in reported['sources'] and 50 < value['top1'] < 100
+
+
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('[]', 'the record of a run, got a damaged file'),
+        ('{"metrics"', 'the record of a run, got a damaged file'),
+        (
+            '{"metrics": {}, "finished": true}',
+            r"with \['best', 'epochs', 'last', 'settings'\], got one without",
+        ),
+    ],
+)
+def test_a_record_that_is_no_record_is_named(text, words, checkout):
+    path = checkout / 'work/kd/vit-micro_cnn-micro_digits/seed1/results.json'
+    path.write_text(text)
+    with pytest.raises(UserError, match=f'seed1/results.json: expected .*{words}'):
+        collect(checkout / 'work', checkout)

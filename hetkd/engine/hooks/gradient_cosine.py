@@ -23,6 +23,6 @@ class GradientCosineHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Have this iteration watched, or not."""
-        model = plain_model(runner)
+        model = plain_model(runner) if self.interval else None
         if hasattr(model, 'watches_gradients'):
             model.watches_gradients = self.every_n_train_iters(runner, self.interval)

@@ -1,5 +1,7 @@
 """Stop at a NaN or infinite loss."""
 
+import math
+
 import torch
 from mmengine.hooks import Hook
 
@@ -35,6 +37,8 @@ class LossGuardHook(Hook):
         if not terms:
             return
         values = torch.stack([value.detach().float().mean() for value in terms.values()])
+        if values.device.type == 'cpu' and all(map(math.isfinite, values.tolist())):
+            return
         self._kept.append((runner.iter + 1, tuple(terms), values))
         if values.device.type == 'cpu' or len(self._kept) >= self.interval:
             self._look()
