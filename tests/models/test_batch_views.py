@@ -163,6 +163,21 @@ def test_shifted_views_are_slices_of_the_framed_image():
 
 
 @pytest.mark.parametrize('name', FILTERS)
+def test_a_shifted_view_is_resized_as_mmpretrain_does_it(name):
+    view = dict(type='BatchRandomCrop', padding=2)
+    images = images_of(6, 16, 16)
+    plain = views_of(preprocessor(train_view=view), images)
+    ours = views_of(preprocessor(train_view=dict(view, resize=48, interpolation=name)), images)
+    resize = TRANSFORMS.build(
+        dict(type='ResizeEdge', scale=48, edge='short', backend='pillow', interpolation=name)
+    )
+    theirs = [resize(dict(img=x.permute(1, 2, 0).numpy().astype(np.uint8)))['img'] for x in plain]
+    theirs = torch.from_numpy(np.stack(theirs)).permute(0, 3, 1, 2).float()
+    assert ours.shape == theirs.shape == (6, 3, 48, 48)
+    assert (ours.round() - theirs).abs().max() <= 1
+
+
+@pytest.mark.parametrize('name', FILTERS)
 @pytest.mark.parametrize('size', [(32, 32), (64, 64), (48, 36), (30, 50)])
 @pytest.mark.parametrize('resize, crop', [(256, 224), (64, 64)])
 def test_the_test_view_is_mmpretrains(resize, crop, size, name):

@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -84,28 +84,45 @@ class BatchRandomResizedCrop:
 
 @BATCH_AUGMENTS.register_module()
 class BatchRandomCrop:
-    """A black frame, a random part of the images' own size, and a flip, for images that are not resized.
+    """A black frame, a random part of the images' own size, and a flip; then, if asked for, another size.
 
-    mmpretrain's ``RandomCrop(crop_size=image, padding=...)`` and ``RandomFlip``.
+    mmpretrain's ``RandomCrop(crop_size=image, padding=...)``, ``RandomFlip`` and ``Resize``.
 
     Args:
         padding: width of the frame in pixels.
         flip: how often a view is mirrored. Default 0.5.
+        resize: side of the view in pixels. Default: that of the images.
+        interpolation: filter of ``resize``. Default bilinear.
+
+    Raises:
+        UserError: another filter.
     """
 
     draws = 3
 
-    def __init__(self, padding: Natural, flip: float = 0.5):
-        self.padding, self.flip = padding, flip
+    def __init__(
+        self,
+        padding: Natural,
+        flip: float = 0.5,
+        resize: Optional[Count] = None,
+        interpolation: str = 'bilinear',
+    ):
+        _check_filter(interpolation)
+        self.padding, self.flip, self.resize, self.interpolation = padding, flip, resize, interpolation
 
     def __call__(self, images: torch.Tensor, numbers: torch.Tensor):
-        """The parts, and no matrices."""
+        """The parts, and one matrix each for all rows and columns where they are resized."""
         size = images.shape[2:]
         start = (numbers[:, :2] * (2 * self.padding + 1)).floor()
         drawn = torch.cat([start, numbers[:, 2:] < self.flip], 1).long().T.to(images.device)
         top, left, flip = drawn
         width = torch.full_like(left, size[1])
-        return cut(F.pad(images, [self.padding] * 4), top, left, width, flip.bool(), size), None, None
+        parts = cut(F.pad(images, [self.padding] * 4), top, left, width, flip.bool(), size)
+        if self.resize is None:
+            return parts, None, None
+        zero = torch.zeros(1, device=images.device)
+        cubic = self.interpolation == 'bicubic'
+        return parts, *(resize_matrix(zero, zero + side, side, self.resize, cubic) for side in size)
 
 
 @BATCH_AUGMENTS.register_module()
