@@ -6,7 +6,7 @@ from typing import Optional, Sequence, Union
 import timm
 import torch
 
-from hetkd.arguments import Count
+from hetkd.arguments import Natural
 from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
@@ -21,7 +21,7 @@ class TimmNet(LibraryNet):
 
     Args:
         model: name in timm, e.g. ``'deit_tiny_patch16_224'``, also with a tag (``'.fb_in1k'``).
-        num_classes: number of classes.
+        num_classes: number of classes; 0 for a teacher without a class head.
         pretrained: True loads timm's weights for the name (downloads them), a path or URL those of a file. A
             head of another number of classes keeps its random weights.
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
@@ -41,7 +41,7 @@ class TimmNet(LibraryNet):
     def __init__(
         self,
         model: str,
-        num_classes: Count,
+        num_classes: Natural,
         pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         model_kwargs: Optional[dict] = None,
@@ -54,16 +54,22 @@ class TimmNet(LibraryNet):
             raise unknown_model('a timm model', model, timm.list_models())
         net = _create(model, size, dict(options, pretrained=pretrained is True, num_classes=num_classes))
         declared = net.pretrained_cfg or {}
+        head = declared.get('classifier') or ()
+        heads = (head,) if isinstance(head, str) else head
         if isinstance(pretrained, str):
-            head = declared.get('classifier') or ()
-            heads = (head,) if isinstance(head, str) else head
             load_but_head(net, read_weights(pretrained).state_dict, pretrained, num_classes, heads)
         if pretrained and kwargs.get('mean') is None and channels == 3:
             kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
         if size is None and (pretrained or _is_of_one_size(declared)):
             size = to_size(declared['input_size'][-2:])
         super().__init__(
-            net, num_classes, has_weights=bool(pretrained), input_size=size, channels=channels, **kwargs
+            net,
+            num_classes,
+            has_weights=bool(pretrained),
+            input_size=size,
+            channels=channels,
+            heads=heads,
+            **kwargs,
         )
         self._name = model
 
