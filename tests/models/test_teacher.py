@@ -175,6 +175,7 @@ def test_pretrained_timm_nets_declare_their_normalisation(monkeypatch):
     import timm
 
     create = timm.create_model
+    monkeypatch.setattr('hetkd.models.nets.timm_net.check_hub', lambda *args: None)
     monkeypatch.setattr(timm, 'create_model', lambda *a, **k: create(*a, **{**k, 'pretrained': False}))
     net = MODELS.build(
         dict(type='TimmNet', model='vit_tiny_patch16_224.augreg_in21k', num_classes=10, pretrained=True)
