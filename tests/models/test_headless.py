@@ -76,7 +76,7 @@ def test_a_net_without_a_head_gives_stages_and_the_embedding_and_no_logits(name)
     images = torch.randn(2, 3, *net.probe_size)
     with torch.no_grad():
         output = net(images, stages=True, embedding=True)
-    assert output.logits is None and net.num_classes == 0
+    assert output.logits is None and net.num_classes == 0 and not getattr(net.model, 'with_head', False)
     assert output.embedding.shape == (2, net.embedding_channels) == (2, TEACHERS[name][1])
     assert len(net.stage_specs) == len(output.stages) >= 3
     assert all(x.dim() == 4 and x.isfinite().all() for x in output.stages)
@@ -177,7 +177,9 @@ def test_an_mmpretrain_backbone_with_a_number_of_classes_asks_for_a_head():
 
 def test_features_that_are_no_vector_ask_for_a_neck():
     net = MODELS.build(dict(backbone(**MIXER), num_classes=0, checkpoint='random'))
-    with pytest.raises(UserError, match=r'MlpMixer: expected logits and embedding.*\(1, 16, 16\)'):
+    with pytest.raises(
+        UserError, match=r'MlpMixer: expected logits and embedding.*\(1, 16, 16\); add a neck'
+    ):
         _ = net.embedding_channels
 
 

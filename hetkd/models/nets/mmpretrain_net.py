@@ -113,11 +113,14 @@ class MMPretrainNet(LibraryNet):
 
     def _tensor(self, output) -> torch.Tensor:
         if not torch.is_tensor(output) or output.dim() != 2:
+            has_head = self.model.with_head
             raise UserError(
-                type(self.model.head if self.model.with_head else self.model.backbone).__name__,
+                type(self.model.head if has_head else self.model.backbone).__name__,
                 'logits and embedding as tensors (N, C) and (N, D)',
                 tuple(getattr(output, 'shape', ())) or type(output).__name__,
-                'nets with several heads are not supported, take the net from timm (type="TimmNet")',
+                'nets with several heads are not supported, take the net from timm (type="TimmNet")'
+                if has_head
+                else 'add a neck that pools: neck=dict(type="GlobalAveragePooling")',
             )
         return output
 
