@@ -106,7 +106,8 @@ def test_every_other_method_refuses_it_by_name(name):
         config['type'] = 'OFA'
     with pytest.raises(UserError) as info:
         MODELS.build(dict(config, teacher=teacher('vit of another size'), student=micro_net('cnn')))
-    assert info.value.what == config['type']
+    names = ', '.join(x['type'] for x in config.get('losses', ()))
+    assert info.value.what == config['type'] + (f' ({names})' if names else '')
     assert all(f'{x}' in info.value.fix for x in SERVED) and 'num_classes=0' in info.value.got
 
 
@@ -120,8 +121,11 @@ def test_a_loss_on_logits_beside_or_among_those_on_features_refuses_it(batch):
     MODELS.register_module(module=Reader)
     try:
         for more in (dict(logit_losses=[dict(type='KDLoss')]), dict(losses=[dict(type='Reader')])):
+            ((reader,),) = more.values()
             config = dict(dict(type='FeatureDistiller', losses=[dict(type='RKDLoss')]), **more)
-            with pytest.raises(UserError, match='FeatureDistiller: expected a teacher with a class head'):
+            with pytest.raises(
+                UserError, match=rf'FeatureDistiller \({reader["type"]}\): expected a teacher'
+            ):
                 MODELS.build(dict(config, teacher=teacher('vit of another size'), student=micro_net('cnn')))
             online = dict(config, teacher=micro_net('vit', checkpoint='random'), student=micro_net('cnn'))
             assert all(x.isfinite() for x in MODELS.build(online).loss(*batch).values())

@@ -400,7 +400,7 @@ def test_a_teacher_without_a_class_head_is_cached_without_logits(method, config,
 def test_a_cache_without_logits_is_refused_by_a_method_that_reads_them(config, tmp_path):
     options = dict(model__teacher__num_classes=0)
     write_cache(config('rkd', **options), str(tmp_path / 'cache'), views=1)
-    with pytest.raises(UserError, match='LogitDistiller: expected a teacher with a class head'):
+    with pytest.raises(UserError, match=r'LogitDistiller \(KDLoss\): expected a teacher with a class head'):
         RUNNERS.build(config('kd', cached=tmp_path / 'cache', **options))
     with pytest.raises(UserError, match='expected a cache of the teacher in the config'):
         RUNNERS.build(config('rkd', cached=tmp_path / 'cache'))

@@ -1,7 +1,7 @@
 """The base of all distillation algorithms."""
 
 from abc import abstractmethod
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
 
@@ -88,15 +88,19 @@ class BaseDistiller(NetClassifier):
                 )
         self.check_heads()
 
-    def check_heads(self) -> None:
+    def check_heads(self, losses: Sequence[torch.nn.Module] = ()) -> None:
         """Refuse a teacher without a class head, if the method reads logits.
+
+        Args:
+            losses: those that read them, to be named.
 
         Raises:
             UserError: names the method, and those that read none.
         """
         if 'logits' in self.teacher_needs and not all(x.num_classes for x in self.teachers):
+            names = ', '.join(type(loss).__name__ for loss in losses)
             raise UserError(
-                type(self).__name__,
+                type(self).__name__ + (f' ({names})' if names else ''),
                 'a teacher with a class head, since this method reads its logits',
                 'one without (num_classes=0)',
                 f'use a method that reads none (--method {WITHOUT_LOGITS}), or a teacher trained on this '

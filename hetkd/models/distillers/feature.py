@@ -49,8 +49,10 @@ class FeatureDistiller(BaseDistiller):
         needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
         self.needs_index = 'index' in needs
         self.student_needs = tuple(sorted(needs - {'index', 'logits'}))
-        self.teacher_needs = self.student_needs + ('logits',) * bool(self.logit_losses or 'logits' in needs)
-        self.check_heads()
+        readers = [x for x in self.losses.values() if 'logits' in getattr(x, 'needs', ())]
+        readers += self.logit_losses.values()
+        self.teacher_needs = self.student_needs + ('logits',) * bool(readers)
+        self.check_heads(readers)
         self.matcher = self.embedding_matcher = None
         if 'stages' in needs:
             self._indices = stages
