@@ -4,6 +4,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from hetkd.apis.analysis import teacher_of
+from hetkd.apis.complexity import complexity
+from hetkd.apis.deploy import build_teacher
 from hetkd.errors import UserError
 from hetkd.models.distillers.base import WITHOUT_LOGITS
 from hetkd.registry import MODELS
@@ -198,3 +201,16 @@ def test_the_list_of_the_message_is_that_of_the_methods():
             dict(method(name), teacher=micro_net('vit', checkpoint='random'), student=micro_net('cnn'))
         )
         assert ('logits' in model.teacher_needs) == (name not in SERVED), name
+
+
+def test_tools_that_read_its_logits_refuse_it_and_its_cost_is_left_out(batch):
+    config = teacher('vit of another size')
+    cfg = Config(dict(model=dict(method('rkd'), teacher=config, student=micro_net('cnn'))))
+    model = MODELS.build(cfg.model)
+    with pytest.raises(UserError, match='vis_cam: expected a teacher with a class head, got one without'):
+        teacher_of(model, 'vis_cam')
+    assert teacher_of(model, 'vis_cka', classifies=False) is model.teacher
+    assert build_teacher(cfg, model) is None
+    counted = complexity(cfg)
+    assert counted['parameters']['teacher'] == sum(x.numel() for x in model.teacher.net.parameters())
+    assert counted['forward']['teacher'] > 0
