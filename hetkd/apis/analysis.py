@@ -109,11 +109,14 @@ def open_method(cfg: Config, checkpoint: str, method: type, tool: str, device: O
     return model
 
 
-def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
+def teacher_of(model: NetClassifier, tool: str, classifies: bool = True) -> FrozenTeacher:
     """The only teacher of a run.
 
+    Args:
+        classifies: whether the tool reads its logits.
+
     Raises:
-        UserError: there is none, or more than one.
+        UserError: there is none, or more than one, or one without the class head that is needed.
     """
     teachers = getattr(model, 'teachers', ())
     if len(teachers) != 1:
@@ -122,6 +125,13 @@ def teacher_of(model: NetClassifier, tool: str) -> FrozenTeacher:
             'a run with one teacher',
             f'{len(teachers)} ({type(model).__name__})',
             'take the config of a distilled student, and of several teachers keep one',
+        )
+    if classifies and not teachers[0].num_classes:
+        raise UserError(
+            tool,
+            'a teacher with a class head',
+            'one without (num_classes=0)',
+            'take vis_tsne or vis_cka, which compare features',
         )
     return teachers[0]
 

@@ -6,6 +6,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
+from hetkd.models.nets.contract import asked
 from hetkd.registry import MODELS
 
 from .analysis import random_config
@@ -35,7 +36,8 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
     shape = tuple(shape or model.student.probe_size)
     inputs, samples = random_batch(model, batch_size, shape)
     teachers, student = getattr(model, 'teachers', ()), model.student
-    needs = [dict.fromkeys(getattr(model, f'{x}_needs', ()), True) for x in ('teacher', 'student')]
+    needs = [asked(getattr(model, 'teacher_needs', ()))]
+    needs += [asked(('logits', *getattr(model, 'student_needs', ())))]
     model.loss(inputs, samples)  # the probes that nets run at the first call are not counted
 
     def train_student():

@@ -54,14 +54,14 @@ def build_deployed(cfg: Config, checkpoint: str) -> tuple[Deployed, nn.Module]:
 
 
 def build_teacher(cfg: Config, classifier: nn.Module) -> Deployed | None:
-    """The first teacher with random weights, for its cost; None for a run without a teacher."""
+    """The first teacher with random weights, for its cost; None for a run without one that classifies."""
     teacher = cfg.model.get('teacher')
     if teacher is None:
         return None
     with DefaultScope.overwrite_default_scope(SCOPE):
         net = random_net(teacher if isinstance(teacher, dict) else teacher[0])
         net = MODELS.build(with_classes(net, classifier.data_preprocessor))
-    return _deployed(cfg, net, classifier)
+    return _deployed(cfg, net, classifier) if net.num_classes else None
 
 
 def _deployed(cfg: Config, net: nn.Module, classifier: nn.Module) -> Deployed:

@@ -58,7 +58,7 @@ def check_net(net, dataset, where: str, whose: str) -> None:
     """Refuse a data set whose classes are not those of a net, in number or, where both are known, by name.
 
     Args:
-        net: its ``num_classes``, and ``classes`` (or None) that its file records.
+        net: its ``num_classes`` (0 for none), and ``classes`` (or None) that its file records.
         dataset: the data set.
         where, whose: what the data set and the net are, for the message.
 
@@ -67,7 +67,7 @@ def check_net(net, dataset, where: str, whose: str) -> None:
     """
     names = class_names(dataset)
     check_names(net.classes, names, where, whose)
-    if names is not None and len(names) != net.num_classes:
+    if names is not None and net.num_classes and len(names) != net.num_classes:
         raise UserError(
             where,
             f'{net.num_classes} classes as {whose} has',

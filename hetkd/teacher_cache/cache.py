@@ -21,6 +21,8 @@ FORMAT = 2  # since validation images are named with their pipeline
 class TeacherCache:
     """Logits, and embeddings where asked for, of V views of each training image; in half precision.
 
+    Of a teacher without a class head there are no logits and no validation images.
+
     ``header.json`` says of what: teacher, data, pipeline, seed. ``viewNNN.<part>.npy`` holds a row an image,
     mapped into memory: processes share it, and nothing is read before it is needed. ``validation.logits.npy``
     holds the validation images. The header names the files' checksums when all is written.
@@ -92,20 +94,26 @@ class TeacherCache:
             )
         return int(text)
 
-    def write(self, view: str, index, logits: torch.Tensor, embedding: Optional[torch.Tensor] = None) -> None:
+    def write(
+        self,
+        view: str,
+        index,
+        logits: Optional[torch.Tensor],
+        embedding: Optional[torch.Tensor] = None,
+    ) -> None:
         """Put down the rows of some images.
 
         Args:
             view: ``'view000'`` or ``'validation'``.
             index: the images' places (N,).
-            logits: (N, C).
+            logits: (N, C), or None of a teacher without a class head.
             embedding: (N, D), where the cache has embeddings.
 
         Raises:
             UserError: a row that is NaN, infinite, or too large for half precision.
         """
         index = np.asarray(index)
-        packed = self._pack(view, logits.float().cpu(), embedding)
+        packed = self._pack(view, logits, embedding)
         for part, rows in packed.items():
             self._check_finite(view, part, index, rows)
         for part, rows in packed.items():
@@ -126,8 +134,8 @@ class TeacherCache:
         for path in self.folder.glob('*.progress'):
             path.unlink()
 
-    def read(self, view: str, index) -> tuple[torch.Tensor, Optional[torch.Tensor]]:
-        """Logits (N, C) and, where there are, embeddings (N, D) of some images, in float32.
+    def read(self, view: str, index) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
+        """Logits (N, C) and embeddings (N, D) of some images, where there are, in float32.
 
         Raises:
             UserError: a file is not what was written, or a row is NaN or infinite.
@@ -143,7 +151,7 @@ class TeacherCache:
     def _parts(self, view: str) -> dict[str, tuple[int, str]]:
         """Columns and dtype of each file of a view."""
         header, top_k = self.header, self.header['top_k']
-        parts = {'logits': (header['classes'], 'f2')}
+        parts = {'logits': (header['classes'], 'f2')} if header['classes'] else {}
         if view != 'validation':
             if top_k:
                 parts = {'values': (top_k, 'f2'), 'indices': (top_k, 'i4'), 'rest': (1, 'f2')}
@@ -191,12 +199,14 @@ class TeacherCache:
                 'check the weights of the teacher, and write the cache again',
             )
 
-    def _pack(self, view: str, logits: torch.Tensor, embedding) -> dict[str, np.ndarray]:
+    def _pack(self, view: str, logits, embedding) -> dict[str, np.ndarray]:
         top_k = self.header['top_k']
-        if not top_k or view == 'validation':
-            packed = {'logits': logits}
+        if logits is None:
+            packed = {}
+        elif not top_k or view == 'validation':
+            packed = {'logits': logits.float().cpu()}
         else:
-            values, indices = logits.double().log_softmax(1).topk(top_k, 1)
+            values, indices = logits.float().cpu().double().log_softmax(1).topk(top_k, 1)
             rest = torch.log1p(-values.exp().sum(1, keepdim=True).clamp(max=1 - 1e-12))
             packed = {'values': values, 'indices': indices, 'rest': rest}
         if embedding is not None and 'embedding' in self._parts(view):
@@ -204,9 +214,11 @@ class TeacherCache:
         with np.errstate(over='ignore'):  # found by _check_finite
             return {part: value.numpy().astype(self._parts(view)[part][1]) for part, value in packed.items()}
 
-    def _unpack(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _unpack(self, rows: dict[str, torch.Tensor]) -> Optional[torch.Tensor]:
         if 'logits' in rows:
             return rows['logits'].float()
+        if 'values' not in rows:
+            return None
         classes, top_k = self.header['classes'], self.header['top_k']
         others = rows['rest'].float() - math.log(max(1, classes - top_k))
         return others.repeat(1, classes).scatter(1, rows['indices'].long(), rows['values'].float())

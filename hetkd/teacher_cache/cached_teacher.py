@@ -76,13 +76,15 @@ class CachedTeacher(Teacher):
     def digest(self) -> str:
         return self.cache.header['teacher']['weights_sha256']
 
-    def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
+    def __call__(
+        self, inputs, index=None, stages: bool = False, embedding: bool = False, logits: bool = True
+    ) -> NetOutput:
         """Rows of the current view.
 
         Args:
             inputs: images (N, 3, H, W), for their device alone.
             index: their places in the training set (N,).
-            stages, embedding: what to give beside the logits.
+            stages, embedding, logits: what to give.
 
         Raises:
             UserError: no view is set, or something is asked for that was not kept.
@@ -103,9 +105,11 @@ class CachedTeacher(Teacher):
                 'one without',
                 'write it with --embedding',
             )
-        logits, kept = self.cache.read(f'view{self.view:03d}', index)
-        logits = logits.to(inputs.device, non_blocking=True)
-        return NetOutput(logits, (), kept.to(inputs.device, non_blocking=True) if embedding else None)
+        rows = zip((logits, embedding), self.cache.read(f'view{self.view:03d}', index))
+        scores, features = (
+            x.to(inputs.device, non_blocking=True) if wanted and x is not None else None for wanted, x in rows
+        )
+        return NetOutput(scores, (), features)
 
     def validate(self, inputs, index) -> Optional[torch.Tensor]:
         """Logits of validation images, or None where the cache has none or others."""

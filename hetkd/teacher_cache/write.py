@@ -58,7 +58,8 @@ def write_cache(
     if not mixes(cfg):  # then each image stands for itself, in any batch
         images.drop_last, images.sampler = False, dict(type='DefaultSampler', shuffle=False)
     loader = builder(images, seed=seed)
-    validation = None if cfg.get('val_dataloader') is None else builder(cfg.val_dataloader, seed=seed)
+    measures = cfg.get('val_dataloader') is not None and teacher.num_classes
+    validation = builder(cfg.val_dataloader, seed=seed) if measures else None
     check_net(teacher, loader.dataset, 'train_dataloader', 'the teacher')
     check_draws(cfg, loader.dataset, processes)
     if validation is not None:

@@ -432,3 +432,42 @@ def test_probabilities_of_augmentations_are_those_of_the_config(config, tmp_path
     options = dict(data_preprocessor__batch_augments=dict(MIX, augments=MIX['augments'][:1], probs=[0.5]))
     write_cache(config('kd', **options), str(tmp_path / 'cache'), views=1)
     losses_of(config('kd', cached=tmp_path / 'cache', train_cfg__max_epochs=1, **options))
+
+
+@pytest.mark.parametrize('method', ['rkd', 'rsd', 'crd'])
+def test_a_teacher_without_a_class_head_is_cached_without_logits(method, config, tmp_path):
+    options = dict(model__teacher__num_classes=0)
+    if method == 'crd':
+        options['model__losses__0__num_negatives'] = 8
+    cache = write_cache(config(method, **options), str(tmp_path / 'cache'), views=3)
+    assert sorted(cache.header['files']) == [f'view00{i}.embedding.npy' for i in range(3)]
+    assert cache.header['classes'] == cache.header['validation'] == 0
+    logits, embedding = cache.read('view001', [3, 4])
+    assert logits is None and embedding.shape == (2, cache.header['embedding_channels'])
+    online, _ = losses_of(config(method, **options))
+    cached, runner = losses_of(config(method, cached=tmp_path / 'cache', **options))
+    assert online.keys() == cached.keys()
+    for name, values in online.items():
+        np.testing.assert_allclose(cached[name], values, rtol=5e-3, atol=5e-3, err_msg=name)
+    metrics = json.loads(Path(runner.work_dir, 'results.json').read_text())['metrics']['3']
+    assert metrics['accuracy/top1'] > 0 and not any('teacher' in x for x in metrics)
+
+
+def test_a_cache_without_logits_is_refused_by_a_method_that_reads_them(config, tmp_path):
+    options = dict(model__teacher__num_classes=0)
+    write_cache(config('rkd', **options), str(tmp_path / 'cache'), views=1)
+    with pytest.raises(UserError, match=r'LogitDistiller \(KDLoss\): expected a teacher with a class head'):
+        RUNNERS.build(config('kd', cached=tmp_path / 'cache', **options))
+    with pytest.raises(UserError, match='expected a cache of the teacher in the config'):
+        RUNNERS.build(config('rkd', cached=tmp_path / 'cache'))
+    with pytest.raises(UserError, match='views >= 1 and top_k from 0 to 0'):
+        write_cache(config('rkd', **options), str(tmp_path / 'top'), views=1, top_k=3)
+
+
+def test_a_cached_teachers_logits_are_given_where_they_are_read(config, tmp_path):
+    write_cache(config('rkd'), str(tmp_path / 'cache'), views=1)
+    teacher = RUNNERS.build(config('rkd', cached=tmp_path / 'cache')).model.teacher
+    teacher.view = 0
+    images = torch.zeros(2, 3, 16, 16)
+    assert teacher(images, [0, 1], embedding=True, logits=False).logits is None
+    assert teacher(images, [0, 1]).logits.shape == (2, 10) and teacher(images, [0, 1]).embedding is None

@@ -21,6 +21,7 @@ from hetkd.apis.cli import run_tool
 from hetkd.apis.complexity import random_batch
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
+from hetkd.models.nets.contract import asked
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import CachedTeacher, TeacherCache
 from hetkd.teacher_cache.facts import teacher_config
@@ -49,7 +50,7 @@ def cache_of(model, net, images, folder):
     """A cached teacher with one view of the batch."""
     embedding = 'embedding' in model.teacher_needs
     output = model.teacher(images, embedding=embedding)
-    header = dict(images=len(images), classes=model.student.num_classes, views=1, seed=0, top_k=0)
+    header = dict(images=len(images), classes=model.teacher.num_classes, views=1, seed=0, top_k=0)
     header.update(embedding=embedding, embedding_channels=model.teacher.embedding_channels, validation=0)
     header['teacher'] = dict(config=teacher_config(net), file_sha256=None)
     cache = TeacherCache.create(folder, header)
@@ -66,7 +67,7 @@ def steps_of(args, config, folder):
     alone = torch.optim.SGD(model.student.parameters(), lr=1e-3)
     whole = torch.optim.SGD(model.parameters(), lr=1e-3)
     target = torch.cat([x.gt_label for x in samples])
-    needs = dict.fromkeys(model.teacher_needs, True)
+    needs = asked(model.teacher_needs)
 
     def update(loss, optimizer):
         optimizer.zero_grad()

@@ -39,7 +39,7 @@ def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
     models = [open_run(cfg, path, args.device) for path in args.checkpoints]
-    teacher = teacher_of(models[0], 'vis_cka')
+    teacher = teacher_of(models[0], 'vis_cka', classifies=False)
     values = linear_cka(stages(Images(cfg, args.max_images), teacher, models)).cpu()
     parts = values.chunk(len(models), dim=1)
     before_and_after = len(models) == 2 and args.checkpoints[0] == RANDOM != args.checkpoints[1]

@@ -19,6 +19,8 @@ class TeacherAgreementHook(Hook):
     - ``teacher/kl``: mean KL(teacher || student) of the probabilities at temperature 1, in nats.
     - ``teacher/top1``: the teacher's own accuracy, in percent.
 
+    A teacher without a class head is left out.
+
     The teacher runs once; its logits (images x classes, in half precision on the CPU) serve all later
     validations.
     """
@@ -35,7 +37,7 @@ class TeacherAgreementHook(Hook):
     @torch.no_grad()
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         model = plain_model(runner)
-        if not getattr(model, 'teachers', ()):
+        if not _measured(model):
             return
         log_student = torch.stack([x.pred_score for x in outputs]).float().clamp_min(1e-38).log()
         target = torch.cat([x.gt_label for x in outputs]).to(log_student.device)
@@ -58,7 +60,7 @@ class TeacherAgreementHook(Hook):
         index = tuple(x.get('sample_idx') for x in outputs)
         if batch_idx not in self._logits or self._logits[batch_idx][0] != index or None in index:
             inputs = model.data_preprocessor(data_batch, False)['inputs']
-            found = [x.validate(inputs, index) for x in model.teachers]
+            found = [x.validate(inputs, index) for _, x in _measured(model)]
             self._logits[batch_idx] = index, [None if x is None else x.half().cpu() for x in found]
         return self._logits[batch_idx][1]
 
@@ -70,8 +72,13 @@ class TeacherAgreementHook(Hook):
         if not is_main_process():
             return
         means = torch.tensor(rows).mean(0).view(-1, 3).tolist()
-        for i, values in enumerate(means, 1):
+        for (i, _), values in zip(_measured(plain_model(runner)), means):
             name = 'teacher' if i == 1 else f'teacher_{i}'
             for key, value in zip(('agreement', 'kl', 'top1'), values):
                 metrics[f'{name}/{key}'] = value
                 runner.message_hub.update_scalar(f'val/{name}/{key}', value)
+
+
+def _measured(model) -> list:
+    """The teachers that have logits, with their numbers."""
+    return [(i, x) for i, x in enumerate(getattr(model, 'teachers', ()), 1) if x.num_classes]

@@ -20,7 +20,7 @@ class TeacherCheckHook(Hook):
     normalisation. A teacher with ``checkpoint='random'`` is meant to be, and is let through.
 
     A teacher whose outputs are NaN or infinite stops the run always, in any of the outputs that the method
-    reads. Without validation images it sees a black one.
+    reads. Without validation images it sees a black one. One without a class head has no accuracy.
 
     ``tools/preflight.py``, a dry run, shows more.
 
@@ -60,7 +60,7 @@ class TeacherCheckHook(Hook):
             self.report['teachers'].append(found)
             runner.logger.info('teacher check: ' + _line(found))
             if found.get('top1') is not None and found['top1'] <= found['chance_limit']:
-                self._at_chance(runner, teacher, found)
+                self._at_chance(runner, teacher, found, 'logits' in model.teacher_needs)
 
     def _batches(self, runner):
         loader = runner.val_dataloader
@@ -68,7 +68,7 @@ class TeacherCheckHook(Hook):
         size = min(loader.batch_size or 128, len(some))
         return DataLoader(some, size, collate_fn=loader.collate_fn)
 
-    def _at_chance(self, runner, teacher, found: dict) -> None:
+    def _at_chance(self, runner, teacher, found: dict, is_read: bool) -> None:
         if teacher.is_random:
             runner.logger.warning('teacher check: this teacher is random, as checkpoint="random" says')
             return
@@ -78,7 +78,9 @@ class TeacherCheckHook(Hook):
             f'{found["top1"]:.1f} % on {found["images"]} validation images, where chance gives '
             f'{found["chance"]:.1f} %',
             'look for another class order, another mean and std (teacher.mean, teacher.std), or a file of '
-            f'another data set ({found["file"] or "pretrained"}). To go on all the same: --cfg-options '
+            f'another data set ({found["file"] or "pretrained"}). '
+            + ('' if is_read else 'Set teacher.num_classes=0: the method reads no logits. ')
+            + 'To go on all the same: --cfg-options '
             'default_hooks.teacher_check.allow_chance=True',
         )
         if not self.allow_chance:
@@ -96,6 +98,8 @@ def _count(model) -> dict[str, int]:
 
 
 def _describe(teacher) -> dict:
+    if not teacher.num_classes:
+        return teacher.describe()
     recorded = teacher.classes is not None
     return teacher.describe() | dict(
         classes='in the order of the data' if recorded else 'not recorded in its file'
@@ -103,7 +107,7 @@ def _describe(teacher) -> dict:
 
 
 def _check_finite(model, teacher, inputs) -> None:
-    """Look at all that the method reads of a teacher; a cache checks its rows itself."""
+    """Look at logits and all that the method reads of a teacher; a cache checks its rows itself."""
     if teacher.views:
         return
     output = teacher(inputs, **dict.fromkeys(model.teacher_needs, True))
@@ -127,7 +131,10 @@ def _not_finite(teacher, parts: list, count: int) -> UserError:
 
 @torch.no_grad()
 def _accuracy(model, teacher, batches) -> dict:
-    """Top-1 in percent, and what chance gives: three standard deviations above it are still chance."""
+    """Top-1 in percent, and what chance gives: three standard deviations above it are still chance.
+
+    Nothing for a teacher without a class head; its outputs are looked at all the same.
+    """
     right, count, finite = 0, 0, True
     for batch in batches:
         data = model.data_preprocessor(batch, False)
@@ -135,14 +142,14 @@ def _accuracy(model, teacher, batches) -> dict:
         if not count:
             _check_finite(model, teacher, data['inputs'])
         logits = teacher.validate(data['inputs'], [x.sample_idx for x in data['data_samples']])
-        if logits is None:  # a cache without them
+        if logits is None:  # no class head, or a cache without them
             break
         right = right + (logits.argmax(1) == target).sum()
         finite = logits.isfinite().all() & finite
         count += len(target)
     if not count:
         _check_finite(model, teacher, model.student.probe(lambda image: image))
-        return dict(images=0, top1=None)
+        return dict(images=0, top1=None) if teacher.num_classes else {}
     if not finite:
         raise _not_finite(teacher, ['logits'], count)
     chance = 1 / teacher.num_classes
@@ -151,14 +158,17 @@ def _accuracy(model, teacher, batches) -> dict:
 
 
 def _line(found: dict) -> str:
-    accuracy = (
-        'not measured' if found['top1'] is None else f'{found["top1"]:.1f} % on {found["images"]} images'
-    )
+    if 'top1' not in found:
+        knows = 'no class head'
+    elif found['top1'] is None:
+        knows = f'top-1 not measured; classes {found["classes"]}'
+    else:
+        knows = f'top-1 {found["top1"]:.1f} % on {found["images"]} images; classes {found["classes"]}'
     size = 'any size' if found['size'] == 'any' else 'x'.join(map(str, found['size'])) + ' px'
     scale = (
         'as the data' if isinstance(found['normalisation'], str) else f'mean, std {found["normalisation"]}'
     )
     return (
-        f'{found["net"]} ({found["parameters"]:,} parameters, {found["file"] or "pretrained"}): top-1 '
-        f'{accuracy}; classes {found["classes"]}; sees {size}, normalised {scale}'
+        f'{found["net"]} ({found["parameters"]:,} parameters, {found["file"] or "pretrained"}): {knows}; '
+        f'sees {size}, normalised {scale}'
     )

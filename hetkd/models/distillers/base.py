@@ -1,7 +1,7 @@
 """The base of all distillation algorithms."""
 
 from abc import abstractmethod
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
 
@@ -9,7 +9,7 @@ from hetkd.arguments import Weight
 from hetkd.errors import UserError
 from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.functional.checks import check_weights
-from hetkd.models.nets.contract import NetOutput
+from hetkd.models.nets.contract import NetOutput, asked
 from hetkd.registry import MODELS
 
 from .classifier import NetClassifier, index_of, target_of
@@ -17,15 +17,18 @@ from .configs import build_teacher, with_classes
 from .part import build_part
 from .teacher import Teacher
 
+WITHOUT_LOGITS = 'at, cc, crd, fitnet, rkd or rsd'
+"""The methods that read no logits of a teacher, for a message."""
+
 
 class BaseDistiller(NetClassifier):
     """Frozen teachers, a student and the label loss; a subclass adds the distillation losses.
 
-    A subclass names what it reads of each net in ``teacher_needs`` and ``student_needs`` (of ``'stages'``,
-    ``'embedding'``; logits always come), says by ``needs_index`` whether it reads the images' places in the
-    training set, and implements :meth:`distill`, and :meth:`connect` where the student goes through
-    connectors. Its train-only modules are plain children: they are trained, saved and resumed, and are no
-    part of an exported student.
+    A subclass names what it reads of the teacher in ``teacher_needs`` (of ``'logits'``, ``'stages'``,
+    ``'embedding'``) and of the student, beside its logits, in ``student_needs``. It says by ``needs_index``
+    whether it reads the images' places in the training set, and implements :meth:`distill`, and
+    :meth:`connect` where the student goes through connectors. Its train-only modules are plain children:
+    they are trained, saved and resumed, and are no part of an exported student.
 
     Args:
         teacher: config of the teacher net, with its weights; see :class:`FrozenTeacher`. Or of a registered
@@ -37,10 +40,11 @@ class BaseDistiller(NetClassifier):
 
     Raises:
         UserError: teacher and student differ in their number of classes or of the images' channels, the
-            teacher has no weights, or as :class:`NetClassifier`.
+            teacher has no weights, or no class head where the method reads logits, or as
+            :class:`NetClassifier`.
     """
 
-    teacher_needs: tuple[str, ...] = ()
+    teacher_needs: tuple[str, ...] = ('logits',)
     student_needs: tuple[str, ...] = ()
     needs_index: bool = False
     watches_gradients: bool = False  # set for a step by GradientCosineHook
@@ -73,14 +77,35 @@ class BaseDistiller(NetClassifier):
                     'set in_chans (TimmNet: model_kwargs) or in_channels (MMPretrainNet: backbone) of both '
                     'nets to those of the data',
                 )
-            if one.num_classes != self.student.num_classes:
+            if one.num_classes not in (0, self.student.num_classes):
                 raise UserError(
                     'teacher',
                     f'{self.student.num_classes} classes as the student has',
                     one.num_classes,
                     'use a teacher trained on this data set, and set num_classes of both nets to its number '
-                    'of classes',
+                    'of classes; or teacher.num_classes=0 (no class head), for a method that reads no logits '
+                    f'(--method {WITHOUT_LOGITS})',
                 )
+        self.check_heads()
+
+    def check_heads(self, losses: Sequence[torch.nn.Module] = ()) -> None:
+        """Refuse a teacher without a class head, if the method reads logits.
+
+        Args:
+            losses: those that read them, to be named.
+
+        Raises:
+            UserError: names the method, and those that read none.
+        """
+        if 'logits' in self.teacher_needs and not all(x.num_classes for x in self.teachers):
+            names = ', '.join(type(loss).__name__ for loss in losses)
+            raise UserError(
+                type(self).__name__ + (f' ({names})' if names else ''),
+                'a teacher with a class head, since this method reads its logits',
+                'one without (num_classes=0)',
+                f'use a method that reads none (--method {WITHOUT_LOGITS}), or a teacher trained on this '
+                'data set with its number of classes',
+            )
 
     @property
     def teacher(self) -> Teacher:
@@ -104,7 +129,7 @@ class BaseDistiller(NetClassifier):
         replays = any(teacher.views for teacher in self.teachers)
         index = index_of(data_samples) if self.needs_index or replays else None
         # Teachers first: their activations are freed before the student's forward.
-        needs = dict.fromkeys(self.teacher_needs, True)
+        needs = asked(self.teacher_needs)
         outputs = [teacher(inputs, index, **needs) for teacher in self.teachers]
         student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
         losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}

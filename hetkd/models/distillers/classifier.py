@@ -33,7 +33,8 @@ class NetClassifier(BaseModel):
             ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
 
     Raises:
-        UserError: batch augmentations in both places, or no number of classes.
+        UserError: batch augmentations in both places, no number of classes, or a student without a class
+            head.
     """
 
     def __init__(
@@ -60,6 +61,10 @@ class NetClassifier(BaseModel):
         self._compiles = student.pop('compile', False)
         channels_last = student.pop('channels_last', False)
         self.student = MODELS.build(student)
+        if not self.student.num_classes:
+            raise UserError(
+                'student', 'a class head', 'num_classes=0', "leave num_classes out: it is then the data's"
+            )
         if channels_last:
             self.student.to(memory_format=torch.channels_last)
         self.label_loss = build_part(label_loss, LABEL_LOSS)

@@ -13,11 +13,12 @@ from .part import build_part
 class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
-    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'index'``) and is
-    called as ``loss(student, teacher, target)`` with :class:`~hetkd.models.nets.NetOutput`, and with
-    ``index=`` where it needs the images' places in the training set. Where one needs stages, it sees pairs of
-    them: the nets' stages are paired from the deepest (a net with more keeps its shallowest out), and the
-    matcher has brought the student's to the teacher's shapes, whatever the two families are.
+    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'logits'``,
+    ``'index'``) and is called as ``loss(student, teacher, target)`` with
+    :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where it needs the images' places in the
+    training set. Where one needs stages, it sees pairs of them: the nets' stages are paired from the deepest
+    (a net with more keeps its shallowest out), and the matcher has brought the student's to the teacher's
+    shapes, whatever the two families are.
 
     Args:
         losses: configs of registered feature losses.
@@ -29,6 +30,8 @@ class FeatureDistiller(BaseDistiller):
             ``ContrastHead``. Default: none, the losses see the nets' own.
         **kwargs: see :class:`BaseDistiller`.
     """
+
+    teacher_needs = ()  # those of its losses
 
     def __init__(
         self,
@@ -45,7 +48,11 @@ class FeatureDistiller(BaseDistiller):
         self.logit_losses = build_losses(logit_losses)
         needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
         self.needs_index = 'index' in needs
-        self.teacher_needs = self.student_needs = tuple(sorted(needs - {'index'}))
+        self.student_needs = tuple(sorted(needs - {'index', 'logits'}))
+        readers = [x for x in self.losses.values() if 'logits' in getattr(x, 'needs', ())]
+        readers += self.logit_losses.values()
+        self.teacher_needs = self.student_needs + ('logits',) * bool(readers)
+        self.check_heads(readers)
         self.matcher = self.embedding_matcher = None
         if 'stages' in needs:
             self._indices = stages

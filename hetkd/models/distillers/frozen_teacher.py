@@ -111,8 +111,10 @@ class FrozenTeacher(Teacher):
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def __call__(self, inputs, index=None, stages: bool = False, embedding: bool = False) -> NetOutput:
-        asked = dict(stages=stages, embedding=embedding)
+    def __call__(
+        self, inputs, index=None, stages: bool = False, embedding: bool = False, logits: bool = True
+    ) -> NetOutput:
+        asked = dict(stages=stages, embedding=embedding, logits=logits)
         if self._compiles:
             compile_net(self.net, **asked)
             self._compiles = False
@@ -125,15 +127,17 @@ class FrozenTeacher(Teacher):
         return NetOutput(
             self._outside(output.logits),
             tuple(self._outside(x) for x in output.stages),
-            None if output.embedding is None else self._outside(output.embedding),
+            self._outside(output.embedding),
         )
 
-    def _outside(self, value: torch.Tensor) -> torch.Tensor:
+    def _outside(self, value: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
+        if value is None:
+            return None
         return value.clone() if self._dtype is None else value.to(torch.float32, copy=True)
 
-    def validate(self, inputs, index=None) -> torch.Tensor:
-        """Logits (N, C) of validation images."""
-        return self(inputs).logits
+    def validate(self, inputs, index=None) -> Optional[torch.Tensor]:
+        """See :class:`Teacher`."""
+        return self(inputs).logits if self.num_classes else None
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
         """The same images as the net was trained to see them: its mean, std and size."""

@@ -42,7 +42,7 @@ class HCD(BaseDistiller):
     """
 
     student_needs = ('stages',)
-    teacher_needs = ('embedding',)
+    teacher_needs = ('logits', 'embedding')
 
     def __init__(
         self,

@@ -17,10 +17,14 @@ class LogitDistiller(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
     """
 
+    teacher_needs = ()  # until the losses are there, which the message names
+
     def __init__(self, losses: Sequence[dict] = (dict(type='KDLoss'),), **kwargs):
         check_losses(losses)
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
+        self.teacher_needs = ('logits',)
+        self.check_heads(self.losses.values())
 
     def distill(self, student, teacher, target):
         """Each loss on the logits."""

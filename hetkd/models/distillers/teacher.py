@@ -35,7 +35,7 @@ class Teacher(ABC):
     @property
     @abstractmethod
     def num_classes(self) -> int:
-        """Number of its logits."""
+        """Number of its logits; 0 without a class head."""
 
     @property
     def channels(self) -> Optional[int]:
@@ -71,19 +71,24 @@ class Teacher(ABC):
 
     @abstractmethod
     def __call__(
-        self, inputs: torch.Tensor, index=None, stages: bool = False, embedding: bool = False
+        self,
+        inputs: torch.Tensor,
+        index=None,
+        stages: bool = False,
+        embedding: bool = False,
+        logits: bool = True,
     ) -> NetOutput:
         """Its outputs on a batch of training images, without gradient.
 
         Args:
             inputs: images (N, 3, H, W), normalised for the student, at the student's size.
             index: their places in the training set (N,), for a teacher with ``views``.
-            stages, embedding: what to give beside the logits.
+            stages, embedding, logits: what to give, where it has it.
         """
 
     @abstractmethod
     def validate(self, inputs: torch.Tensor, index=None) -> Optional[torch.Tensor]:
-        """Logits (N, C) of validation images, or None where it does not know them."""
+        """Logits (N, C) of validation images, or None where it has none of them."""
 
     def apply_(self, fn) -> None:  # noqa: B027 (a teacher without tensors has nothing to move)
         """Follow the distiller's device and dtype (``nn.Module._apply``)."""

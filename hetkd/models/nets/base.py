@@ -8,10 +8,10 @@ from typing import Optional, Sequence, Union
 import torch
 from torch import nn
 
-from hetkd.arguments import Count
+from hetkd.arguments import Natural
 from hetkd.errors import UserError
 
-from .checkpoint import load_strict, read_weights
+from .checkpoint import load_but_head, load_strict, read_weights
 from .contract import InputSpec, NetOutput, StageSpec
 
 RANDOM = 'random'
@@ -51,7 +51,7 @@ class Net(nn.Module, ABC):
 
     Args:
         model: the plain net.
-        num_classes: C, the number of its logits.
+        num_classes: C, the number of its logits; 0 for a net without a class head.
         has_weights: whether it came with pretrained weights.
         checkpoint: path or URL of a weight file, loaded strictly and with ``weights_only=True``;
             ``'random'`` says that random weights are meant (tests, benchmarks).
@@ -59,6 +59,7 @@ class Net(nn.Module, ABC):
             of ``channels``: those of its first convolution.
         channel_order: ``'bgr'`` for pretrained weights or a file of a net that was trained on BGR images, as
             some of mmpretrain's. They are converted as they are loaded: the net takes RGB, as all do.
+        heads: names of the class head's modules. A net without one takes all but those of the file.
 
     Raises:
         UserError: the file does not fit, only one of mean and std is given, or not one for each channel.
@@ -72,7 +73,7 @@ class Net(nn.Module, ABC):
     def __init__(
         self,
         model: nn.Module,
-        num_classes: Count,
+        num_classes: Natural,
         has_weights: bool = False,
         checkpoint: Optional[str] = None,
         mean: Optional[Sequence[float]] = None,
@@ -80,6 +81,7 @@ class Net(nn.Module, ABC):
         input_size: Union[int, Sequence[int], None] = None,
         channels: Optional[int] = None,
         channel_order: str = 'rgb',
+        heads: Sequence[str] = ('head',),
     ):
         super().__init__()
         self.model = model
@@ -105,8 +107,11 @@ class Net(nn.Module, ABC):
         self.checkpoint = checkpoint
         if checkpoint not in (None, RANDOM):
             weights = read_weights(checkpoint)
-            load_strict(model, weights.state_dict, checkpoint, num_classes)
-            self.classes = weights.classes
+            if num_classes:
+                load_strict(model, weights.state_dict, checkpoint, num_classes)
+                self.classes = weights.classes
+            else:
+                load_but_head(model, weights.state_dict, checkpoint, num_classes, heads)
             self._loaded = True
         if self._loaded and channel_order == 'bgr':
             take_rgb(model)
@@ -117,13 +122,16 @@ class Net(nn.Module, ABC):
         return not self._loaded
 
     @abstractmethod
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+    def forward(
+        self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False, logits: bool = True
+    ) -> NetOutput:
         """Run the net.
 
         Args:
             inputs: normalised images (N, channels, H, W).
             stages: whether to give the stage maps; a net does no work for them otherwise.
             embedding: whether to give the embedding.
+            logits: whether to give the logits, where it has a class head.
         """
 
     @cached_property

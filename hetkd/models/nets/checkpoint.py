@@ -100,17 +100,14 @@ def load_but_head(
     """
     own = model.state_dict()
 
-    def is_head(key):
-        return any(f'.{head}.' in f'.{key}' for head in heads)
-
     def is_other_head(key, value):
         fits = key in own and own[key].shape == value.shape
-        return is_head(key) and not fits and value.shape[:1] != (num_classes,)
+        return _is_of(heads, key) and not fits and value.shape[:1] != (num_classes,)
 
-    state_dict = renamed(model, state_dict, source)
+    state_dict = renamed(model, state_dict, source, () if num_classes else heads)
     rest = {key: value for key, value in state_dict.items() if not is_other_head(key, value)}
     if len(rest) < len(state_dict):
-        rest = {key: value for key, value in own.items() if is_head(key)} | rest
+        rest = {key: value for key, value in own.items() if _is_of(heads, key)} | rest
     load_checked(model.load_state_dict, model, rest, source)
 
 
@@ -143,17 +140,20 @@ def fitted(model: nn.Module, state_dict: dict, source: str, num_classes: int) ->
     return state_dict
 
 
-def renamed(model: nn.Module, state_dict: dict, source: str) -> dict[str, torch.Tensor]:
+def renamed(
+    model: nn.Module, state_dict: dict, source: str, spare: Sequence[str] = ()
+) -> dict[str, torch.Tensor]:
     """Weights without the ``PREFIXES`` that other programs put before the names.
 
     A prefix is removed where the names are then those of the net, each of them and no other; or where all
     names have it and none of the net's. A part under ``student.`` may stand beside other nets. Names of
-    timm's earlier releases are converted by timm.
+    timm's earlier releases are converted by timm. Modules named in ``spare`` are left out where the net has
+    none.
     """
     own = model.state_dict().keys()
     candidates = [state_dict]
     for state in candidates:  # grows
-        state = state if state.keys() == own else _by_timm(model, state)
+        state = _without(spare, own, state if state.keys() == own else _by_timm(model, state, spare))
         if state.keys() == own:
             if len(state) < len(state_dict):
                 print_log(f'{source}: takes {len(state)} of {len(state_dict)} tensors', 'current')
@@ -165,19 +165,29 @@ def renamed(model: nn.Module, state_dict: dict, source: str) -> dict[str, torch.
             candidates += [student] * (0 < len(student) < len(state))
     for prefix in PREFIXES:
         if all(x.startswith(prefix) for x in state_dict) and not any(x.startswith(prefix) for x in own):
-            return renamed(model, _under(prefix, state_dict), source)
+            return renamed(model, _under(prefix, state_dict), source, spare)
     return state_dict
 
 
-def _by_timm(model: nn.Module, state_dict: dict) -> dict[str, torch.Tensor]:
+def _without(spare: Sequence[str], own, state_dict: dict) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state_dict.items() if key in own or not _is_of(spare, key)}
+
+
+def _is_of(modules: Sequence[str], key: str) -> bool:
+    return any(f'.{module}.' in f'.{key}' for module in modules)
+
+
+def _by_timm(model: nn.Module, state_dict: dict, spare: Sequence[str]) -> dict[str, torch.Tensor]:
     """The names of today for those of an earlier timm, where no weight has to be resized."""
     convert = getattr(sys.modules[type(model).__module__], 'checkpoint_filter_fn', None)
     try:
         converted = convert(dict(state_dict), model) if convert else {}
     except Exception:  # of another net: any
         return state_dict
+    own = model.state_dict().keys()
+    converted = _without(spare, own, converted)
     sizes = [Counter(x.numel() for x in state.values()) for state in (converted, state_dict)]
-    is_fit = converted.keys() == model.state_dict().keys() and sizes[0] <= sizes[1]
+    is_fit = converted.keys() == own and sizes[0] <= sizes[1]
     return converted if is_fit else state_dict
 
 

@@ -6,16 +6,23 @@ from typing import NamedTuple, Optional, Sequence
 
 import torch
 
+PARTS = ('logits', 'stages', 'embedding')
+
 
 class NetOutput(NamedTuple):
     """One forward of a net; what was not asked for is empty."""
 
-    logits: torch.Tensor
-    """(N, C)."""
+    logits: Optional[torch.Tensor]
+    """(N, C); None for a net without a class head."""
     stages: tuple[torch.Tensor, ...] = ()
     """(N, C_i, H_i, W_i), shallow to deep. Token nets give maps without prefix tokens."""
     embedding: Optional[torch.Tensor] = None
     """(N, D): what the last linear layer sees."""
+
+
+def asked(needs: Sequence[str]) -> dict[str, bool]:
+    """The arguments of a forward that gives the parts that are needed, and no other."""
+    return {part: part in needs for part in PARTS}
 
 
 @dataclass(frozen=True)

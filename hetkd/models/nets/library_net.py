@@ -7,7 +7,7 @@ from typing import Any, Optional, Sequence
 import torch
 from torch import nn
 
-from hetkd.arguments import Count
+from hetkd.arguments import Natural
 
 from .base import Net
 from .contract import NetOutput, select_stages
@@ -23,19 +23,24 @@ class LibraryNet(Net):
     """
 
     def __init__(
-        self, model: nn.Module, num_classes: Count, stage_indices: Optional[Sequence[int]] = None, **kwargs
+        self, model: nn.Module, num_classes: Natural, stage_indices: Optional[Sequence[int]] = None, **kwargs
     ):
         super().__init__(model, num_classes, **kwargs)
         self._given_indices = stage_indices
 
-    def forward(self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False) -> NetOutput:
+    def forward(
+        self, inputs: torch.Tensor, stages: bool = False, embedding: bool = False, logits: bool = True
+    ) -> NetOutput:
         """See :class:`Net`."""
         maps, features = self._run(inputs, self._indices if stages else ())
-        if not embedding:
-            return NetOutput(self._logits(features), tuple(maps))
-        before, last = self._pre_logits(features), self._last_layer
-        logits = self._logits(features) if last is None else last(before)
-        return NetOutput(logits, tuple(maps), before)
+        before = self._pre_logits(features) if embedding else None
+        if not (logits and self.num_classes):
+            scores = None
+        elif embedding and self._last_layer is not None:
+            scores = self._last_layer(before)
+        else:
+            scores = self._logits(features)
+        return NetOutput(scores, tuple(maps), before)
 
     @abstractmethod
     def _run(self, inputs: torch.Tensor, indices: Sequence[int]) -> tuple[Sequence[torch.Tensor], Any]:

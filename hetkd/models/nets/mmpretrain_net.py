@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmpretrain.apis import list_models
 from mmpretrain.apis.model import ModelHub
 
-from hetkd.arguments import Count
+from hetkd.arguments import Natural
 from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
@@ -27,7 +27,8 @@ class MMPretrainNet(LibraryNet):
     Args:
         model: name in mmpretrain's model zoo, e.g. ``'resnet18_8xb32_in1k'``, or a classifier's config
             (``dict(type='ImageClassifier', backbone=..., neck=..., head=...)``).
-        num_classes: number of classes; replaces the head's.
+        num_classes: number of classes; replaces the head's. 0 for a teacher without a class head: its
+            embedding is the output of the neck, or of the backbone, pooled.
         pretrained: True loads the named model's published weights (downloads them), a path or URL those of a
             file. A head of another number of classes keeps its random weights.
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
@@ -49,7 +50,7 @@ class MMPretrainNet(LibraryNet):
     def __init__(
         self,
         model: Union[str, dict],
-        num_classes: Count,
+        num_classes: Natural,
         pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         channel_order: Optional[str] = None,
@@ -58,7 +59,7 @@ class MMPretrainNet(LibraryNet):
         size = to_size(input_size)
         cfg, zoo = _model_config(model)
         trained_on = zoo_images(zoo) if zoo else {}
-        _set_classes(cfg.head, num_classes)
+        _set_classes(cfg, num_classes)
         cfg.pop('train_cfg', None)  # batch augmentations are the distiller's, for both nets at once
         backbone_type = MODELS.get(cfg.backbone.type)
         if size and 'img_size' in inspect.signature(backbone_type).parameters:
@@ -98,22 +99,28 @@ class MMPretrainNet(LibraryNet):
         return self._reader(inputs, range(self._reader.depth))[0]
 
     def _pre_logits(self, features):
-        return self._tensor(self.model.head.pre_logits(features))
+        if self.model.with_head:
+            return self._tensor(self.model.head.pre_logits(features))
+        last = features[-1] if isinstance(features, (list, tuple)) else features
+        return self._tensor(last.mean((2, 3)) if torch.is_tensor(last) and last.dim() == 4 else last)
 
     def _logits(self, features):
         return self._tensor(self.model.head(features))
 
     def _head_layer(self):
-        head = self.model.head
+        head = getattr(self.model, 'head', None)
         return getattr(head, 'fc', None) or getattr(getattr(head, 'layers', None), 'head', None)
 
     def _tensor(self, output) -> torch.Tensor:
         if not torch.is_tensor(output) or output.dim() != 2:
+            has_head = self.model.with_head
             raise UserError(
-                type(self.model.head).__name__,
+                type(self.model.head if has_head else self.model.backbone).__name__,
                 'logits and embedding as tensors (N, C) and (N, D)',
                 tuple(getattr(output, 'shape', ())) or type(output).__name__,
-                'nets with several heads are not supported, take the net from timm (type="TimmNet")',
+                'nets with several heads are not supported, take the net from timm (type="TimmNet")'
+                if has_head
+                else 'add a neck that pools: neck=dict(type="GlobalAveragePooling")',
             )
         return output
 
@@ -136,10 +143,10 @@ def _model_config(model: Union[str, dict]):
         cfg = deepcopy(zoo.config.model)
     else:
         cfg = Config(dict(model=deepcopy(dict(model)))).model
-    if not isinstance(cfg, ConfigDict) or cfg.get('backbone') is None or cfg.get('head') is None:
+    if not isinstance(cfg, ConfigDict) or cfg.get('backbone') is None:
         raise UserError(
             'model',
-            'an image classifier with backbone and head',
+            'an image classifier with a backbone',
             cfg.get('type') if isinstance(cfg, dict) else type(cfg).__name__,
         )
     return cfg, zoo
@@ -176,7 +183,18 @@ def _published(zoo) -> str:
     return zoo.weights
 
 
-def _set_classes(head: ConfigDict, num_classes: int) -> None:
+def _set_classes(cfg: ConfigDict, num_classes: int) -> None:
+    if not num_classes:
+        cfg.pop('head', None)
+        return
+    head = cfg.get('head')
+    if head is None:
+        raise UserError(
+            'model',
+            f'an image classifier with a head, for {num_classes} classes',
+            'one without',
+            'add a head, or set num_classes=0 for a teacher without one',
+        )
     parameters = inspect.signature(MODELS.get(head.type)).parameters
     if 'num_classes' not in parameters:
         raise UserError(

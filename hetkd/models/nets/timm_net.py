@@ -6,12 +6,13 @@ from typing import Optional, Sequence, Union
 import timm
 import torch
 
-from hetkd.arguments import Count
+from hetkd.arguments import Natural
 from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import to_size, unknown_model
 from .checkpoint import load_but_head, read_weights
+from .hub import PREFIX, WEIGHTS, check_hub, hub_error
 from .library_net import LibraryNet
 
 
@@ -20,8 +21,9 @@ class TimmNet(LibraryNet):
     """A timm model by name.
 
     Args:
-        model: name in timm, e.g. ``'deit_tiny_patch16_224'``, also with a tag (``'.fb_in1k'``).
-        num_classes: number of classes.
+        model: name in timm, e.g. ``'deit_tiny_patch16_224'``, also with a tag (``'.fb_in1k'``), or
+            ``'hf-hub:OWNER/NAME'`` for a timm model on the Hugging Face hub.
+        num_classes: number of classes; 0 for a teacher without a class head.
         pretrained: True loads timm's weights for the name (downloads them), a path or URL those of a file. A
             head of another number of classes keeps its random weights.
         checkpoint: path or URL of a weight file of exactly this net; ``'random'`` for meant randomness.
@@ -35,13 +37,13 @@ class TimmNet(LibraryNet):
             ``dict(in_chans=1)``.
 
     Raises:
-        UserError: timm has no such model; the message lists the nearest names.
+        UserError: timm has no such model (the message lists the nearest names), or the hub cannot be reached.
     """
 
     def __init__(
         self,
         model: str,
-        num_classes: Count,
+        num_classes: Natural,
         pretrained: Union[bool, str] = False,
         input_size: Union[int, Sequence[int], None] = None,
         model_kwargs: Optional[dict] = None,
@@ -50,20 +52,32 @@ class TimmNet(LibraryNet):
         options = dict(model_kwargs or {})
         size = to_size(input_size or options.get('img_size'))
         channels = options.get('in_chans', 3)
-        if not timm.is_model(model):
+        if not model.startswith(PREFIX) and not timm.is_model(model):
             raise unknown_model('a timm model', model, timm.list_models())
-        net = _create(model, size, dict(options, pretrained=pretrained is True, num_classes=num_classes))
+        repo, files = _on_hub(model, pretrained is True)
+        if repo:
+            check_hub(repo, files)
+        try:
+            net = _create(model, size, dict(options, pretrained=pretrained is True, num_classes=num_classes))
+        except OSError as error:  # also an HTTP error
+            raise hub_error(repo or model, error) from error
         declared = net.pretrained_cfg or {}
+        head = declared.get('classifier') or ()
+        heads = (head,) if isinstance(head, str) else head
         if isinstance(pretrained, str):
-            head = declared.get('classifier') or ()
-            heads = (head,) if isinstance(head, str) else head
             load_but_head(net, read_weights(pretrained).state_dict, pretrained, num_classes, heads)
         if pretrained and kwargs.get('mean') is None and channels == 3:
             kwargs.update({key: [255 * x for x in declared[key]] for key in ('mean', 'std')})
         if size is None and (pretrained or _is_of_one_size(declared)):
             size = to_size(declared['input_size'][-2:])
         super().__init__(
-            net, num_classes, has_weights=bool(pretrained), input_size=size, channels=channels, **kwargs
+            net,
+            num_classes,
+            has_weights=bool(pretrained),
+            input_size=size,
+            channels=channels,
+            heads=heads,
+            **kwargs,
         )
         self._name = model
 
@@ -108,6 +122,16 @@ class TimmNet(LibraryNet):
         own_map = torch.is_tensor(final) and final.dim() == 4
         deepest = self._indices[-1] % len(maps) == len(maps) - 1
         return own_map and deepest and final.shape[1] == self.model.num_features != maps[-1].shape[1]
+
+
+def _on_hub(name: str, pretrained: bool) -> tuple[Optional[str], tuple[str, ...]]:
+    """The repository that a model is read from, or None, and the files of which it needs one."""
+    if name.startswith(PREFIX):
+        return name.removeprefix(PREFIX), WEIGHTS if pretrained else ('config.json',)
+    declared = timm.get_pretrained_cfg(name) if pretrained else None
+    if declared is None or not declared.hf_hub_id:
+        return None, ()
+    return declared.hf_hub_id, (declared.hf_hub_filename,) if declared.hf_hub_filename else WEIGHTS
 
 
 def _create(name: str, size: Optional[tuple[int, int]], options: dict):
