@@ -1,6 +1,7 @@
 """Runner, loop and hooks."""
 
 from . import checkpoint_loader, file_backend  # noqa: F401, they register themselves
+from .amp import AmpOptimWrapper, has_bfloat16
 from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
@@ -24,6 +25,7 @@ from .preflight import PreflightLoop
 from .runner import DistillRunner
 
 __all__ = [
+    'AmpOptimWrapper',
     'ClassCheckHook',
     'DistillRunner',
     'EpochSeedHook',
@@ -41,6 +43,7 @@ __all__ = [
     'TeacherAgreementHook',
     'TeacherCheckHook',
     'TrainingDataHook',
+    'has_bfloat16',
     'latest_checkpoint',
     'plain_model',
 ]

@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 
 from hetkd.arguments import Weight
+from hetkd.devices import to_device
 from hetkd.errors import UserError
 from hetkd.models.distillers.teacher import Teacher
 from hetkd.models.nets.contract import NetOutput
@@ -104,8 +105,8 @@ class CachedTeacher(Teacher):
                 'write it with --embedding',
             )
         logits, kept = self.cache.read(f'view{self.view:03d}', index)
-        logits = logits.to(inputs.device, non_blocking=True)
-        return NetOutput(logits, (), kept.to(inputs.device, non_blocking=True) if embedding else None)
+        logits = to_device(logits, inputs.device)
+        return NetOutput(logits, (), to_device(kept, inputs.device) if embedding else None)
 
     def validate(self, inputs, index) -> Optional[torch.Tensor]:
         """Logits of validation images, or None where the cache has none or others."""
