@@ -1,7 +1,7 @@
 """A pretended GPU: tensors that say ``cuda:0`` and hold CPU memory.
 
-They refuse what CUDA refuses (tensors of different devices in one operation, and in deterministic mode operations
-without a deterministic kernel), and record each point at which the host would wait for the device.
+They refuse what CUDA refuses (tensors of different devices in one operation, and in deterministic mode
+operations without a deterministic kernel), and record each point at which the host would wait for the device.
 :func:`install` is called before mmengine is imported, in a process of its own.
 
 Limits: ``autocast('cuda')`` is that of the CPU with CUDA's default dtype, inference mode is ``no_grad``, and
