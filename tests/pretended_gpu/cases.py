@@ -4,6 +4,7 @@ OUT gets one JSON object: for each case its error (or None) and what made the ho
 """
 
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -119,19 +120,20 @@ def batch():
     return dict(inputs=images, data_samples=samples)
 
 
-def steps(name, deterministic=False, count=1, **options):
-    """Training steps, recorded from the second on, and a validation step."""
+def steps(name, deterministic=False, **options):
+    """Two training steps, the second recorded, and a validation step."""
     import torch
 
     from . import device
 
     model, wrapper = build(name, **options)
-    torch.use_deterministic_algorithms(deterministic)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+        os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
     model.train_step(batch(), wrapper)
-    later = [batch() for _ in range(count)]
+    later = batch()
     with device.recording() as events:
-        for one in later:
-            logged = model.train_step(one, wrapper)
+        logged = model.train_step(later, wrapper)
         found = list(events)
     left = [key for key, x in model.state_dict().items() if x.device.type != 'cuda']
     left += [key for key, x in logged.items() if torch.is_tensor(x) and x.device.type != 'cuda']
@@ -287,6 +289,16 @@ def fault_of_a_copy():
         return steps('kd', mixes='Mixup')
 
 
+def fault_of_a_workspace(folder):
+    """mmengine's deterministic mode, which gives cuBLAS no workspace."""
+    from mmengine.runner import Runner
+
+    from hetkd.engine import DistillRunner
+
+    with replaced(DistillRunner, 'set_randomness', Runner.set_randomness):
+        return run('kd', {'randomness': dict(seed=0, deterministic=True)}, folder)
+
+
 def fault_in_a_loss(change, **options):
     """A loss that does something to the student's logits."""
     from hetkd.models.losses import KDLoss
@@ -321,6 +333,7 @@ def cases(folder):
     found['fault: an index on the CPU'] = fault_of_an_index
     found['fault: memory that is not pinned'] = fault_of_memory
     found['fault: copies that wait'] = fault_of_a_copy
+    found['fault: no workspace of cuBLAS'] = partial(fault_of_a_workspace, folder / 'workspace')
     found['fault: item in a loss'] = partial(fault_in_a_loss, lambda x: 0 * x.mean().item())
     found['fault: a mask in a loss'] = partial(fault_in_a_loss, lambda x: 0 * x[x > 0].sum())
     found['fault: a constant on the CPU'] = partial(fault_in_a_loss, lambda x: (x * torch.ones(10)).sum())
@@ -348,6 +361,7 @@ def main(out):
                 error = f'{type(caught).__name__}: {caught}\n{trace}'
             finally:
                 torch.use_deterministic_algorithms(False)
+                os.environ.pop('CUBLAS_WORKSPACE_CONFIG', None)
             results[name] = dict(error=error, events=events)
     Path(out).write_text(json.dumps(results))
 

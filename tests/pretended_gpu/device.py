@@ -9,6 +9,7 @@ cuDNN, streams and the driver are not there.
 """
 
 import contextlib
+import os
 import traceback
 from pathlib import Path
 
@@ -73,6 +74,9 @@ NOT_DETERMINISTIC = {
     'upsample_linear1d_backward',
     'upsample_trilinear3d_backward',
 }
+# Those of cuBLAS, without a fixed workspace.
+PRODUCTS = {'mm', 'addmm', 'bmm', 'baddbmm', 'mv', 'addmv', 'dot'}
+WORKSPACES = (':4096:8', ':16:8')
 NOT_DETERMINISTIC_FLOATS = {'cumsum', 'cumsum_'}
 # CUDA kernels that take a scalar from the CPU.
 TAKE_SCALARS = {'fill_', 'masked_fill', 'masked_fill_', 'lerp', 'where'}
@@ -293,6 +297,8 @@ def _check_mixing(func, name, theirs, plain):
 
 def _check_deterministic(func, name, theirs):
     overload = f'{name}.{func._overloadname}'
+    if name in PRODUCTS and os.environ.get('CUBLAS_WORKSPACE_CONFIG') not in WORKSPACES:
+        raise NotDeterministic(f'{overload} without CUBLAS_WORKSPACE_CONFIG')
     floats = name in NOT_DETERMINISTIC_FLOATS and theirs[0].is_floating_point()
     if name in NOT_DETERMINISTIC or overload in NOT_DETERMINISTIC or floats:
         raise NotDeterministic(f'{overload} has no deterministic implementation on CUDA')
