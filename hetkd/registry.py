@@ -32,7 +32,7 @@ LOOPS = _child('loop', parents.LOOPS, 'mmpretrain.engine', 'hetkd.engine')
 HOOKS = _child('hook', parents.HOOKS, 'mmpretrain.engine', 'hetkd.engine', 'hetkd.teacher_cache')
 LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.engine')
 OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
-OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine')
+OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine', 'hetkd.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmpretrain.engine'
 )

@@ -20,7 +20,9 @@ def parse_args(argv=None):
         action='store_true',
         help='with --resume: go on with settings, data or teachers that have changed since the checkpoint',
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision: float16 on a GPU, bfloat16 on a CPU'
+    )
     parser.add_argument('--no-validate', action='store_true', help='no evaluation during training')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the actual batch size'
@@ -37,20 +39,13 @@ def parse_args(argv=None):
 
 def merge_args(cfg, args):
     # Here, so that --help needs no torch.
-    import torch
-
     from hetkd.apis.launch import LOADERS, merge_common
     from hetkd.engine import latest_checkpoint
 
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        if not torch.cuda.is_available():
-            raise UserError('--amp', 'a GPU', 'none', 'leave --amp out to train in float32')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        # bfloat16 has float32's range: a scaler would only wait for the device to look for overflows.
-        needs_scale = cfg.optim_wrapper.get('dtype') not in ('bfloat16', 'torch.bfloat16')
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic' if needs_scale else dict(enabled=False))
     if args.resume is not None:
         cfg.resume_options = dict(apply_changes=args.apply_changes)
     if args.resume not in (None, 'auto'):
@@ -78,9 +73,15 @@ def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
 
-    from hetkd.apis.launch import build_runner
+    from mmengine.device import get_device
 
-    build_runner(merge_args(cfg, args)).train()
+    from hetkd.apis.launch import build_runner
+    from hetkd.engine import has_bfloat16
+
+    runner = build_runner(merge_args(cfg, args))
+    if 'Amp' not in cfg.optim_wrapper.get('type', '') and get_device() == 'cpu' and has_bfloat16():
+        runner.logger.info('this processor multiplies in bfloat16: --amp may train faster')
+    runner.train()
 
 
 if __name__ == '__main__':

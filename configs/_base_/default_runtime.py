@@ -31,7 +31,8 @@ default_hooks = dict(
 )
 
 env_cfg = dict(
-    cudnn_benchmark=False,
+    cudnn_benchmark=True,  # images of one size; off where randomness.deterministic=True
+    matmul_precision='highest',  # float32; 'high' is TF32 on a GPU
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )

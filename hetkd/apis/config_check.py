@@ -92,7 +92,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
 CLOSED = {
     'auto_scale_lr': {'base_batch_size', 'enable'},
-    'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'},
+    'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'matmul_precision', 'mp_cfg', 'resource_limit'},
     'randomness': {'deterministic', 'diff_rank_seed', 'seed'},
     'resume_options': {'apply_changes'},
     **dict.fromkeys(LOADERS, LOADER_KEYS),

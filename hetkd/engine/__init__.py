@@ -1,6 +1,7 @@
 """Runner, loop and hooks."""
 
 from . import checkpoint_loader, file_backend  # noqa: F401, they register themselves
+from .amp import AmpOptimWrapper, has_bfloat16
 from .hooks import (
     ClassCheckHook,
     EpochSeedHook,
@@ -25,6 +26,7 @@ from .preflight import PreflightLoop
 from .runner import DistillRunner
 
 __all__ = [
+    'AmpOptimWrapper',
     'ClassCheckHook',
     'DistillRunner',
     'EpochSeedHook',
@@ -43,6 +45,7 @@ __all__ = [
     'TeacherCheckHook',
     'TrainingDataHook',
     'WaitingHook',
+    'has_bfloat16',
     'latest_checkpoint',
     'plain_model',
 ]

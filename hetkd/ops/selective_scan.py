@@ -46,9 +46,11 @@ def selective_scan(
         z: (batch, d, L), the gate; or None.
         delta_bias: (d,) or None.
         delta_softplus: whether to apply a softplus to delta.
-        return_last_state: whether to return the last state too.
+        return_last_state: whether to return the last state too. In plain torch a gradient flows back from
+            it; mamba-ssm's kernel drops that gradient.
         backend: ``'cuda'``: mamba-ssm's kernel; ``'torch'``: plain torch, in chunks of time; ``'auto'``: the
-            kernel for CUDA tensors where mamba-ssm is installed, else torch (with one warning on CUDA).
+            kernel for CUDA tensors where mamba-ssm is installed, else torch (with one warning on CUDA). In
+            torch's deterministic mode it is plain torch: the kernel's backward sums in changing order.
 
     Returns:
         y (batch, d, L) in the dtype of u; with ``return_last_state`` also (batch, d, N) in float32 or
@@ -98,7 +100,8 @@ def _choose(backend: str, u, A):
     global _warned
     if backend not in BACKENDS:
         raise UserError('backend', f'one of {BACKENDS}', repr(backend))
-    if backend == 'torch' or (backend == 'auto' and not u.is_cuda):
+    plain = not u.is_cuda or torch.are_deterministic_algorithms_enabled()
+    if backend == 'torch' or (backend == 'auto' and plain):
         return None
     if not u.is_cuda:
         raise UserError(

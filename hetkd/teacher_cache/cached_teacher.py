@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 
 from hetkd.arguments import Weight
+from hetkd.devices import to_device
 from hetkd.errors import UserError
 from hetkd.models.distillers.teacher import Teacher
 from hetkd.models.nets.contract import NetOutput
@@ -107,7 +108,7 @@ class CachedTeacher(Teacher):
             )
         rows = zip((logits, embedding), self.cache.read(f'view{self.view:03d}', index))
         scores, features = (
-            x.to(inputs.device, non_blocking=True) if wanted and x is not None else None for wanted, x in rows
+            to_device(x, inputs.device) if wanted and x is not None else None for wanted, x in rows
         )
         return NetOutput(scores, (), features)
 

@@ -1,4 +1,4 @@
-"""A step does not wait for the device, and leaves nothing behind."""
+"""A step does not wait for the device, and leaves nothing behind; see also tests/pretended_gpu."""
 
 import gc
 

@@ -143,9 +143,9 @@ def test_without_an_index_or_banks_a_message_says_what_to_do():
 @pytest.mark.parametrize(
     'option, message',
     [
-        (dict(num_negatives=0), 'num_negatives: expected a whole number'),
+        (dict(num_negatives=0), 'num_negatives: expected a number >= 1'),
         (dict(num_negatives=2.5), 'num_negatives: expected a whole number'),
-        (dict(channels=0), 'channels: expected a whole number >= 1'),
+        (dict(channels=0), 'channels: expected a number >= 1'),
         (dict(momentum=1.0), r'momentum: expected a number in \[0, 1\)'),
         (dict(momentum=-0.1), r'momentum: expected a number in \[0, 1\)'),
         (dict(temperature=0.0), 'temperature: expected'),

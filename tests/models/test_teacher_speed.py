@@ -4,12 +4,15 @@ import shutil
 
 import pytest
 import torch
+from mmengine.config import Config
 from torch import nn
 
 from hetkd.errors import UserError
+from hetkd.functional import kl_of_each
 from hetkd.models import FrozenTeacher
-from hetkd.registry import MODELS
+from hetkd.registry import DATASETS, MODELS
 from hetkd.testing import micro_net
+from tests.conftest import ROOT
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
@@ -48,6 +51,21 @@ def test_its_dtype_survives_casts_and_amp():
     torch.testing.assert_close(seen, other(IMAGES).logits)
 
 
+@pytest.mark.parametrize('dtype, share, divergence', [('bfloat16', 92, 2e-3), ('float16', 98, 5e-5)])
+def test_a_half_precision_teacher_chooses_the_same_classes(dtype, share, divergence, tiny_teacher):
+    """On the digits; its logits are close to each other, so that a trained teacher agrees more often."""
+    data, nets = (
+        Config.fromfile(ROOT / f'configs/_base_/{x}.py') for x in ('datasets/digits', 'nets/vit-micro')
+    )
+    dataset = DATASETS.build(dict(type='Digits', split='test', pipeline=data._test_pipeline))
+    preprocessor = MODELS.build(dict(data.data_preprocessor, type='SeededPreprocessor'))
+    images = preprocessor(dict(inputs=[x['inputs'] for x in dataset]))['inputs']
+    net = dict(nets._vit_micro, num_classes=10, checkpoint=str(tiny_teacher))
+    plain, other = (FrozenTeacher(dict(net, dtype=x))(images).logits for x in (None, dtype))
+    assert 100 * (plain.argmax(1) == other.argmax(1)).float().mean() >= share
+    assert 0 < kl_of_each(other.log_softmax(1), plain).mean() < divergence
+
+
 def test_another_dtype_is_refused():
     with pytest.raises(UserError, match="dtype: expected one of .*'bfloat16', 'float16'.*got 'half'"):
         FrozenTeacher(micro_net('cnn', checkpoint='random', dtype='half'))
@@ -75,6 +93,7 @@ def test_it_runs_in_inference_mode_and_what_it_gives_may_be_kept_for_a_backward_
     assert torch.equal(student.grad, output.logits)
 
 
+@pytest.mark.slow  # inductor; tests/engine/test_compile.py runs the graphs as they are
 @pytest.mark.skipif(shutil.which('g++') is None, reason='torch.compile needs a C++ compiler')
 @pytest.mark.parametrize('who', ['teacher', 'student'])
 def test_compiled_nets_agree_and_keep_their_names(who, batch):

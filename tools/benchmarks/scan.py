@@ -8,6 +8,7 @@ Run it alone: threads that wait for a busy core make hetkd's form much slower.
 import argparse
 import json
 import sys
+from functools import partial
 from statistics import median
 
 import torch
@@ -16,6 +17,7 @@ from measure import DEVICE, machine, peak_of, timed
 
 from hetkd.apis.cli import run_tool
 from hetkd.ops import selective_scan
+from hetkd.ops.selective_scan import BACKENDS
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 
@@ -34,9 +36,9 @@ def reference(u, delta, A, B, C):
     return torch.stack(ys, 2)
 
 
-def hetkd(u, delta, A, B, C):
+def hetkd(u, delta, A, B, C, backend='auto'):
     """The scan by hetkd."""
-    return selective_scan(u, delta, A, B, C, delta_softplus=True)
+    return selective_scan(u, delta, A, B, C, delta_softplus=True, backend=backend)
 
 
 FORMS = {'loop': reference, 'hetkd': hetkd}
@@ -65,10 +67,11 @@ def evaluate(form, inputs):
     return (forward, forward + backward), (y.detach(), *gradients)
 
 
-def benchmark(shape, rounds):
+def benchmark(shape, rounds, backend, memory):
     """Measure one shape: a row of the table."""
     name = 'x'.join(map(str, shape))
-    peaks = {form: peak_of(__file__, '--shapes', name, '--peak', form) for form in FORMS}
+    options = ('--shapes', name, '--backend', backend)
+    peaks = {form: peak_of(__file__, *options, '--peak', form) for form in FORMS} if memory else {}
     inputs = make(shape)
     evaluate('hetkd', inputs)
     seconds = {form: [] for form in FORMS}
@@ -94,23 +97,28 @@ def main(argv=None):
     default = [(8, 384, 16, 196), (8, 384, 1, 196)]
     parser.add_argument('--shapes', nargs='+', type=shape, default=default, metavar='x'.join(NAMES))
     parser.add_argument('--rounds', type=int, default=5, help='interleaved, after a warm-up of hetkd')
+    parser.add_argument('--no-memory', dest='memory', action='store_false', help='leave the MiB out: quicker')
+    parser.add_argument('--backend', choices=BACKENDS, default='auto', help="of hetkd's form")
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    FORMS['hetkd'] = partial(hetkd, backend=args.backend)
     if args.peak:
         inputs, before = make(args.shapes[0]), peak_memory_mib()
         evaluate(args.peak, inputs)
         return print(peak_memory_mib() - before)
 
-    rows = [benchmark(x, args.rounds) for x in args.shapes]
-    print(f'| {" x ".join(NAMES)} | loop s | hetkd s | speed-up | loop MiB | hetkd MiB | difference |')
-    print('|---|---|---|---|---|---|---|')
+    rows = [benchmark(x, args.rounds, args.backend, args.memory) for x in args.shapes]
+    memory = [f'{x} MiB' for x in FORMS if args.memory]
+    head = [' x '.join(NAMES), 'loop s', 'hetkd s', 'speed-up', *memory, 'difference']
+    print('|', ' | '.join(head), '|')
+    print('|---' * len(head) + '|')
     for row in rows:
         cells = [*row['median_both'].values(), row['speedup'], *row['peak_extra_mib'].values()]
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
         print('|', row['shape'], '|', ' | '.join(cells), f'| {row["max_relative_difference"]:.0e} |')
     if args.out:
-        write_whole(args.out, json.dumps(dict(machine(), rows=rows), indent=2))
+        write_whole(args.out, json.dumps(dict(machine(), backend=args.backend, rows=rows), indent=2))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 from measure import DEVICE, machine, peak_of, timed
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
@@ -28,6 +29,8 @@ from hetkd.teacher_cache.facts import teacher_config
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 
+# Keys of a net that say how it is run.
+HOW = ('channels_last', 'compile', 'dtype')
 VARIANTS = ('student', 'floor', 'method', 'cached')
 LABELS = dict(student='student alone', floor='+ teacher = floor', method='method', cached='method, cached')
 
@@ -35,10 +38,13 @@ LABELS = dict(student='student alone', floor='+ teacher = floor', method='method
 def build(args, config):
     """A model in training mode, its teacher's config and a batch."""
     init_default_scope('hetkd')
-    cfg = load_config(config)
+    cfg = load_config(config, args.cfg_options)
     if not isinstance(cfg.model.get('teacher'), dict):
         raise UserError(config, 'one teacher', 'none or several', 'name another config')
-    nets = {'teacher': random_net(cfg.model.teacher), 'student': random_net(cfg.model.student)}
+    nets = {}
+    for name in ('teacher', 'student'):
+        net = cfg.model[name]
+        nets[name] = dict(random_net(net), **{key: net[key] for key in HOW if key in net})
     torch.manual_seed(0)
     model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
     model = model.to(DEVICE).train()
@@ -69,20 +75,30 @@ def steps_of(args, config, folder):
     target = torch.cat([x.gt_label for x in samples])
     needs = asked(model.teacher_needs)
 
-    def update(loss, optimizer):
+    dtype = args.amp and getattr(torch, args.amp)
+
+    def update(loss_of, optimizer):
         optimizer.zero_grad()
+        with torch.autocast(DEVICE, dtype=dtype, enabled=dtype is not None):
+            loss = loss_of()
         loss.backward()
         optimizer.step()
 
+    def label_loss():
+        return model.label_loss_of(model.run_student(images).logits, target)
+
+    def label_loss_after_teacher():
+        model.teacher(images, **needs)
+        return label_loss()
+
     def student():
-        update(model.label_loss_of(model.run_student(images).logits, target), alone)
+        update(label_loss, alone)
 
     def floor():
-        model.teacher(images, **needs)
-        student()
+        update(label_loss_after_teacher, alone)
 
     def method():
-        update(model.parse_losses(model.loss(images, samples))[0], whole)
+        update(lambda: model.parse_losses(model.loss(images, samples))[0], whole)
 
     found = dict(student=student, floor=floor, method=method)
     if 'stages' not in model.teacher_needs:
@@ -109,7 +125,13 @@ def benchmark(args, config):
                 if i:  # round 0 is the warm-up
                     seconds[name].append(taken)
             print(f'{config}: round {i}/{args.rounds}', file=sys.stderr, flush=True)
-    peaks = {name: peak_of(__file__, config, *options, '--peak', name) for name in steps}
+    if args.amp:
+        options += ['--amp', args.amp]
+    if args.cfg_options:
+        options += ['--cfg-options', *(f'{key}={value}' for key, value in args.cfg_options.items())]
+    peaks = {}
+    if args.memory:
+        peaks = {name: peak_of(__file__, config, '--peak', name, *options) for name in steps}
     return dict(
         config=config,
         batch_size=args.batch_size,
@@ -144,6 +166,11 @@ def main(argv=None):
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--image-size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5, help='after one warm-up')
+    parser.add_argument('--no-memory', dest='memory', action='store_false', help='leave the MiB out: quicker')
+    parser.add_argument(
+        '--amp', choices=('bfloat16', 'float16'), help='mixed precision; without a loss scale'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
     parser.add_argument('--out', help='JSON file to write')
     parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -156,7 +183,9 @@ def main(argv=None):
     rows = [benchmark(args, config) for config in args.configs]
     show(rows)
     if args.out:
-        write_whole(args.out, json.dumps(dict(machine(), rows=rows), indent=2))
+        write_whole(
+            args.out, json.dumps(dict(machine(), amp=args.amp, options=args.cfg_options, rows=rows), indent=2)
+        )
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_gather
 
 from hetkd.arguments import Count, Temperature, Weight
+from hetkd.devices import to_device
 from hetkd.errors import UserError
 from hetkd.functional import crd_log_normalisers, crd_loss
 from hetkd.registry import MODELS
@@ -47,9 +48,6 @@ class CRDLoss(FunctionLoss):
         loss_weight: Weight = 0.8,
     ):
         super().__init__(crd_loss, loss_weight, temperature=temperature)
-        for name, value in dict(num_negatives=num_negatives, channels=channels).items():
-            if not isinstance(value, int) or value < 1:
-                raise UserError(name, 'a whole number >= 1', repr(value))
         if not 0 <= momentum < 1:
             raise UserError('momentum', 'a number in [0, 1)', repr(momentum), 'the authors use 0.5')
         self.num_negatives = num_negatives
@@ -100,7 +98,7 @@ class CRDLoss(FunctionLoss):
         Raises:
             UserError: no index, an index outside the training set, or banks that were never sized.
         """
-        index = self._check(index).to(student.embedding.device, non_blocking=True)
+        index = to_device(self._check(index), student.embedding.device)
         inputs = (student.embedding, teacher.embedding, self.student_memory, self.teacher_memory)
         inputs += (torch.cat([index[:, None], self._negatives(index)], 1),)
         if not self._normalised:

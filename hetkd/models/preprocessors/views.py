@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from hetkd.arguments import Count, Natural
+from hetkd.devices import to_device
 from hetkd.errors import UserError
 from hetkd.functional import cut, resize_matrix
 from hetkd.registry import BATCH_AUGMENTS
@@ -54,7 +55,7 @@ class BatchRandomResizedCrop:
         size = images.shape[2:]
         flip = numbers[:, -2] < self.flip
         cubic = self.cubic[(numbers[:, -1] * len(self.cubic)).long()]
-        drawn = torch.stack([*self.boxes(size, numbers), flip, cubic]).long().to(images.device)
+        drawn = to_device(torch.stack([*self.boxes(size, numbers), flip, cubic]).long(), images.device)
         top, left, height, width, flip, cubic = drawn
         rows, columns = (_matrices(side, self.scale, images.device) for side in size)
         parts = cut(images, top, left, width, flip.bool(), size)
@@ -114,7 +115,7 @@ class BatchRandomCrop:
         """The parts, and one matrix each for all rows and columns where they are resized."""
         size = images.shape[2:]
         start = (numbers[:, :2] * (2 * self.padding + 1)).floor()
-        drawn = torch.cat([start, numbers[:, 2:] < self.flip], 1).long().T.to(images.device)
+        drawn = to_device(torch.cat([start, numbers[:, 2:] < self.flip], 1).long().T, images.device)
         top, left, flip = drawn
         width = torch.full_like(left, size[1])
         parts = cut(F.pad(images, [self.padding] * 4), top, left, width, flip.bool(), size)
