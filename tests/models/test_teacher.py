@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
 from torch import nn
@@ -188,6 +189,30 @@ def test_its_input_is_resized_to_its_own_size():
     teacher = FrozenTeacher(micro_net('vit', checkpoint='random'))
     assert teacher.prepare(torch.randn(2, 3, 48, 64)).shape == (2, 3, 32, 32)
     assert teacher(torch.randn(2, 3, 64, 64)).logits.shape == (2, 10)
+
+
+@pytest.mark.parametrize('key', [None, 'bilinear', 'bicubic'])
+@pytest.mark.parametrize('recorded', [None, 'bilinear', 'bicubic'])
+def test_its_input_is_resized_as_it_was_trained(recorded, key, tmp_path):
+    """The key, else the filter that the file records, else bicubic; they may not differ."""
+    net = MODELS.build(micro_net('cnn', checkpoint='random'))
+    path = tmp_path / 'teacher.pth'
+    torch.save(
+        dict(state_dict=net.model.state_dict(), meta={} if recorded is None else {'resize': recorded}), path
+    )
+    config = dict(micro_net('cnn', checkpoint=str(path)), input_size=48)
+    config |= {} if key is None else {'resize': key}
+    if key and recorded and key != recorded:
+        with pytest.raises(
+            UserError, match=f"teacher.resize: expected '{recorded}', which .*teacher.pth was"
+        ):
+            FrozenTeacher(config)
+        return
+    teacher = FrozenTeacher(config)
+    images = torch.randn(2, 3, 32, 32)
+    mode = key or recorded or 'bicubic'
+    expected = F.interpolate(images, (48, 48), mode=mode, antialias=True)
+    assert torch.equal(teacher.prepare(images), expected) and teacher.describe()['resize'] == mode
 
 
 def test_a_net_without_a_size_of_its_own_takes_the_datas():

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from copy import copy
-from typing import Optional, Sequence
+from typing import Literal, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,13 @@ from hetkd.registry import MODELS
 from .teacher import Teacher
 
 # Keys of a teacher's config that are not the net's.
-OWN_KEYS = {'weight': Weight, 'dtype': Optional[str], 'compile': bool, 'channels_last': bool}
+OWN_KEYS = {
+    'weight': Weight,
+    'dtype': Optional[str],
+    'compile': bool,
+    'channels_last': bool,
+    'resize': Literal['bilinear', 'bicubic'],
+}
 
 
 @MODELS.register_module()
@@ -34,11 +40,13 @@ class FrozenTeacher(Teacher):
               it gives is float32 all the same.
             - ``channels_last`` (default False): memory layout, faster for convolutions.
             - ``compile`` (default False): run it through ``torch.compile``.
+            - ``resize``: ``'bilinear'`` or ``'bicubic'``, the filter for images of another size than its
+              own. Default: the one that its file records (see ``export_student``), else bicubic.
         data_mean, data_std: normalisation of the incoming images (per channel, 0-255 scale). The teacher's
             input is re-normalised to the net's own mean and std, where it declares them.
 
     Raises:
-        UserError: the config names no weights, or another dtype.
+        UserError: the config names no weights, another dtype, or another filter than the file records.
     """
 
     def __init__(
@@ -61,6 +69,14 @@ class FrozenTeacher(Teacher):
                 'set checkpoint=PATH or pretrained=True in the teacher of the config '
                 f'({net.get("model")!r}), or checkpoint={RANDOM!r} if a teacher without knowledge is '
                 'really meant',
+            )
+        self._resize = net.get('resize') or self.net.resize or 'bicubic'
+        if self.net.resize not in (None, self._resize):
+            raise UserError(
+                'teacher.resize',
+                f'{self.net.resize!r}, which {self.net.checkpoint} was trained with',
+                repr(self._resize),
+                'leave it out',
             )
         self.net.requires_grad_(False)
         self.net.eval()
@@ -100,6 +116,7 @@ class FrozenTeacher(Teacher):
             parameters=sum(x.numel() for x in self.net.parameters()),
             file=self.net.checkpoint,
             size=list(spec.size) if spec.size else 'any',
+            resize=self._resize,
             normalisation="the data's" if spec.mean is None else [list(spec.mean), list(spec.std)],
         )
 
@@ -143,7 +160,7 @@ class FrozenTeacher(Teacher):
         """The same images as the net was trained to see them: its mean, std and size."""
         size = self.net.input_spec.size
         if size and tuple(inputs.shape[2:]) != size:
-            inputs = F.interpolate(inputs, size, mode='bicubic', align_corners=False, antialias=True)
+            inputs = F.interpolate(inputs, size, mode=self._resize, align_corners=False, antialias=True)
         if self._affine is not None:
             scale, shift = (x.to(inputs.device, inputs.dtype) for x in self._affine)
             inputs = inputs * scale + shift

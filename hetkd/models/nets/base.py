@@ -66,6 +66,7 @@ class Net(nn.Module, ABC):
 
     Attributes:
         classes: the class names that its checkpoint was trained on, if the file records them.
+        resize: the filter that its images were resized with, likewise.
         has_weights: False while the weights are random and nobody said that this is meant.
         checkpoint: the weight file that was named, or None.
     """
@@ -102,11 +103,13 @@ class Net(nn.Module, ABC):
             )
         self.input_spec = InputSpec(mean and tuple(mean), std and tuple(std), to_size(input_size), channels)
         self.classes: Optional[Sequence[str]] = None
+        self.resize: Optional[str] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights
         self.checkpoint = checkpoint
         if checkpoint not in (None, RANDOM):
             weights = read_weights(checkpoint)
+            self.resize = weights.resize
             if num_classes:
                 load_strict(model, weights.state_dict, checkpoint, num_classes)
                 self.classes = weights.classes

@@ -38,6 +38,11 @@ class Weights(NamedTuple):
         classes = meta.get('classes', meta.get('CLASSES'))
         return classes if isinstance(classes, (list, tuple)) else None
 
+    @property
+    def resize(self) -> Optional[str]:
+        """The filter that enlarged or shrank the images it was trained on, if recorded."""
+        return self.meta.get('resize')
+
 
 def all_weights(content: Any, path: str) -> Weights:
     """All weights in a file's content: a plain state dict, or one under a name of ``STATE_DICTS``.
