@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from copy import deepcopy
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -120,7 +120,7 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     with written_whole(out) as file:
-        torch.save(_content(student.model.state_dict(), weights, _filter_of(cfg)), file)
+        torch.save(_content(student.model.state_dict(), weights), file)
     if plain is None:
         return ''
     path = os.path.splitext(out)[0] + '.py'
@@ -159,20 +159,9 @@ def publish_student(checkpoint: str, out: str) -> str:
     return path
 
 
-def _filter_of(cfg: Config) -> Optional[str]:
-    """The filter that resizes the test images, or None where none does."""
-    loader = image_by_image(cfg).get('test_dataloader')
-    steps = [] if loader is None else loader.dataset.get('pipeline', [])
-    found = [x.get('interpolation', 'bilinear') for x in steps if x.type in ('Resize', 'ResizeEdge')]
-    return found[-1] if found and found[-1] in ('bilinear', 'bicubic') else None
-
-
-def _content(state: dict, weights: Weights, resize: Optional[str] = None) -> dict[str, Any]:
+def _content(state: dict, weights: Weights) -> dict[str, Any]:
     """What an exported file holds: plain values only."""
-    meta: dict[str, Any] = {}
-    resize = resize or weights.resize
-    if resize is not None:
-        meta['resize'] = resize
+    meta: dict[str, Any] = {} if weights.resize is None else dict(resize=weights.resize)
     if weights.classes is not None:
         meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
     return dict(state_dict={key: value.clone() for key, value in state.items()}, meta=meta)

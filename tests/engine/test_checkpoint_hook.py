@@ -8,8 +8,10 @@ import torch
 from mmengine.fileio import get_file_backend
 from mmengine.hooks import CheckpointHook, Hook
 
+from hetkd.apis import export_student
 from hetkd.engine import latest_checkpoint
 from hetkd.errors import UserError
+from hetkd.models.nets.checkpoint import read_weights
 
 
 class Scores(Hook):
@@ -167,3 +169,33 @@ def test_a_checkpoint_that_is_cut_short_gives_way_to_the_one_before(tmp_path, mo
     with pytest.raises(UserError, match='got damaged ones alone'):
         latest_checkpoint(str(tmp_path))
     assert f'expected {tmp_path}/epoch_2.pth to be a whole checkpoint, got a damaged one' in said[0]
+
+
+@pytest.mark.parametrize(
+    'view, steps, recorded',
+    [
+        (dict(type='BatchResizeCentreCrop', resize=16, crop=16, interpolation='bilinear'), None, 'bilinear'),
+        (dict(type='BatchResizeCentreCrop', resize=16, crop=16), None, 'bicubic'),
+        (None, None, None),
+        (None, [dict(type='ResizeEdge', scale=16, interpolation='bicubic')], 'bicubic'),
+        (None, [dict(type='Resize', scale=16)], 'bilinear'),
+        (None, [dict(type='Resize', scale=16, interpolation='nearest')], None),
+    ],
+)
+def test_the_filter_that_resizes_the_images_is_recorded(view, steps, recorded, runner_of, tmp_path):
+    """In the checkpoint and in the student that is exported from it, for a run that it will teach."""
+    options = {'train_cfg.max_epochs': 1, 'train_dataloader.dataset.per_class': 8}
+    held = dict(_delete_=True, type='InMemory', dataset=dict(type='Digits', split='test', per_class=5))
+    if steps is None:
+        preprocessor = dict(type='BatchViewPreprocessor', to_rgb=False, test_view=view)
+        options |= {'data_preprocessor': preprocessor, 'val_dataloader.dataset': held}
+        train = dict(held, dataset=dict(type='Digits', per_class=8))
+        options['train_dataloader.dataset'] = train
+        options.pop('train_dataloader.dataset.per_class')
+    else:
+        options['val_dataloader.dataset.pipeline'] = [*steps, dict(type='PackInputs')]
+    runner = runner_of('scratch', tmp_path, **options)
+    runner.train()
+    assert read_weights(str(tmp_path / 'epoch_1.pth')).resize == recorded
+    export_student(runner.cfg, str(tmp_path / 'epoch_1.pth'), str(tmp_path / 'student.pth'))
+    assert read_weights(str(tmp_path / 'student.pth')).resize == recorded

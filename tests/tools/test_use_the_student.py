@@ -189,32 +189,6 @@ def test_a_file_that_differs_is_not_written(short_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    'view, steps, recorded',
-    [
-        (dict(type='BatchResizeCentreCrop', resize=24, crop=24, interpolation='bilinear'), None, 'bilinear'),
-        (dict(type='BatchResizeCentreCrop', resize=24, crop=24), None, 'bicubic'),
-        (None, None, None),
-        (None, [dict(type='ResizeEdge', scale=24, interpolation='bicubic')], 'bicubic'),
-        (None, [dict(type='Resize', scale=24)], 'bilinear'),
-    ],
-)
-def test_the_filter_that_resized_the_images_is_recorded(view, steps, recorded, tmp_path):
-    """For a distiller that gives the net images of another size."""
-    cfg = load_config('hetkd::mldrkd/vit-micro_cnn-micro_digits', method='scratch')
-    if steps is None:
-        cfg.data_preprocessor.update(type='BatchViewPreprocessor', to_rgb=False, test_view=view)
-        cfg.test_dataloader.dataset = dict(type='InMemory', dataset=dict(type='Digits', split='test'))
-    else:
-        cfg.test_dataloader.dataset.pipeline = [*steps, dict(type='PackInputs')]
-    _, checkpoint = untrained(cfg, tmp_path)
-    export_student(cfg, checkpoint, str(tmp_path / 'student.pth'))
-    exported = torch.load(tmp_path / 'student.pth', weights_only=True)['meta']
-    assert exported.get('resize') == recorded
-    path = publish_student(str(tmp_path / 'student.pth'), str(tmp_path / 'net.pth'))
-    assert torch.load(path, weights_only=True)['meta'].get('resize') == recorded
-
-
 @pytest.mark.parametrize('kind', ['vim', 'vmamba'])
 @pytest.mark.parametrize('format', FORMATS)
 def test_a_mamba_student_is_exported_for_a_batch_of_any_size(kind, format, tmp_path):

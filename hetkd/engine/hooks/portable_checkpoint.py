@@ -5,15 +5,20 @@ from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, Hook
 
+from hetkd.engine.plain_model import plain_model
 from hetkd.engine.plain_values import plain
 from hetkd.registry import HOOKS
+
+# Of torch's interpolate, as a teacher's adapter uses it.
+FILTERS = ('bilinear', 'bicubic')
 
 
 @HOOKS.register_module()
 class PortableCheckpointHook(Hook):
     """What mmengine's ``CheckpointHook`` lacks; the runner registers it by itself.
 
-    - A checkpoint holds plain values: see :func:`~hetkd.engine.plain_values.plain`.
+    - A checkpoint holds plain values: see :func:`~hetkd.engine.plain_values.plain`. Its ``meta`` records the
+      filter that resizes the validation images, for whom the net will teach at another size.
     - ``last_checkpoint`` names a file of the work dir without its folder, and a resumed run looks for its
       best checkpoint in its own folder: a work dir may be moved, and a copy leaves the original alone.
     """
@@ -33,6 +38,7 @@ class PortableCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Make it plain."""
+        checkpoint['meta'].update(_filter_of(runner))
         content = plain(checkpoint)
         checkpoint.clear()
         checkpoint.update(content)
@@ -58,6 +64,16 @@ class PortableCheckpointHook(Hook):
         last = note.read_text() if note.exists() else ''
         if osp.dirname(last) == osp.normpath(runner.work_dir):
             runner.mark_latest(osp.basename(last))
+
+
+def _filter_of(runner) -> dict[str, str]:
+    view = getattr(getattr(plain_model(runner), 'data_preprocessor', None), 'test_view', None)
+    found = [view.interpolation] if view is not None else []
+    loader = runner.cfg.get('val_dataloader') or runner.cfg.get('test_dataloader') or {}
+    for step in loader.get('dataset', {}).get('pipeline', []):
+        if step.get('type') in ('Resize', 'ResizeEdge'):
+            found.append(step.get('interpolation', 'bilinear'))
+    return dict(resize=found[-1]) if found and found[-1] in FILTERS else {}
 
 
 def _moved(path: str, folder: str) -> str:
