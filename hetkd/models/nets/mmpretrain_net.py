@@ -118,7 +118,7 @@ class MMPretrainNet(LibraryNet):
                 type(self.model.head if has_head else self.model.backbone).__name__,
                 'logits and embedding as tensors (N, C) and (N, D)',
                 tuple(getattr(output, 'shape', ())) or type(output).__name__,
-                'nets with several heads are not supported, take the net from timm (type="TimmNet")'
+                'heads without one vector an image are not supported, take the net from timm (type="TimmNet")'
                 if has_head
                 else 'add a neck that pools: neck=dict(type="GlobalAveragePooling")',
             )
