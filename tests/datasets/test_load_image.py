@@ -54,10 +54,10 @@ def test_other_modes_give_three_channels(mode, tmp_path):
 @pytest.mark.parametrize(
     'name, reason',
     [
-        ('cut.jpg', 'OSError: image file is truncated'),
-        ('empty.jpg', 'UnidentifiedImageError'),
-        ('text.jpg', 'UnidentifiedImageError'),
-        ('none.jpg', 'FileNotFoundError'),
+        ('cut.jpg', 'image file is truncated'),
+        ('empty.jpg', 'cannot identify image file'),
+        ('text.jpg', 'cannot identify image file'),
+        ('none.jpg', '.Errno 2. No such file'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(name, reason, broken):

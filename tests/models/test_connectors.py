@@ -316,7 +316,7 @@ def test_aad_refuses_a_batch_of_one_in_training_and_a_ratio_below_one():
     with pytest.raises(UserError, match='AAD: expected at least 2 samples.*drop_last=True'):
         aad(torch.randn(1, 4), torch.randn(1, 6))
     assert aad.eval()(torch.randn(1, 4), torch.randn(1, 6))[0].shape == (1, 6)
-    with pytest.raises(UserError, match='AAD: expected ratio >= 1'):
+    with pytest.raises(UserError, match='AAD.ratio: expected a number >= 1'):
         AAD(4, 6, ratio=0)
 
 

@@ -143,7 +143,7 @@ def test_every_parameter_gets_a_gradient(batch):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(mapper=dict(type='CFM', num_sub_logits=0)), 'num_sub_logits: expected n >= 1'),
+        (dict(mapper=dict(type='CFM', num_sub_logits=0)), 'num_sub_logits: expected a number >= 1'),
         (dict(mapper=dict(type='CFM', num_layers=3)), 'num_layers: expected 1 or 2'),
         (dict(orthogonality=dict(type='OrthogonalityLoss', threshold=1.2)), 'threshold: expected a cosine'),
         (dict(sub_logit=dict(type='SubLogitLoss', reduction='max')), 'reduction: expected'),

@@ -395,7 +395,8 @@ def test_the_check_draws_no_random_numbers(runner_of, monkeypatch):  # noqa: F81
 @pytest.mark.parametrize('value', [np.nan, -np.inf, 1e6])
 @pytest.mark.parametrize('part', ['logits', 'embedding'])
 def test_a_cache_takes_and_gives_finite_rows_alone(value, part, tmp_path):
-    header = dict(images=4, classes=3, views=1, top_k=0, embedding=True, embedding_channels=2, validation=0)
+    header = dict(images=4, classes=3, views=1, seed=0, top_k=0, validation=0)
+    header |= dict(embedding=True, embedding_channels=2)
     cache = TeacherCache.create(tmp_path, header)
     rows = dict(logits=torch.zeros(4, 3), embedding=torch.zeros(4, 2))
     cache.write('view000', range(4), **rows)

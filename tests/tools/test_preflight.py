@@ -53,7 +53,10 @@ def test_a_parameter_that_no_term_reaches_is_named(tmp_path, run_tool, tiny_teac
 
 
 def test_a_teacher_at_chance_level_and_a_missing_file_end_with_a_message(tmp_path, run_tool):
-    for file, text in (('random', 'this teacher is random'), (f'{tmp_path}/no.pth', 'weight file not found')):
+    for file, text in (
+        ('random', 'this teacher is random'),
+        (f'{tmp_path}/no.pth', 'weight file: expected a file'),
+    ):
         options = ['--cfg-options', f'model.teacher.checkpoint={file}']
         done = run_tool('preflight.py', CONFIG, '--steps', 1, *options, check=False)
         assert text in done.stdout + done.stderr and bool(done.returncode) == (file != 'random')

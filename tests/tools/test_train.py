@@ -348,7 +348,8 @@ def test_dist_train_passes_the_cluster_on(tmp_path):
     )
     env['PYTHON'] = str(fake)
     printed = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234 --nproc_per_node=8' in printed
+    assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=1234' in printed
+    assert '--rdzv_conf=timeout=600 --nproc_per_node=8' in printed
     assert printed.strip().endswith('train.py --launcher pytorch c.py --amp')
     assert sys.executable not in printed
 

@@ -58,6 +58,10 @@ class FullyShardStrategy(FSDPStrategy):
                 'use tools/dist_train.sh or tools/slurm_train.sh',
             )
 
+    def _setup_env(self, *, matmul_precision: str = 'highest', **kwargs) -> None:
+        torch.set_float32_matmul_precision(matmul_precision)
+        super()._setup_env(**kwargs)
+
     def _setup_distributed(self, launcher: str = 'pytorch', backend: str = 'nccl', **kwargs):
         if torch.cuda.is_available():
             super()._setup_distributed(launcher, backend, **kwargs)
