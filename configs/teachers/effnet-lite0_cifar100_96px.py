@@ -17,9 +17,10 @@ optim_wrapper = dict(
         norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'classifier': dict(lr_mult=3.0)}
     ),
 )
-param_scheduler = dict(
-    type='OneCycleLR', eta_max=1e-3, total_steps=6, pct_start=0.2, convert_to_iter_based=True
-)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=True, begin=1, end=6, convert_to_iter_based=True),
+]
 train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=2)
 val_cfg = dict()
 test_cfg = dict()
