@@ -85,7 +85,8 @@ class MMPretrainNet(LibraryNet):
             net,
             num_classes,
             has_weights=bool(pretrained),
-            input_size=size or to_size(getattr(net.backbone, 'img_size', None)),
+            # Swin keeps none, and cannot take maps smaller than its window.
+            input_size=size or to_size(getattr(net.backbone, 'img_size', cfg.backbone.get('img_size'))),
             channel_order=channel_order,
             **kwargs,
         )

@@ -101,10 +101,10 @@ class FullyShardStrategy(FSDPStrategy):
         return _gather(self.optim_wrapper.state_dict())
 
     def load_model_state_dict(self, state_dict: dict, **kwargs) -> None:
-        """Take this process's pieces of a whole model's state."""
+        """Take this process's pieces of a whole model's state, strictly: mmengine would resume without."""
         own = self.model.state_dict()
         pieces = {name: _piece(value, own.get(name)) for name, value in state_dict.items()}
-        super(DDPStrategy, self).load_model_state_dict(pieces, **kwargs)
+        super(DDPStrategy, self).load_model_state_dict(pieces, **{**kwargs, 'strict': True})
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Take this process's pieces of a whole optimizer's state."""
