@@ -18,7 +18,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--apply-changes',
         action='store_true',
-        help='with --resume: go on with settings, data or teachers that have changed since the checkpoint',
+        help='with --resume: continue with settings, data or teachers that have changed since the checkpoint',
     )
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision: float16 on a GPU, bfloat16 on a CPU'

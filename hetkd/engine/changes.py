@@ -58,7 +58,7 @@ def check(runner, checkpoint: dict, path: str, apply: bool) -> dict[str, list]:
         ]
         if len(lines) > SHOWN:
             lines[SHOWN:] = [f'  and {len(lines) - SHOWN} more']
-        advice = '' if fixed else 'add --apply-changes to go on with what is new from here on, '
+        advice = '' if fixed else 'add --apply-changes to continue with what is new from here on, '
         raise UserError(
             '--resume',
             f'the run of {path} as it was',

@@ -38,7 +38,7 @@ class AtomicBackend(LocalBackend):
                 'to write this file',
                 error,
                 'the previous checkpoint is whole: free some space, or name another folder by '
-                'default_hooks.checkpoint.out_dir, and go on with --resume',
+                'default_hooks.checkpoint.out_dir, and continue with --resume',
             ) from error
         if str(filepath).endswith(SUFFIX):
             self._remove_outdated(osp.abspath(filepath))

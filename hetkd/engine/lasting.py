@@ -229,7 +229,7 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
         if is_whole(path):
             return str(path)
         print_log(
-            f'resume: expected {path} to be a whole checkpoint, got a damaged one; going on with the one '
+            f'resume: expected {path} to be a whole checkpoint, got a damaged one; continuing with the one '
             f'before',
             'current',
             logging.WARNING,

@@ -155,7 +155,7 @@ def _length(schedule) -> Optional[int]:
 
 
 def _falls(schedule) -> bool:
-    """Whether it leaves the rate low: a run goes on there by mistake only."""
+    """Whether it leaves the rate low: a run continues there by mistake only."""
     if isinstance(schedule, kinds.LinearParamScheduler):
         return schedule.end_factor < schedule.start_factor
     return _length(schedule) is not None

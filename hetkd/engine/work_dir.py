@@ -21,11 +21,11 @@ def claimed(work_dir: str, resumes: bool):
     """Hold the lock of a work dir; the first process does so for all.
 
     The lock is the kernel's: it ends with its process, however that ends. Where the file system has none, the
-    run goes on without.
+    run continues without.
 
     Args:
         work_dir: the folder.
-        resumes: whether the run goes on with the one that is there.
+        resumes: whether the run continues with the one that is there.
 
     Raises:
         UserError: another process trains there, or a run is there that is not to be resumed.
@@ -41,7 +41,7 @@ def claimed(work_dir: str, resumes: bool):
                 'work_dir',
                 'a folder without a run',
                 f'{work_dir}, which holds one',
-                'go on with it by --resume, or name another --work-dir',
+                'continue with it by --resume, or name another --work-dir',
             )
         yield
 

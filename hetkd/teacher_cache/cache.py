@@ -53,7 +53,7 @@ class TeacherCache:
 
     @classmethod
     def create(cls, folder, header: dict) -> 'TeacherCache':
-        """Begin one, or go on with one of the same header.
+        """Begin one, or continue with one of the same header.
 
         Raises:
             UserError: the folder holds a cache of something else.
@@ -248,7 +248,7 @@ def _created(path: Path, dtype: str, shape: tuple[int, int]) -> np.ndarray:
             path,
             f'{math.prod(shape) * np.dtype(dtype).itemsize / 2**20:.1f} MiB of disk',
             error.strerror,
-            'free some space and run the command again: it goes on from here',
+            'free some space and run the command again: it continues from here',
         ) from error
     if dtype == 'f2':
         file[:] = np.nan  # a row that was never written is no row of zeros

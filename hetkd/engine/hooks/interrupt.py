@@ -20,11 +20,11 @@ AGREE_EVERY = 10
 
 @HOOKS.register_module()
 class InterruptHook(Hook):
-    """Stop after the current step on SIGTERM, SIGINT (Ctrl-C) or SIGHUP, and go on there with ``--resume``.
+    """Stop after the current step on SIGTERM, SIGINT (Ctrl-C) or SIGHUP; ``--resume`` continues there.
 
     - After the signal the run finishes the step, saves ``terminated.pth`` and leaves with status 143, 130 or
       129. The processes of a distributed run agree on the step. A second Ctrl-C ends it at once.
-    - A run that is resumed within an epoch goes on with the next batch, without loading those before.
+    - A run that is resumed within an epoch continues with the next batch, without loading those before.
 
     It works with ``EpochBasedTrainLoop``, ``IterBasedTrainLoop`` and subclasses of them.
     """
@@ -81,7 +81,7 @@ class InterruptHook(Hook):
             torch.distributed.barrier(self._group)
         runner.logger.info(
             f'{signal.Signals(self._asked).name}: saved {runner.work_dir}/{FILE} after iteration {done}; '
-            f'go on with --resume'
+            f'continue with --resume'
         )
         runner.visualizer.close()
         self._handlers = {}  # launchers repeat the signal: it changes nothing for a process that leaves
@@ -92,7 +92,7 @@ class InterruptHook(Hook):
         self.release(runner)
 
     def release(self, runner) -> None:
-        """The same, also after an error; called by the runner. A run that leaves goes on noting signals."""
+        """The same, also after an error; called by the runner. A run that leaves keeps noting signals."""
         keep_workers(False)
         for number, handler in getattr(self, '_handlers', {}).items():
             signal.signal(number, handler)

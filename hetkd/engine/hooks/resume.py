@@ -24,7 +24,7 @@ class ResumeHook(Hook):
     """What a run is resumed by, beside weights and optimizer; the runner registers it by itself.
 
     - A checkpoint records what its run was made of. A run that is resumed with other settings is refused, or
-      goes on with them if asked to; see :mod:`hetkd.engine.changes`.
+      continues with them if asked to; see :mod:`hetkd.engine.changes`.
     - The state of mmengine's ``EarlyStoppingHook`` and of a user's hooks is saved and restored: of
       ``state_dict()`` and ``load_state_dict()``, or the attributes of numbers, strings, lists and dicts that
       have changed since training began.

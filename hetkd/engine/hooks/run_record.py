@@ -34,7 +34,7 @@ class RunRecordHook(Hook):
     It holds all validation metrics that are numbers by epoch (by iteration where the run counts those), the
     last and the best of ``monitor``, the settings (seed, processes, config file and its digest), the versions
     and the commit, what identifies data and teacher, and what was changed from which epoch on. Tables are
-    made from it. A resumed run goes on with the epochs before.
+    made from it. A resumed run continues with the epochs before.
 
     Raises:
         UserError: the work dir holds another run than the one that is resumed.
@@ -51,7 +51,7 @@ class RunRecordHook(Hook):
 
     @master_only
     def before_train(self, runner) -> None:
-        """Begin the record, or go on with the one of the run that is resumed."""
+        """Begin the record, or continue with the one of the run that is resumed."""
         which = history(runner)
         earlier = self._earlier(runner, which.get('run'))
         self._seconds = earlier.get('seconds', 0.0)

@@ -26,7 +26,7 @@ class TeacherCheckHook(Hook):
 
     Args:
         images: how many validation images, evenly spread; 0 for none.
-        allow_chance: go on with a teacher at chance level.
+        allow_chance: continue with a teacher at chance level.
 
     Attributes:
         report: what was found, as plain values.
@@ -80,7 +80,7 @@ class TeacherCheckHook(Hook):
             'look for another class order, another mean and std (teacher.mean, teacher.std), or a file of '
             f'another data set ({found["file"] or "pretrained"}). '
             + ('' if is_read else 'Set teacher.num_classes=0: the method reads no logits. ')
-            + 'To go on all the same: --cfg-options '
+            + 'To train all the same: --cfg-options '
             'default_hooks.teacher_check.allow_chance=True',
         )
         if not self.allow_chance:
