@@ -29,7 +29,7 @@ lint: $(READY)
 	$(BIN)/hadolint docker/Dockerfile
 
 check: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs/en docs/_build/html

@@ -28,6 +28,15 @@ mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, True)
 gc.freeze()
 
 
+# Folders and files of whole runs in processes of their own.
+LONG = ('tools', 'projects', 'pretended_gpu', 'test_demo.py', 'test_publishing.py')
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda x: x.path.relative_to(ROOT / 'tests').parts[0] not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def scope():
     """Default scope, as set by a runner, a fixed seed, a clock that is not set, and signals as they were."""
