@@ -6,6 +6,8 @@ MODEL ?= vit
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+# One more than the cores: a test that waits for a process of its own leaves one idle.
+TESTERS ?= $(shell expr $$(nproc) + 1)
 
 .PHONY: install demo test lint check docs links
 
@@ -29,7 +31,7 @@ lint: $(READY)
 	$(BIN)/hadolint docker/Dockerfile
 
 check: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs/en docs/_build/html

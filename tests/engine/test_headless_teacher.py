@@ -73,7 +73,7 @@ def test_a_random_head_that_nobody_reads_is_to_be_left_out(runner_of, tiny_teach
     state['head.weight'] = torch.randn_like(state['head.weight'])
     torch.save(state, tmp_path / 'random.pth')
     options = dict(model__teacher__checkpoint=str(tmp_path / 'random.pth'))
-    with pytest.raises(UserError, match=r'Set teacher.num_classes=0: the method reads no logits\. To go on'):
+    with pytest.raises(UserError, match=r'Set teacher.num_classes=0: the method reads no logits\. To train'):
         runner_of('rkd', **options).train()
-    with pytest.raises(UserError, match=r'random.pth\)\. To go on'):
+    with pytest.raises(UserError, match=r'random.pth\)\. To train'):
         runner_of('kd', **options).train()

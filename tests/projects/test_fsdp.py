@@ -156,13 +156,13 @@ def test_a_sharded_run_begins_with_a_students_weights(launch, ddp):
     folder, state = ddp.work_dir.parent, checkpoint(ddp, 2)['state_dict']
     start = {k.removeprefix('student.model.'): v for k, v in state.items() if k.startswith('student.')}
     torch.save(start, folder / 'student.pth')
-    runs = []
-    for name, base, port in (('fsdp', launch.sharded_config, '29635'), ('plain', ROOT / CONFIG, '29636')):
-        path = folder / f'start_{name}.py'
-        path.write_text(f"_base_ = '{base}'\nload_from = '{folder / 'student.pth'}'\n")
-        runs.append(launch(f'start_{name}', port, path))
-        assert "student.pth: the student's weights; train-only parts" in runs[-1].log
-    found, expected = (scalars(run.work_dir) for run in runs)
-    assert_equal_losses(found, expected)
-    first = min(expected)
-    assert scalars(ddp.work_dir)[first] != pytest.approx(expected[first], rel=1e-3)
+    path = folder / 'start.py'
+    path.write_text(
+        f"_base_ = '{launch.sharded_config}'\nload_from = '{folder / 'student.pth'}'\n"
+        'optim_wrapper = dict(optimizer=dict(lr=0.0, weight_decay=0.0))\nparam_scheduler = []\n'
+    )
+    run = launch('start', '29635', path)
+    assert "student.pth: the student's weights; train-only parts" in run.log
+    found = checkpoint(run, 2)['state_dict']
+    weights = {key for key in start if 'running' not in key and 'batches' not in key}
+    assert weights and all(torch.equal(found[f'student.model.{key}'], start[key]) for key in weights)
