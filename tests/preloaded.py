@@ -1,5 +1,6 @@
 """Files of tools/ run in a process that has their imports already: forked, not started anew."""
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -50,6 +51,7 @@ class _Files:
 
 
 def _run(argv: list[str], cwd: str, env: dict[str, str], files: _Files) -> None:
+    gc.freeze()
     for fd, file in zip((1, 2), files.fds):
         os.dup2(file, fd)
     os.chdir(cwd)
