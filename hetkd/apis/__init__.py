@@ -21,3 +21,7 @@ def __getattr__(name: str):
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(f'{__name__}.{_PLACES[name]}'), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})
