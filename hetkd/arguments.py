@@ -40,7 +40,8 @@ def checked(cls: type) -> type:
     """Let a class check the arguments that its constructor annotates; the class itself is changed.
 
     Raises:
-        UserError: by the constructor, for a value of another type or out of the annotation's range.
+        UserError: by the constructor, for an unknown or a missing argument, a value of another type, or one
+            out of the annotation's range.
     """
     init = cls.__dict__.get('__init__')
     if not isinstance(cls, type) or init is None or not init.__annotations__:
@@ -52,7 +53,12 @@ def checked(cls: type) -> type:
         names = argument_names(cls)
         if names is not None:
             check_names(kwargs, names, cls.__name__, cls)
-        check_arguments(cls, signature.bind(self, *args, **kwargs).arguments, cls.__name__)
+        try:
+            values = signature.bind(self, *args, **kwargs).arguments
+        except TypeError as error:
+            wanted = 'arguments that it takes, and all it needs'
+            raise UserError(cls.__name__, wanted, error) from None
+        check_arguments(cls, values, cls.__name__)
         init(self, *args, **kwargs)
 
     checked_init._is_checked = True

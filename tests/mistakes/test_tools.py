@@ -114,6 +114,11 @@ def test_errors_of_disks_say_what_to_do(number, words):
 def test_errors_of_builders_are_translated():
     for registry, config, words in (
         (MODELS, dict(type='NoSuchNet'), 'config: expected registered names, got NoSuchNet is not in the'),
+        (
+            MODELS,
+            dict(type='FrozenTeacher'),
+            "FrozenTeacher: expected arguments .* got missing .*'net'",
+        ),
         (MODELS, dict(model=3), 'config: expected a type in every dict that is built'),
         (
             HOOKS,
