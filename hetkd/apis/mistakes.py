@@ -62,6 +62,11 @@ def _translated(error: BaseException) -> Optional[UserError]:
         return UserError('config', 'registered names', text.strip('"\''))
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
         return UserError('config', 'a type in every dict that is built', text.strip('"\''), 'add type=...')
+    together = re.match(r'(.+?) should be either all None or not None, but got', text)
+    if isinstance(error, ValueError) and together:
+        names = [x for x in re.findall(r'\w+', together[1]) if x != 'and']
+        absent = [x for x in names if f'{x}=None' in text]
+        return UserError('config', f'all of {", ".join(names)}, or none of them', f'no {", ".join(absent)}')
     called = re.match(
         r'(\w+)\.__init__\(\) (got an unexpected keyword argument|missing \d+ required) (.*)', text
     )

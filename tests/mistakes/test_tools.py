@@ -24,6 +24,14 @@ STAGES = {
         ['model.fusion.chanels=3', 'model.teacher.checkpoint=random'],
         'MSDF.chanels: expected a key of MSDF',
     ),
+    'mean': (
+        ['data_preprocessor.mean=[1,2]'],
+        'data_preprocessor.mean: expected 3 numbers, one for each channel of the images, got 2',
+    ),
+    'together': (
+        ['val_evaluator=None'],
+        'config: expected all of val_dataloader, val_cfg, val_evaluator, or',
+    ),
     'link': (
         ['param_scheduler=[]', 'optim_wrapper.paramwise_cfg=3'],
         'config: expected settings that a run can',

@@ -42,6 +42,7 @@ class InputCheckHook(Hook):
     def _first_image(self, preprocessor, loader, training: bool):
         with seeded(*(read_clock() or (0, 0))):  # draws nothing of the run's
             batch = loader.collate_fn([loader.dataset[0]])
+            _check_normalisation(preprocessor, len(batch['inputs'][0]))
             return preprocessor(batch, training)['inputs']
 
     def _check_channels(self, model, images, name: str) -> None:
@@ -92,6 +93,15 @@ class InputCheckHook(Hook):
             f'student: built for images of {own}, gets {sizes} from {name}_dataloader and takes them; set '
             f'student.input_size if this is not meant'
         )
+
+
+def _check_normalisation(preprocessor, channels: int) -> None:
+    for name in ('mean', 'std'):
+        count = getattr(getattr(preprocessor, name, None), 'numel', lambda: 1)()
+        if count not in (1, channels):
+            raise UserError(
+                f'data_preprocessor.{name}', f'{channels} numbers, one for each channel of the images', count
+            )
 
 
 def _order_of(dataset):
