@@ -36,6 +36,7 @@ from hetkd.registry import (
 )
 from hetkd.utils import register_all_modules
 
+from .launch import LOADERS
 from .shipped import shipped
 
 # The registry of the dicts under a key, as far down as no other key of these comes.
@@ -73,7 +74,7 @@ PLACES = {
 }
 
 # Keys whose dicts are for a library: what "type" means there is its own matter.
-OPAQUE = {'backend_args', 'env_cfg', 'file_client_args', 'metainfo', 'model_kwargs', 'strategy', 'test_cfg'}
+OPAQUE = {'backend_args', 'file_client_args', 'metainfo', 'model_kwargs'}
 
 # Keys beside a constructor's arguments, which the builder takes.
 BUILDERS = {
@@ -88,7 +89,6 @@ BUILDERS = {
 NUMBERS = (OPTIMIZERS, PARAM_SCHEDULERS, HOOKS, LOOPS)
 
 # Dicts without a type.
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_KEYS = {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
 CLOSED = {
     'auto_scale_lr': {'base_batch_size', 'enable'},
@@ -169,7 +169,7 @@ def _walk(value: Any, path: str, registry: Optional[Registry]) -> None:
         elif path == 'optim_wrapper' and 'type' not in value:
             _check_keys(OptimWrapper, value, path, registry)
         for key, child in value.items():
-            if key not in OPAQUE or (key == 'test_cfg' and '.' not in path):
+            if key not in OPAQUE:
                 _walk(child, f'{path}.{key}', PLACES.get(key, registry))
     elif isinstance(value, (list, tuple)):
         for i, child in enumerate(value):

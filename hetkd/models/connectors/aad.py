@@ -28,8 +28,6 @@ class AAD(nn.Module):
 
     def __init__(self, student_channels: Count, teacher_channels: Count, ratio: Count = 2):
         super().__init__()
-        if ratio < 1:
-            raise UserError('AAD', 'ratio >= 1', repr(ratio), 'the authors use 2')
         hidden = student_channels * ratio
         self.mlp = nn.Sequential(
             nn.Linear(student_channels, hidden, bias=False),

@@ -41,8 +41,6 @@ class CFM(nn.Module):
         num_layers: Count = 2,
     ):
         super().__init__()
-        if num_sub_logits < 1:
-            raise UserError('num_sub_logits', 'n >= 1', num_sub_logits, 'the paper uses 4')
         if num_layers not in (1, 2):
             raise UserError('num_layers', '1 or 2', num_layers)
         self.shape = (num_sub_logits, num_classes)

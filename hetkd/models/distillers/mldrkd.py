@@ -5,7 +5,6 @@ from typing import Optional
 import torch
 
 from hetkd.arguments import Weight
-from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -53,7 +52,6 @@ class MLDRKD(BaseDistiller):
     ):
         super().__init__(**kwargs)
         self.dfra = build_part(dfra, dict(type='DFRALoss'))
-        check_weights(logit_weight=logit_weight, stage_weight=stage_weight, fused_weight=fused_weight)
         self.weights = dict(logit=logit_weight, stage=stage_weight, fused=fused_weight)
         self.projector = self.build_projector(projector)
         self.fusion = self.build_on_stages(fusion, 'MSDF', self.projector)

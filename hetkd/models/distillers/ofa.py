@@ -5,7 +5,6 @@ from typing import Optional
 import torch
 
 from hetkd.arguments import Weight
-from hetkd.functional.checks import check_weights
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller
@@ -48,7 +47,6 @@ class OFA(BaseDistiller):
     ):
         super().__init__(**kwargs)
         self.ofa = build_part(ofa, dict(type='OFALoss'))
-        check_weights(logit_weight=logit_weight, stage_weight=stage_weight)
         self.weights = dict(logit=logit_weight, stage=stage_weight)
         self.projector = self.build_projector(projector)
         self.heads = self.build_on_stages(heads, 'StageHeads', self.projector)
