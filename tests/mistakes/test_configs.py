@@ -93,6 +93,11 @@ MISTAKES = [
         {'model.losses': [dict(type='KDLoss', temperature=True)]},
         r'losses\[0\].temperature: expected a number, got True',
     ),
+    ({'model.losses': [dict(type='DKDLoss', beta=float('inf'))]}, r'\[0\].beta: expected a finite number'),
+    ({'model.losses': [dict(type='DISTLoss', gamma=-1)]}, r'\[0\].gamma: expected a number >= 0, got -1'),
+    ({'model.losses': [dict(type='DFRALoss', alpha='2')]}, r"\[0\].alpha: expected a number, got '2'"),
+    ({'model.losses': [dict(type='CCLoss', gamma=0)]}, r'\[0\].gamma: expected a number > 0, got 0'),
+    ({'model.losses': [dict(type='CCLoss', order=1.5)]}, r'\[0\].order: expected a whole number'),
     (
         {'model.losses': [dict(type='KDLoss', temperature=1e30)]},
         r'losses\[0\].temperature: expected a number <= 1e\+06, got 1e\+30',
@@ -216,3 +221,9 @@ def test_a_class_of_ones_own_is_checked_by_its_own_annotations(tmp_path, monkeyp
     config.write_text(text.format('times="3"'))
     with pytest.raises(UserError, match=r"custom_hooks\[0\].times: expected a whole number, got '3'"):
         load_config(config)
+
+
+@pytest.mark.parametrize('name', ['student_lambda', 'teacher_lambda'])
+def test_an_infinite_share_of_hcd_is_refused(name):
+    with pytest.raises(UserError, match=f'model.{name}: expected a finite number, got inf'):
+        load_config(CELL, {f'model.{name}': float('inf')}, 'hcd')

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch
 
+from hetkd.arguments import Finite
 from hetkd.errors import UserError
 from hetkd.functional import sublogit_cosines
 from hetkd.functional.orthogonality import mean_off_diagonal
@@ -51,8 +52,8 @@ class HCD(BaseDistiller):
         mapper: Optional[dict] = None,
         sub_logit: Optional[dict] = None,
         orthogonality: Optional[dict] = None,
-        student_lambda: float = 1.0,
-        teacher_lambda: float = 1.0,
+        student_lambda: Finite = 1.0,
+        teacher_lambda: Finite = 1.0,
         orthogonality_on: str = 'fused',
         **kwargs,
     ):

@@ -22,7 +22,7 @@ class DFRALoss(FunctionLoss):
         UserError: the temperature is not a finite number > 0.
     """
 
-    def __init__(self, temperature: Temperature = 1.0, alpha: float = 2.0, loss_weight: Weight = 1.0):
+    def __init__(self, temperature: Temperature = 1.0, alpha: Weight = 2.0, loss_weight: Weight = 1.0):
         super().__init__(_total, loss_weight, temperature=temperature, alpha=alpha)
 
     def forward(self, student: torch.Tensor, teacher: torch.Tensor, target=None) -> torch.Tensor:

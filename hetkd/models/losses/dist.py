@@ -21,7 +21,11 @@ class DISTLoss(FunctionLoss):
     """
 
     def __init__(
-        self, beta: float = 1.0, gamma: float = 1.0, temperature: Temperature = 1.0, loss_weight: Weight = 1.0
+        self,
+        beta: Weight = 1.0,
+        gamma: Weight = 1.0,
+        temperature: Temperature = 1.0,
+        loss_weight: Weight = 1.0,
     ):
         super().__init__(dist_loss, loss_weight, beta=beta, gamma=gamma, temperature=temperature)
 

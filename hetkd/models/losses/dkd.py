@@ -21,7 +21,11 @@ class DKDLoss(FunctionLoss):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 8.0, temperature: Temperature = 4.0, loss_weight: Weight = 1.0
+        self,
+        alpha: Weight = 1.0,
+        beta: Weight = 8.0,
+        temperature: Temperature = 4.0,
+        loss_weight: Weight = 1.0,
     ):
         super().__init__(dkd_loss, loss_weight, alpha=alpha, beta=beta, temperature=temperature)
 

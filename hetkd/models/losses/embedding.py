@@ -1,6 +1,6 @@
 """Losses on the embeddings of a batch: any widths, any families."""
 
-from hetkd.arguments import Weight
+from hetkd.arguments import Natural, Positive, Weight
 from hetkd.functional import cc_loss, rkd_loss, rsd_loss
 from hetkd.registry import MODELS
 
@@ -43,7 +43,7 @@ class CCLoss(EmbeddingLoss):
         loss_weight: factor of the result.
     """
 
-    def __init__(self, gamma: float = 0.4, order: int = 2, loss_weight: Weight = 1.0):
+    def __init__(self, gamma: Positive = 0.4, order: Natural = 2, loss_weight: Weight = 1.0):
         super().__init__(cc_loss, loss_weight, gamma=gamma, order=order)
 
 
