@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/datasets/cifar100_224.py',
+    '../_base_/datasets/cifar100_224_per_image.py',
     '../_base_/recipes/finetune.py',
     '../_base_/nets/swin-t.py',
 ]

@@ -1,6 +1,6 @@
 # From the authors' ImageNet weights (hustvl/Vim-small-midclstok on Hugging Face).
 _base_ = [
-    '../_base_/datasets/cifar100_224.py',
+    '../_base_/datasets/cifar100_224_per_image.py',
     '../_base_/recipes/finetune.py',
     '../_base_/nets/vim-s.py',
 ]

@@ -1,6 +1,6 @@
 # Eight epochs: minutes on a CPU.
 _base_ = [
-    '../_base_/datasets/cifar100_32px_fast.py',
+    '../_base_/datasets/cifar100_32px.py',
     '../_base_/recipes/small_10e.py',
     '../_base_/nets/vit-mini.py',
 ]

@@ -52,7 +52,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(
-    ('datasets/cifar100_32px_fast', 'recipes/small_10e', 'nets/deit-t-p4', 'nets/res18-cifar'),
+    ('datasets/cifar100_32px', 'recipes/small_10e', 'nets/deit-t-p4', 'nets/res18-cifar'),
     teacher_epochs=40,
     epochs=20,
     batch_size=256,

@@ -1,7 +1,5 @@
 # CIFAR-100 at its own size.
-_base_ = ['./cifar100_224.py', './views_32px.py']
+_base_ = ['./cifar100_224.py']
 
 _checkpoint = 'checkpoints/{}_cifar100_32px.pth'
-train_dataloader = dict(dataset=dict(pipeline=_base_._train_pipeline_32px))
-val_dataloader = dict(dataset=dict(pipeline=_base_._test_pipeline_32px))
-test_dataloader = val_dataloader
+data_preprocessor = dict(train_view=dict(_delete_=True, type='BatchRandomCrop', padding=4), test_view=None)

@@ -1,9 +1,18 @@
-# Tiny-ImageNet at 224 px.
-_base_ = ['./files_224.py']
+# Tiny-ImageNet at 224 px, in memory: the same views, made of whole batches on the training device.
+_base_ = ['./tiny-imagenet_224_per_image.py']
 
-_checkpoint = 'checkpoints/{}_tiny-imagenet.pth'
-_data = dict(type='TinyImageNet', data_root='data/tiny-imagenet-200')
-data_preprocessor = dict(num_classes=200)
-train_dataloader = dict(dataset=dict(_data, split='train'))
-val_dataloader = dict(dataset=dict(_data, split='val'))
+data_preprocessor = dict(
+    type='BatchViewPreprocessor',
+    to_rgb=False,  # InMemory gives RGB
+    train_view=dict(type='BatchRandomResizedCrop', scale=224),
+    test_view=dict(type='BatchResizeCentreCrop', resize=256, crop=224),
+)
+train_dataloader = dict(
+    num_workers=0,
+    dataset=dict(_delete_=True, type='InMemory', dataset=dict(_base_._data, split='train')),
+)
+val_dataloader = dict(
+    num_workers=0,
+    dataset=dict(_delete_=True, type='InMemory', dataset=dict(_base_._data, split='val')),
+)
 test_dataloader = val_dataloader

@@ -1,5 +1,5 @@
 _base_ = [
-    '../datasets/cifar100_224.py',
+    '../datasets/cifar100_224_per_image.py',
     '../recipes/vit.py',
     '../nets/vit-s.py',
     '../nets/vim-t.py',

@@ -1,5 +1,5 @@
 # CIFAR-100 enlarged to 96 px, in memory, with views of whole batches on the training device.
-_base_ = ['./cifar100_224_fast.py']
+_base_ = ['./cifar100_224.py']
 
 _checkpoint = 'checkpoints/{}_cifar100_96px.pth'
 data_preprocessor = dict(
