@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mmengine
@@ -28,6 +29,8 @@ mmengine.config.config.FormatCode = lambda text, *args, **kwargs: (text, True)
 gc.freeze()
 
 
+# Seconds a tool may take in a test, below the limit of a test: so that it can say what hangs.
+LIMIT = 240
 # Folders and files of whole runs in processes of their own.
 LONG = ('tools', 'projects', 'pretended_gpu', 'test_demo.py', 'test_publishing.py')
 
@@ -75,10 +78,11 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def tool_command(name, *args, env=None):
-    """Command and environment to run a file of tools/ as a user would."""
-    environ = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
-    interpreter = 'bash' if name.endswith('.sh') else sys.executable
+def tool_command(name, *args, env=None, new=False):
+    """Command and environment to run a file of tools/ as a user would; see :func:`tool_runner`."""
+    python = sys.executable if new else preloaded.python()
+    environ = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': python}
+    interpreter = 'bash' if name.endswith('.sh') else python
     return [interpreter, str(ROOT / 'tools' / name), *map(str, args)], {**environ, **(env or {})}
 
 
@@ -90,14 +94,22 @@ def tool_runner(name, *args, check=True, env=None, new=False):
         *args: its arguments.
         check: whether it must end with status 0.
         env: further environment variables.
-        new: start an interpreter, where its beginning or its end is what is tested. Default: fork one that
-            has the imports.
+        new: start a real interpreter, where its beginning or its end is what is tested. Default: see
+            :func:`tests.preloaded.python`.
     """
-    command, environ = tool_command(name, *args, env=env)
-    if new or name.endswith('.sh'):
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600)
-    else:
-        done = preloaded.run(command, ROOT, environ, timeout=600)
+    command, environ = tool_command(name, *args, env=env, new=new)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        out, errors = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGUSR1)  # it writes where it is
+        time.sleep(1)
+        process.kill()
+        out, errors = process.communicate()
+        pytest.fail(f'{" ".join(command)} has not ended after {LIMIT} s\n{out[-3000:]}\n{errors[-5000:]}')
+    done = subprocess.CompletedProcess(command, process.returncode, out, errors)
     if check and done.returncode:
         pytest.fail(f'{" ".join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}')
     return done

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from demo import digits
+from tests import preloaded
 
 
 @pytest.mark.parametrize('model, methods', [('vit', ('scratch', 'mldrkd')), ('vim', ('mldrkd',))])
@@ -13,6 +14,7 @@ def test_the_demo_trains_compares_draws_and_exports(model, methods, tmp_path, mo
     # Two threads would wait for each other on a machine that runs other tests.
     monkeypatch.setattr(digits, 'tool', lambda *args, threads=1, **options: tool(*args, **options))
     monkeypatch.setattr(digits, 'METHODS', methods)
+    monkeypatch.setattr(sys, 'executable', preloaded.python())
     flags = ['--model', model, '--work-dir', str(tmp_path), '--seeds', '1', '--epochs', '2']
     monkeypatch.setattr(sys, 'argv', ['digits.py', *flags])
     digits.main()

@@ -14,6 +14,7 @@ import yaml
 from modelindex.load_model_index import load
 
 from hetkd.apis.config import methods
+from tests import preloaded
 from tests.conftest import ROOT, tool_runner
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
@@ -139,7 +140,7 @@ def test_the_tutorial_leads_from_images_to_a_student(tmp_path):
     script = ROOT / 'demo/tutorial.py'
     assert len(script.read_text().splitlines()) < 60
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'EPOCHS': '8'}
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run([preloaded.python(), script], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     teacher, student = re.findall(r'Epoch\(val\).*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
     assert float(teacher) > 20 and float(student) > 60

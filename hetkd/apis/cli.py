@@ -108,7 +108,7 @@ def run_tool(main: Callable[[], None]) -> None:
             _tell_launcher(error)
             raise
         if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
-            time.sleep(3)
+            time.sleep(20)
         _tell_launcher(UserError(str(mistake)))  # without its traceback
         sys.stdout.flush()
         sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')

@@ -58,6 +58,14 @@ def _translated(error: BaseException) -> Optional[UserError]:
         return UserError(error.filename or 'file', 'to use it', error.strerror, FILES[error.errno])
     if type(error).__name__ == 'OutOfMemoryError':
         return UserError('memory', 'the step to fit', text, 'lower train_dataloader.batch_size, or use --amp')
+    if 'DataLoader worker (pid' in text:  # raised wherever the main process is
+        return UserError(
+            'train_dataloader',
+            'its workers to live',
+            f'a dead one, killed from outside, most often for want of memory ({text})',
+            'resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared memory '
+            '(docker run --shm-size)',
+        )
     if isinstance(error, KeyError) and 'is not in the' in text:
         return UserError('config', 'registered names', text.strip('"\''))
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:

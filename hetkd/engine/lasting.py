@@ -2,7 +2,6 @@
 
 import logging
 import os.path as osp
-import re
 import signal
 import zipfile
 import zlib
@@ -56,7 +55,7 @@ class LastingRun:
     def train(self):
         """mmengine's, in a work dir that is this run's alone.
 
-        Explains a dead data worker, and leaves clock and signals as they were.
+        Leaves clock and signals as they were.
         """
         resumes = bool(self._resume) or 'resume_options' in self.cfg
         try:
@@ -64,16 +63,9 @@ class LastingRun:
                 super().dump_config()
                 return super().train()
         except RuntimeError as error:
-            if not re.search(r'DataLoader worker \(pid', str(error)):
-                raise
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises once more for each worker that ends
-            raise UserError(
-                'train_dataloader',
-                'its workers to live',
-                f'a dead one, killed from outside, most often for want of memory ({error})',
-                'resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared '
-                'memory (docker run --shm-size)',
-            ) from error
+            if 'DataLoader worker (pid' in str(error):
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises again for each worker that ends
+            raise
         finally:
             self.call_hook('release')
 

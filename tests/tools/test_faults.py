@@ -60,8 +60,9 @@ def whole(tmp_path_factory, tiny_teacher):
     return work_dir
 
 
-def start(work_dir, *args, tool=('train.py', CONFIG), env=None, **more):
-    command, environ = tool_command(*tool, '--no-validate', '--work-dir', work_dir, *args, env=env)
+def start(work_dir, *args, tool=('train.py', CONFIG), env=None, new=False, **more):
+    args = [*tool, '--no-validate', '--work-dir', work_dir, *args]
+    command, environ = tool_command(*args, env=env, new=new)
     return subprocess.Popen(
         command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
     )
@@ -185,6 +186,7 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(tmp_path, tiny_te
     process = start(
         tmp_path,
         *options(tiny_teacher),
+        new=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     printed = process.communicate(timeout=120)[0]

@@ -9,8 +9,8 @@ from tests.conftest import free_port, tool_command
 from tests.tools.conftest import CONFIG
 
 
-def start(name, *args, env=None):
-    command, environ = tool_command(name, *args, env={'PORT': free_port(), **(env or {})})
+def start(name, *args, env=None, new=False):
+    command, environ = tool_command(name, *args, env={'PORT': free_port(), **(env or {})}, new=new)
     return subprocess.Popen(
         command,
         env=environ,
@@ -36,7 +36,7 @@ def test_a_stopped_process_is_named_and_the_run_ends(tmp_path, tiny_teacher):
         '--cfg-options',
         *(f'{k}={v}' for k, v in options.items()),
     ]
-    run = start('dist_train.sh', CONFIG, 2, *flags)
+    run = start('dist_train.sh', CONFIG, 2, *flags, new=True)  # real children, to be found and stopped
     stopped, printed = None, ''
     try:
         for line in run.stdout:
