@@ -1,7 +1,6 @@
 """Test the student: a distiller's checkpoint or an exported student alike, without the teacher."""
 
 import argparse
-from copy import deepcopy
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -12,7 +11,6 @@ from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
 from hetkd.apis.launch import build_runner, merge_common
 from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
-from hetkd.errors import UserError
 from hetkd.evaluation import DumpPredictions
 from hetkd.evaluation.predictions import check_name
 
@@ -66,17 +64,11 @@ def merge_args(cfg, args):
 
 def add_tta(cfg):
     """mmpretrain's default: average the scores of an image and its mirror image."""
-    if 'pipeline' not in cfg.test_dataloader.dataset:
-        raise UserError(
-            '--tta',
-            'a test set with a pipeline',
-            cfg.test_dataloader.dataset.type,
-            'test with a config of the data set without _fast',
-        )
-    pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
-    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
-    pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
-    cfg.test_dataloader.dataset.pipeline = cfg.get('tta_pipeline', pipeline)
+    loader = cfg.test_dataloader
+    if 'tta_pipeline' in cfg:
+        loader.dataset.pipeline = cfg.tta_pipeline
+    else:
+        loader.dataset = ConfigDict(type='Mirrored', dataset=loader.dataset)
     wrapper = cfg.get('tta_model', dict(type='AverageClsScoreTTA'))
     cfg.model = ConfigDict(**wrapper, module=cfg.model)
 

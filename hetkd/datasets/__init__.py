@@ -4,6 +4,7 @@ from .check import broken_images, count_problem
 from .digits import Digits
 from .in_memory import InMemory, unheld
 from .labels import check_labels, check_names, check_net, class_names
+from .mirrored import Mirrored
 from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
@@ -11,6 +12,7 @@ __all__ = [
     'Digits',
     'InMemory',
     'LoadImage',
+    'Mirrored',
     'RandomSeeded',
     'TinyImageNet',
     'broken_images',

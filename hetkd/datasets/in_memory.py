@@ -54,7 +54,7 @@ class InMemory(Dataset):
                 'InMemory',
                 'one class (gt_label) for each image',
                 'an image without',
-                'use the data set with a pipeline instead (configs/_base_/datasets without _fast)',
+                'use the data set with a pipeline instead (configs/_base_/datasets/*_per_image.py)',
             )
         self.labels = torch.tensor([int(np.asarray(info['gt_label']).item()) for info in infos])
         # Arrays, not lists: reference counting would copy a list into every worker.
@@ -71,7 +71,7 @@ class InMemory(Dataset):
                     'uint8 images of one size and three channels, as image 0 of '
                     f'{tuple(self.images.shape[2:])} pixels',
                     f'image {i} of shape {image.shape}, {image.dtype}',
-                    'use the data set with a pipeline instead (configs/_base_/datasets without _fast)',
+                    'use the data set with a pipeline instead (configs/_base_/datasets/*_per_image.py)',
                 )
             self.images[i] = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 

@@ -21,9 +21,9 @@ def absence_explained(dataloader):
     except (OSError, RuntimeError, AssertionError) as error:
         if not isinstance(error, OSError) and not any(x in str(error).lower() for x in ABSENT):
             raise
-        dataset = dataloader.get('dataset', {})
-        while 'dataset' in dataset:  # RepeatDataset and the like
-            dataset = dataset['dataset']
+        dataset, path = dataloader.get('dataset', {}), 'dataset'
+        while 'dataset' in dataset:  # InMemory, RepeatDataset and the like
+            dataset, path = dataset['dataset'], f'{path}.dataset'
         prefix = dataset.get('data_prefix')
         root = dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'
         raise UserError(
@@ -31,5 +31,5 @@ def absence_explained(dataloader):
             f'its files in {osp.abspath(root)}',
             f'{type(error).__name__}: {error}',
             'fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that holds them: '
-            '`--cfg-options train_dataloader.dataset.data_root=PATH` (and val_, test_dataloader)',
+            f'`--cfg-options train_dataloader.{path}.data_root=PATH` (and val_, test_dataloader)',
         ) from error

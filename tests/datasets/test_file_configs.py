@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from mmpretrain.datasets import CIFAR10
 from PIL import Image
 
 from hetkd.apis import load_config
 from hetkd.clock import set_clock
+from hetkd.datasets import unheld
 from hetkd.registry import DATASETS, MODELS
 from tests.conftest import ROOT
 
@@ -120,19 +122,22 @@ def test_strong_views_mix_the_batch_and_weak_ones_do_not(tmp_path):
         assert ['gt_score' in x for x in samples] == [soft, soft]
 
 
-@pytest.mark.parametrize('name, size', [('cifar10_224', 224), ('cifar10_32px', 32)])
-def test_cifar10_is_normalised_by_its_own_statistics(name, size):
+@pytest.mark.parametrize(
+    'name, size', [('cifar10_224_per_image', 224), ('cifar10_224', 224), ('cifar10_32px', 32)]
+)
+def test_cifar10_is_normalised_by_its_own_statistics(name, size, monkeypatch):
+    monkeypatch.setattr(CIFAR10, 'load_data_list', lambda self: [dict(info)])
     cfg = load_config(DATASET_CONFIGS / f'{name}.py')
-    assert cfg.train_dataloader.dataset.type == cfg.val_dataloader.dataset.type == 'CIFAR10'
     assert [x / 255 for x in cfg.data_preprocessor.mean] == pytest.approx([0.4914, 0.4822, 0.4465], abs=3e-4)
     assert [x / 255 for x in cfg.data_preprocessor.std] == pytest.approx([0.2470, 0.2435, 0.2616], abs=3e-4)
     assert cfg.data_preprocessor.num_classes == 10
-    info = dict(img=np.zeros((32, 32, 3), np.uint8), gt_label=3, sample_idx=0, img_shape=(32, 32))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        config = dict(type='BaseDataset', ann_file='', lazy_init=True, pipeline=loader.dataset.pipeline)
-        pipeline = DATASETS.build(config).pipeline
+    info = dict(img=np.zeros((32, 32, 3), np.uint8), gt_label=3, img_shape=(32, 32))
+    for loader, training in ((cfg.train_dataloader, True), (cfg.val_dataloader, False)):
+        dataset = DATASETS.build(loader.dataset)
+        assert unheld(loader.dataset.to_dict())['type'] == 'CIFAR10' and len(dataset) == 1
         set_clock(0, 0)
-        assert tuple(pipeline(dict(info))['inputs'].shape) == (3, size, size)
+        preprocessor = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor})
+        assert tuple(preprocessor(batch(dataset), training)['inputs'].shape) == (1, 3, size, size)
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,8 @@ def test_another_split_is_refused(folder):
 @pytest.mark.parametrize(
     'name, size',
     [
-        ('_base_/datasets/tiny-imagenet_224', 224),
+        ('_base_/datasets/tiny-imagenet_224_per_image', 224),
         ('teachers/swin-t_tiny-imagenet', 224),
-        ('_base_/datasets/tiny-imagenet_64px', 64),
     ],
 )
 def test_pipelines_give_images_of_their_size(name, size, folder):
@@ -131,19 +130,14 @@ def test_pipelines_give_images_of_their_size(name, size, folder):
 
 
 def test_views_of_batches_are_of_the_same_images_in_rgb(folder):
-    cfg = load_config('configs/_base_/datasets/tiny-imagenet_224.py')
-    view = load_config('configs/_base_/datasets/cifar100_224_fast.py').data_preprocessor
-    plain = dict(cfg.val_dataloader.dataset, data_root=str(folder), download=False)
-    held = dict(type='InMemory', dataset={k: v for k, v in plain.items() if k != 'pipeline'})
-    batched = dict(cfg.data_preprocessor, type=view.type, test_view=view.test_view, to_rgb=False)
     inputs = []
-    for config, preprocessor in (
-        (plain, {**cfg.data_preprocessor, 'type': 'SeededPreprocessor'}),
-        (held, batched),
-    ):
+    for form in ('_per_image', ''):
+        cfg = load_config(f'configs/_base_/datasets/tiny-imagenet_224{form}.py')
+        config = cfg.val_dataloader.dataset
+        (config if form else config.dataset).update(data_root=str(folder), download=False)
         dataset = DATASETS.build(config)
         batch = default_collate([dataset[i] for i in range(len(dataset))])
-        data = MODELS.build(preprocessor)(batch, False)
+        data = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor})(batch, False)
         inputs.append(data['inputs'])
         assert int(data['data_samples'][0].gt_label) == 1
     assert inputs[0].shape[1:] == (3, 224, 224) and (inputs[0] - inputs[1]).abs().max() < 1.6 / 57

@@ -22,7 +22,7 @@ def main():
     address, real, *argv = sys.argv[1:]
     while argv[:1] == ['-u']:
         del argv[0]
-    if not argv or argv[0].startswith('-') and argv[0] != '-m':
+    if not argv or (argv[0].startswith('-') and argv[0] != '-m'):
         os.execv(real, [real, *argv])
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)

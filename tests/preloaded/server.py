@@ -17,8 +17,8 @@ import threading
 import traceback
 
 MODULES = [
-    'hetkd.apis.cli', 'hetkd.apis.mistakes', 'hetkd.apis.launch', 'hetkd.utils', 'hetkd.models', 'hetkd.datasets',
-    'hetkd.engine', 'hetkd.evaluation', 'hetkd.visualization', 'mmpretrain.models', 'sklearn.datasets',
+    'hetkd.apis.cli', 'hetkd.apis.mistakes', 'hetkd.apis.launch', 'hetkd.utils', 'hetkd.models',
+    'hetkd.datasets', 'hetkd.engine', 'hetkd.evaluation', 'hetkd.visualization', 'mmpretrain.models', 'sklearn.datasets',
     'sklearn.linear_model', 'torch.distributed.run', 'matplotlib.pyplot', 'onnx',
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import json
 def test_it_measures_both_forms_and_says_which_images(run_tool, tmp_path):
     """Without CIFAR-100, images are made up."""
     absent = tmp_path / 'absent'
-    for form, root in (('', 'data_root'), ('_fast', 'dataset.data_root')):
+    for form, root in (('_per_image', 'data_root'), ('', 'dataset.data_root')):
         out = tmp_path / 'out.json'
         options = [
             '--cfg-options',

@@ -156,9 +156,8 @@ def test_a_missing_teacher_file_is_named_before_the_first_step(run_tool, tmp_pat
 
 def test_an_absent_data_set_names_the_command_that_fetches_it(run_tool, tmp_path):
     options = [
-        'train_dataloader.dataset.download=False',
-        f'train_dataloader.dataset.data_root={tmp_path}/none',
-        'train_dataloader.num_workers=0',
+        'train_dataloader.dataset.dataset.download=False',
+        f'train_dataloader.dataset.dataset.data_root={tmp_path}/none',
     ]
     config = 'configs/mldrkd/deit-t_res18_cifar100_32px.py'
     done = run_tool(
@@ -176,6 +175,7 @@ def test_an_absent_data_set_names_the_command_that_fetches_it(run_tool, tmp_path
     assert done.returncode
     assert f'data set CIFAR100: expected its files in {tmp_path}/none' in done.stderr
     assert 'tools/misc/fetch_data.py' in done.stderr
+    assert 'train_dataloader.dataset.dataset.data_root=PATH' in done.stderr
 
 
 def test_an_unknown_option_of_the_algorithm_is_named(run_tool, tmp_path, tiny_teacher):

@@ -311,7 +311,7 @@ def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
 
 @pytest.fixture
 def batched(short_run):
-    """The short run's config with test views of whole batches, as in the files *_fast.py."""
+    """The short run's config with test views of whole batches, as for data in memory."""
     cfg = load_config(str(short_run.config))
     view = dict(type='BatchResizeCentreCrop', resize=20, crop=16)
     cfg.data_preprocessor.update(type='BatchViewPreprocessor', to_rgb=False, test_view=view)

@@ -65,7 +65,7 @@ FULL = Size(
         '--batch-size',
         64,
     ),
-    input=tuple(f'configs/_base_/datasets/cifar100_{x}.py' for x in ('224', '224_fast', '32px', '32px_fast')),
+    input=tuple(f'configs/_base_/datasets/cifar100_{x}.py' for x in ('224_per_image', '224', '32px')),
 )
 TINY = Size(
     ('datasets/digits_5shot', 'recipes/digits', 'nets/vit-micro', 'nets/cnn-micro'),

@@ -24,7 +24,7 @@ from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
 from hetkd.utils.whole_file import write_whole
 
-CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('', '_fast')]
+CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('_per_image', '')]
 
 
 @DATASETS.register_module()
