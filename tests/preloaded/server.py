@@ -18,8 +18,8 @@ import traceback
 
 MODULES = [
     'hetkd.apis.cli', 'hetkd.apis.mistakes', 'hetkd.apis.launch', 'hetkd.utils', 'hetkd.models',
-    'hetkd.datasets', 'hetkd.engine', 'hetkd.evaluation', 'hetkd.visualization', 'mmpretrain.models', 'sklearn.datasets',
-    'sklearn.linear_model', 'torch.distributed.run', 'matplotlib.pyplot', 'onnx',
+    'hetkd.datasets', 'hetkd.engine', 'hetkd.evaluation', 'hetkd.visualization', 'mmpretrain.models',
+    'sklearn.datasets', 'sklearn.linear_model', 'torch.distributed.run', 'matplotlib.pyplot', 'onnx',
 ]  # fmt: skip
 
 
