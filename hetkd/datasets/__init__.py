@@ -3,7 +3,8 @@
 from .check import broken_images, count_problem
 from .digits import Digits
 from .in_memory import InMemory, unheld
-from .labels import check_labels, check_names, check_net, class_names
+from .labels import asks_for_unlabelled, check_labels, check_names, check_net, class_names
+from .samplers import SemiSupervisedSampler
 from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
@@ -12,7 +13,9 @@ __all__ = [
     'InMemory',
     'LoadImage',
     'RandomSeeded',
+    'SemiSupervisedSampler',
     'TinyImageNet',
+    'asks_for_unlabelled',
     'broken_images',
     'check_labels',
     'check_names',
