@@ -63,7 +63,7 @@ class CRDLoss(FunctionLoss):
 
         Args:
             labels: (M,) class indices of its images. One without a label (-1) is a class of its own: its
-                negatives are all other images, as in the paper's setting without labels.
+                negatives are all other images.
 
         Raises:
             UserError: all images are of one class, so there are no negatives.
