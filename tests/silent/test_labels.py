@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 from hetkd.apis.analysis import Images, open_student
 from hetkd.datasets import Digits, check_labels, check_names, class_names
 from hetkd.errors import UserError
+from hetkd.models.distillers.labels import batch_labels
 from hetkd.registry import DATASETS, MODELS, RUNNERS, TRANSFORMS
 from hetkd.teacher_cache import write_cache
 from hetkd.testing import micro_net
@@ -286,7 +287,10 @@ def unlabelled(root, split):
     return dict(folder(root, split), with_label=False)
 
 
-def test_an_unlabelled_folder_beside_a_labelled_one_trains(folders, config_of, tmp_path):
+@pytest.mark.parametrize('sampler', [None, dict(type='SemiSupervisedSampler', labelled_share=0.75)])
+def test_an_unlabelled_folder_beside_a_labelled_one_trains(
+    sampler, folders, config_of, tmp_path, monkeypatch
+):
     root = folders('train')
     folders('val')
     folders('more')
@@ -298,7 +302,14 @@ def test_an_unlabelled_folder_beside_a_labelled_one_trains(folders, config_of, t
     net = weights_of(tmp_path / 'a.pth', CLASSES)
     cfg = distilled(config_of(both, folder(root, 'val'), method='kd'), net)
     cfg.train_dataloader.batch_size, cfg.data_preprocessor.to_rgb = 16, True
+    cfg.train_dataloader.sampler = sampler or cfg.train_dataloader.sampler
+    seen, take = [], batch_labels
+    monkeypatch.setattr(
+        'hetkd.models.distillers.classifier.batch_labels', lambda *x: seen.append(take(*x)) or seen[-1]
+    )
     assert steps(cfg) == 4
+    counts = [int((target >= 0).sum()) for target, _ in seen]
+    assert counts == [12] * 4 if sampler else sum(counts) == 32
     (log,) = (tmp_path / 'run0').glob('*/*.log')
     assert 'train_dataloader: 32 of 64 images have no label' in log.read_text()
 
