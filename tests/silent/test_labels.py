@@ -302,6 +302,8 @@ def test_an_unlabelled_folder_beside_a_labelled_one_trains(
     net = weights_of(tmp_path / 'a.pth', CLASSES)
     cfg = distilled(config_of(both, folder(root, 'val'), method='kd'), net)
     cfg.train_dataloader.batch_size, cfg.data_preprocessor.to_rgb = 16, True
+    cfg.dump(tmp_path / 'config.py')
+    tool_main('misc/fetch_data.py')([str(tmp_path / 'config.py')])
     cfg.train_dataloader.sampler = sampler or cfg.train_dataloader.sampler
     seen, take = [], batch_labels
     monkeypatch.setattr(
@@ -312,6 +314,15 @@ def test_an_unlabelled_folder_beside_a_labelled_one_trains(
     assert counts == [12] * 4 if sampler else sum(counts) == 32
     (log,) = (tmp_path / 'run0').glob('*/*.log')
     assert 'train_dataloader: 32 of 64 images have no label' in log.read_text()
+
+
+def test_test_images_without_a_label_are_no_obstacle_to_training_and_refused_by_the_tools(folders, config_of):
+    root = folders('train')
+    folders('val')
+    cfg = config_of(folder(root, 'train'), folder(root, 'val'), unlabelled(root, 'val'))
+    assert steps(cfg) == 4
+    with refused('test_dataloader (CustomDataset): expected one class (gt_label) for each image, got none'):
+        Images(cfg)
 
 
 def test_validation_and_a_run_on_labels_alone_need_labels(folders, config_of):
