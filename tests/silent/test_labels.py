@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Subset
 
 from hetkd.apis.analysis import Images, open_student
+from hetkd.apis.mistakes import mistake_of
 from hetkd.datasets import Digits, check_labels, check_names, class_names
 from hetkd.errors import UserError
 from hetkd.models.distillers.labels import batch_labels
@@ -272,6 +273,9 @@ def test_in_a_concat_dataset_only_the_part_that_asks_may_lack_labels(folders, mo
     root = folders('train')
     parts = [folder(root, 'train'), dict(folder(root, 'train'), with_label=False)]
     build = lambda: DATASETS.build(dict(type='ConcatDataset', datasets=parts, ignore_keys='classes'))  # noqa: E731
+    with pytest.raises(ValueError) as info:
+        DATASETS.build(dict(type='ConcatDataset', datasets=parts))
+    assert str(mistake_of(info.value)).endswith("set ignore_keys='classes' of ConcatDataset")
     dataset = build()
     assert check_labels(dataset, 'x', unlabelled=True) == 32 and class_names(dataset) == list(CLASSES)
     load = type(dataset.datasets[0]).load_data_list
