@@ -38,7 +38,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
 )
 PARAM_SCHEDULERS = _child('parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpretrain.engine')
 DATASETS = _child('dataset', parents.DATASETS, 'mmpretrain.datasets', 'hetkd.datasets')
-DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets')
+DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets', 'hetkd.datasets')
 TRANSFORMS = _child('transform', parents.TRANSFORMS, 'mmpretrain.datasets', 'hetkd.datasets')
 MODELS = _child('model', parents.MODELS, 'mmpretrain.models', 'hetkd.models', 'hetkd.teacher_cache')
 MODEL_WRAPPERS = _child('model_wrapper', parents.MODEL_WRAPPERS, 'mmpretrain.models')

@@ -48,6 +48,7 @@ ALLOWED = {
         'errors',
         'arguments',
         'registry',
+        'devices',
         'functional',
         'models.nets.contract',
         'models.nets.base',

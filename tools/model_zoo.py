@@ -29,8 +29,9 @@ DATA = {
     'cifar100_32px': 'CIFAR-100',
     'cifar100_10pct_32px': 'CIFAR-100, 10 % of the images',
     'digits': 'Digits, 5 images per class',
+    'digits_5labels': 'Digits, 5 labels per class, the other images unlabelled',
 }
-SIZES = {'digits': 16}
+SIZES = {'digits': 16, 'digits_5labels': 16}
 OWN_FOLDERS = ('mldrkd', 'hcd', 'teachers')
 PAGE = 'docs/en/model_zoo.md'
 

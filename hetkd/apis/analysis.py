@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch.utils.data import DataLoader, Subset
 
-from hetkd.datasets import check_net, class_names
+from hetkd.datasets import check_labels, check_net, class_names
 from hetkd.errors import UserError
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
 from hetkd.models.distillers.configs import net_config, random_net
@@ -160,7 +160,7 @@ class Images:
         classes: class names, or None if the data set has none.
 
     Raises:
-        UserError: fewer than one image, or an index outside the data set.
+        UserError: fewer than one image, an index outside the data set, or an image without a label.
     """
 
     def __init__(
@@ -173,6 +173,7 @@ class Images:
         loader.update(collate_fn=dict(type='default_collate'), persistent_workers=False)
         full = Runner.build_dataloader(loader)
         self.dataset = full.dataset
+        check_labels(self.dataset, 'test_dataloader')
         if indices is None:
             indices = evenly_spread(max_images or len(self.dataset), len(self.dataset))
         elif max(indices) >= len(self.dataset):

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from copy import deepcopy
-from typing import Any
+from typing import Any, Optional, Sequence
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -95,7 +95,7 @@ def load_student(classifier, path: str) -> Weights:
     return weights
 
 
-def export_student(cfg: Config, checkpoint: str, out: str) -> str:
+def export_student(cfg: Config, checkpoint: str, out: str, backbone: bool = False) -> str:
     """Write the student of a checkpoint as a plain weight file of mmpretrain or timm.
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
@@ -108,6 +108,7 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
         cfg: config of the run.
         checkpoint: checkpoint of the run.
         out: file to write, ``*.pth``. Written atomically.
+        backbone: leave out the class head, to fine-tune on other classes.
 
     Returns:
         The path of the written config, or ``''`` for a timm net.
@@ -115,12 +116,14 @@ def export_student(cfg: Config, checkpoint: str, out: str) -> str:
     model = student_config(cfg)
     classifier = MODELS.build(model)
     weights = load_student(classifier, checkpoint)
-    student = classifier.student
+    student = _without_head(model.student, classifier.student) if backbone else classifier.student
     is_mmpretrains = isinstance(student, MMPretrainNet)
     plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     with written_whole(out) as file:
-        torch.save(_content(student.model.state_dict(), weights), file)
+        torch.save(
+            _content(student.model.state_dict(), None if backbone else weights.classes, weights.resize), file
+        )
     if plain is None:
         return ''
     path = os.path.splitext(out)[0] + '.py'
@@ -151,7 +154,7 @@ def publish_student(checkpoint: str, out: str) -> str:
     if not os.path.isdir(folder):
         raise UserError('out', 'a folder that exists', folder, 'make it first')
     buffer = io.BytesIO()
-    torch.save(_content(weights.state_dict, weights), buffer)
+    torch.save(_content(weights.state_dict, weights.classes, weights.resize), buffer)
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()[:8]
     path = f'{out.removesuffix(".pth")}-{digest}.pth'
     with written_whole(path) as file:
@@ -159,9 +162,18 @@ def publish_student(checkpoint: str, out: str) -> str:
     return path
 
 
-def _content(state: dict, weights: Weights) -> dict[str, Any]:
+def _without_head(config: dict, student):
+    """The student as a net without a class head, in the same weights."""
+    config = {key: x for key, x in config.items() if key not in ('compile', 'channels_last')}
+    net = MODELS.build(dict(config, num_classes=0))
+    state = student.model.state_dict()
+    net.model.load_state_dict({key: state[key] for key in net.model.state_dict()})
+    return net
+
+
+def _content(state: dict, classes: Optional[Sequence[str]], resize: Optional[str]) -> dict[str, Any]:
     """What an exported file holds: plain values only."""
-    meta: dict[str, Any] = {} if weights.resize is None else dict(resize=weights.resize)
-    if weights.classes is not None:
-        meta['dataset_meta'] = dict(classes=[str(name) for name in weights.classes])
+    meta: dict[str, Any] = {} if resize is None else dict(resize=resize)
+    if classes is not None:
+        meta['dataset_meta'] = dict(classes=[str(name) for name in classes])
     return dict(state_dict={key: value.clone() for key, value in state.items()}, meta=meta)

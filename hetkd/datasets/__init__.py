@@ -3,8 +3,9 @@
 from .check import broken_images, count_problem
 from .digits import Digits
 from .in_memory import InMemory, unheld
-from .labels import check_labels, check_names, check_net, class_names
+from .labels import asks_for_unlabelled, check_labels, check_names, check_net, class_names
 from .mirrored import Mirrored
+from .samplers import SemiSupervisedSampler
 from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
@@ -14,7 +15,9 @@ __all__ = [
     'LoadImage',
     'Mirrored',
     'RandomSeeded',
+    'SemiSupervisedSampler',
     'TinyImageNet',
+    'asks_for_unlabelled',
     'broken_images',
     'check_labels',
     'check_names',

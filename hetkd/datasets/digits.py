@@ -6,7 +6,7 @@ from typing import Optional
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from hetkd.arguments import Count
+from hetkd.arguments import Count, Natural
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
@@ -31,7 +31,8 @@ class Digits(BaseDataset):
 
     Args:
         split: ``'train'`` or ``'test'``.
-        per_class: number of images per class to keep, for a setting with few labels. Default: all.
+        per_class: number of images per class to keep. Default: all.
+        labelled: number of images per class to keep the label of; all others are unlabelled. Default: all.
         serialize_data: mmengine's copy for many workers, which two thousand small images do not need.
         **kwargs: see mmengine's ``BaseDataset``.
     """
@@ -39,25 +40,38 @@ class Digits(BaseDataset):
     METAINFO = dict(classes=tuple(str(digit) for digit in range(10)))
 
     def __init__(
-        self, split: str = 'train', per_class: Optional[Count] = None, serialize_data: bool = False, **kwargs
+        self,
+        split: str = 'train',
+        per_class: Optional[Count] = None,
+        labelled: Optional[Natural] = None,
+        serialize_data: bool = False,
+        **kwargs,
     ):
         if split not in ('train', 'test'):
             raise UserError('split', "'train' or 'test'", repr(split))
         self.split = split
         self.per_class = per_class
+        self.labelled = labelled
+        self.with_label = labelled is None
         super().__init__(serialize_data=serialize_data, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Images as (8, 8, 3) uint8 and labels."""
         images, labels = _parts()[self.split]
         if self.per_class is not None:
-            keep = np.concatenate([np.flatnonzero(labels == c)[: self.per_class] for c in range(10)])
+            keep = _first_of_each(labels, self.per_class)
             images, labels = images[keep], labels[keep]
-        return [
-            dict(img=np.repeat(image[..., None], 3, axis=2), gt_label=int(label))
-            for image, label in zip(images, labels)
-        ]
+        found = [dict(img=np.repeat(image[..., None], 3, axis=2)) for image in images]
+        for i in range(len(labels)) if self.labelled is None else _first_of_each(labels, self.labelled):
+            found[i]['gt_label'] = int(labels[i])
+        return found
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The class of an image, for ``ClassBalancedDataset``."""
-        return [self.get_data_info(idx)['gt_label']]
+        """The class of an image, for ``ClassBalancedDataset``; none of an unlabelled one."""
+        info = self.get_data_info(idx)
+        return [info['gt_label']] if 'gt_label' in info else []
+
+
+def _first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Places of the first images of each class."""
+    return np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(10)])

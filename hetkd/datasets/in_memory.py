@@ -11,8 +11,10 @@ from torch.utils.data import Dataset
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
-from .labels import check_infos
+from .labels import asks_for_unlabelled, check_infos, has_label
 from .transforms import LoadImage
+
+NO_LABEL = -1
 
 
 @DATASETS.register_module()
@@ -25,11 +27,12 @@ class InMemory(Dataset):
     Args:
         dataset: config of an mmengine data set without a pipeline, such as
             ``dict(type='CIFAR100', data_root='data/cifar100', split='train')``. All images must have one
-            size, and one label each.
+            size, and one label each, or none where the data set asks for unlabelled images.
 
     Attributes:
         images: (M, 3, H, W) uint8.
-        labels: (M,) int64.
+        labels: (M,) int64; -1 without a label.
+        with_label: False where images may have no label.
         metainfo: the data set's own.
 
     Raises:
@@ -48,15 +51,16 @@ class InMemory(Dataset):
         inner = DATASETS.build(dataset)
         self.metainfo = inner.metainfo
         infos = [inner.get_data_info(i) for i in range(len(inner))]
-        check_infos(infos, f'InMemory ({type(inner).__name__})')
-        if not all('gt_label' in info for info in infos):
+        self.with_label = not asks_for_unlabelled(inner)
+        check_infos(infos, f'InMemory ({type(inner).__name__})', unlabelled=not self.with_label)
+        if any(has_label(info) and 'gt_label' not in info for info in infos):
             raise UserError(
                 'InMemory',
                 'one class (gt_label) for each image',
-                'an image without',
+                'probabilities (gt_score)',
                 'use the data set with a pipeline instead (configs/_base_/datasets/*_per_image.py)',
             )
-        self.labels = torch.tensor([int(np.asarray(info['gt_label']).item()) for info in infos])
+        self.labels = torch.tensor([int(np.asarray(info.get('gt_label', NO_LABEL)).item()) for info in infos])
         # Arrays, not lists: reference counting would copy a list into every worker.
         self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
         self.images = torch.empty(0, dtype=torch.uint8)
@@ -79,8 +83,8 @@ class InMemory(Dataset):
         """No-op: the images are loaded from the start. For mmengine's wrappers."""
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The class of an image, for ``ClassBalancedDataset``."""
-        return [int(self.labels[idx])]
+        """The class of an image, for ``ClassBalancedDataset``; none of an unlabelled one."""
+        return [] if self.labels[idx] == NO_LABEL else [int(self.labels[idx])]
 
     def get_subset(self, indices: Sequence[int]) -> 'InMemory':
         """A data set of some of the images, for ``KFoldDataset``."""
@@ -90,9 +94,11 @@ class InMemory(Dataset):
         return subset
 
     def get_data_info(self, idx: int) -> dict:
-        """Label and index, with the image (H, W, 3) in RGB or its path."""
+        """Label, where there is one, and index, with the image (H, W, 3) in RGB or its path."""
         idx = range(len(self))[idx]
-        info = dict(sample_idx=idx, gt_label=int(self.labels[idx]))
+        info = dict(sample_idx=idx)
+        if self.labels[idx] != NO_LABEL:
+            info['gt_label'] = int(self.labels[idx])
         if self._paths is None:
             return dict(info, img=self.images[idx].permute(1, 2, 0).numpy())
         return dict(info, img_path=str(self._paths[idx]))
@@ -100,7 +106,9 @@ class InMemory(Dataset):
     def __getitem__(self, idx: int) -> dict:
         """As from mmpretrain's ``PackInputs``: ``inputs`` (3, H, W) uint8 and ``data_samples``."""
         idx = range(len(self))[idx]
-        sample = DataSample(metainfo=dict(sample_idx=idx)).set_gt_label(self.labels[idx : idx + 1])
+        sample = DataSample(metainfo=dict(sample_idx=idx))
+        if self.labels[idx] != NO_LABEL:
+            sample.set_gt_label(self.labels[idx : idx + 1])
         return dict(inputs=self.images[idx], data_samples=sample)
 
     def __len__(self) -> int:

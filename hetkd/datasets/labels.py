@@ -19,10 +19,10 @@ def class_names(dataset) -> Optional[list[str]]:
         UserError: the parts of a ``ConcatDataset`` have other names.
     """
     if hasattr(dataset, 'datasets'):
-        first, *others = (class_names(part) for part in dataset.datasets)
-        for names in others:
-            check_names(first, names, type(dataset).__name__, 'its first part')
-        return first
+        known = [x for x in map(class_names, dataset.datasets) if x is not None]
+        for names in known[1:]:
+            check_names(known[0], names, type(dataset).__name__, 'its first part')
+        return known[0] if known else None
     own = getattr(dataset, 'metainfo', {}).get('classes')
     if own is None and hasattr(dataset, 'dataset'):
         return class_names(dataset.dataset)
@@ -98,25 +98,51 @@ def _listed(names: list[str]) -> str:
     return ', '.join(map(repr, names[:SHOWN])) + more
 
 
-def check_labels(dataset, where: str) -> None:
-    """Refuse images with several labels: a softmax net learns one class, or probabilities of classes.
+def has_label(info: dict) -> bool:
+    """Whether the info of an image (``get_data_info``) holds a label."""
+    return info.get('gt_label') is not None or info.get('gt_score') is not None
+
+
+def asks_for_unlabelled(dataset) -> bool:
+    """Whether a data set, or one in a wrapper, says that its images may have no label: ``with_label=False``.
+
+    mmpretrain's ``CustomDataset`` has the option; another data set sets the attribute.
+    """
+    if hasattr(dataset, 'datasets'):
+        return any(map(asks_for_unlabelled, dataset.datasets))
+    if hasattr(dataset, 'dataset'):
+        return asks_for_unlabelled(dataset.dataset)
+    return getattr(dataset, 'with_label', True) is False
+
+
+def check_labels(dataset, where: str, unlabelled: bool = False) -> int:
+    """Refuse images with several labels, or with none by mistake: a softmax net learns one class.
 
     Args:
         dataset: a data set or a wrapper of one; those without ``get_data_info`` are not looked at.
         where: what it is, for the message.
+        unlabelled: whether images may have no label, where the data set asks for it.
+
+    Returns:
+        The number of images without a label.
 
     Raises:
-        UserError: a ``gt_label`` that is not one class, or a ``gt_score`` that is no distribution.
+        UserError: a ``gt_label`` that is not one class, a ``gt_score`` that is no distribution, or no label.
     """
+    if hasattr(dataset, 'datasets'):
+        return sum(check_labels(x, where, unlabelled) for x in dataset.datasets)
     if hasattr(dataset, 'get_data_info'):
         infos = (dataset.get_data_info(i) for i in range(len(dataset)))
-        check_infos(infos, f'{where} ({type(dataset).__name__})')
-    elif hasattr(dataset, 'dataset'):
-        check_labels(dataset.dataset, where)
+        may_lack = unlabelled and asks_for_unlabelled(dataset)
+        return check_infos(infos, f'{where} ({type(dataset).__name__})', may_lack)
+    if hasattr(dataset, 'dataset'):
+        return check_labels(dataset.dataset, where, unlabelled)
+    return 0
 
 
-def check_infos(infos: Iterable[dict], where: str) -> None:
+def check_infos(infos: Iterable[dict], where: str, unlabelled: bool = False) -> int:
     """:func:`check_labels` for the infos of a data set's images."""
+    count = 0
     for i, info in enumerate(infos):
         problem = _label_problem(info)
         if problem:
@@ -126,6 +152,17 @@ def check_infos(infos: Iterable[dict], where: str) -> None:
                 f'{problem} for image {i}',
                 'multi-label data cannot be used: choose one label for each image',
             )
+        if not has_label(info):
+            count += 1
+            if not unlabelled:
+                raise UserError(
+                    where,
+                    'one class (gt_label) for each image',
+                    f'none for image {i}',
+                    'add the label. A training set may ask for unlabelled images: with_label=False of '
+                    'CustomDataset, labelled=N of Digits; validation and test measure labels',
+                )
+    return count
 
 
 def _label_problem(info: dict) -> Optional[str]:

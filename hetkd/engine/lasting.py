@@ -101,6 +101,16 @@ class LastingRun:
         epoch_length(loop.dataloader)
         return loop
 
+    def build_evaluator(self, evaluator):
+        """mmengine's; the model predicts its embedding where a metric reads it (``needs_embedding``)."""
+        evaluator = super().build_evaluator(evaluator)
+        if any(getattr(x, 'needs_embedding', False) for x in evaluator.metrics):
+            model = plain_model(self)
+            model = getattr(model, 'module', model)  # of test-time augmentation
+            _ = model.student.embedding_channels  # probes once, before the net is compiled
+            model.predicts_embedding = True
+        return evaluator
+
     def build_param_scheduler(self, scheduler):
         """mmengine's; schedules that do not fit the run's length are named."""
         built = super().build_param_scheduler(scheduler)

@@ -14,6 +14,7 @@ from .gradients import cosines_with_labels, term_gradients
 from .hint import hint_loss
 from .kd import kd_loss
 from .kl import kl_divergence, kl_of_each
+from .knn import knn_accuracy
 from .msdf import msdf_fuse
 from .ofa import ofa_loss
 from .orthogonality import orthogonality_loss, sublogit_cosines
@@ -43,6 +44,7 @@ __all__ = [
     'kd_loss',
     'kl_divergence',
     'kl_of_each',
+    'knn_accuracy',
     'linear_cka',
     'mean_relation',
     'msdf_fuse',

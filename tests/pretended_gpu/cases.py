@@ -111,16 +111,19 @@ def build(name, student='cnn', teacher='vit', losses=None, **options):
     return model, wrapper
 
 
-def batch():
+def batch(labelled=8):
+    """Eight images; the last ones have a label."""
     import torch
     from mmpretrain.structures import DataSample
 
     images = (torch.rand(8, 3, 32, 32) * 255).byte().pin_memory()  # as the data loader gives them
-    samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(i % 10) for i in range(8)]
+    samples = [DataSample(metainfo=dict(sample_idx=i)) for i in range(8)]
+    for i in range(8 - labelled, 8):
+        samples[i].set_gt_label(i % 10)
     return dict(inputs=images, data_samples=samples)
 
 
-def steps(name, deterministic=False, **options):
+def steps(name, deterministic=False, labelled=8, **options):
     """Two training steps, the second recorded, and a validation step."""
     import torch
 
@@ -130,8 +133,8 @@ def steps(name, deterministic=False, **options):
     if deterministic:
         torch.use_deterministic_algorithms(True)
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
-    model.train_step(batch(), wrapper)
-    later = batch()
+    model.train_step(batch(labelled), wrapper)
+    later = batch(labelled)
     with device.recording() as events:
         logged = model.train_step(later, wrapper)
         found = list(events)
@@ -324,6 +327,9 @@ def cases(folder):
         found[f'{name}, deterministic, bfloat16'] = partial(
             steps, name, deterministic=True, amp='bfloat16', student=teacher, teacher='cnn'
         )
+        found[f'{name}, few labels, bfloat16'] = partial(steps, name, labelled=3, amp='bfloat16')
+    found['hcd, no label, deterministic'] = partial(steps, 'hcd', labelled=0, deterministic=True)
+    found['hcd, few labels, mixed'] = partial(steps, 'hcd', labelled=6, mixes='Mixup')
     for i, (name, (kind, options)) in enumerate(RUNS.items()):
         found[f'run: {name}'] = partial(run, kind, options, folder / f'run{i}')
     found['run: cached teacher'] = partial(cached_teacher, folder)

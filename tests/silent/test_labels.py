@@ -9,9 +9,11 @@ import torch
 from torch.utils.data import Subset
 
 from hetkd.apis.analysis import Images, open_student
-from hetkd.datasets import Digits, check_labels, check_names
+from hetkd.apis.mistakes import mistake_of
+from hetkd.datasets import Digits, check_labels, check_names, class_names
 from hetkd.errors import UserError
-from hetkd.registry import DATASETS, MODELS, RUNNERS
+from hetkd.models.distillers.labels import batch_labels
+from hetkd.registry import DATASETS, MODELS, RUNNERS, TRANSFORMS
 from hetkd.teacher_cache import write_cache
 from hetkd.testing import micro_net
 from tests.conftest import tool_main
@@ -243,10 +245,126 @@ def test_mmpretrains_multi_label_data_are_refused_by_name(folders, config_of, tm
         tool_main('misc/fetch_data.py')([str(tmp_path / 'config.py')])
 
 
-def test_images_without_a_class_cannot_be_held_in_memory(folders):
-    config = dict(type='CustomDataset', data_root=str(folders('train')), with_label=False)
-    with refused('InMemory: expected one class (gt_label) for each image, got an image without'):
-        DATASETS.build(dict(type='InMemory', dataset=config))
+# No label
+
+
+def test_images_whose_label_is_missing_are_refused_before_the_first_step(monkeypatch, config_of):
+    digits_with(monkeypatch, lambda y: dict(gt_label=y) if y != 7 else {})
+    runner = RUNNERS.build(digits_run(config_of))
+    with refused(
+        'train_dataloader (Digits): expected one class (gt_label) for each image, got none for image'
+    ):
+        runner.train()
+    assert runner.iter == 0
+    with refused('InMemory (Digits): expected one class (gt_label) for each image, got none for image'):
+        DATASETS.build(dict(type='InMemory', dataset=dict(type='Digits')))
+
+
+@pytest.mark.parametrize('kind', ['plain', 'InMemory', 'RepeatDataset'])
+def test_a_data_set_asks_for_unlabelled_images(kind, folders):
+    config = dict(folder(folders('train'), 'train'), with_label=False)
+    dataset = DATASETS.build(wrapped(kind, config))
+    assert check_labels(dataset, 'x', unlabelled=True) == 32
+    with refused(f'x ({type(dataset).__name__}): expected one class (gt_label) for each image, got none'):
+        check_labels(dataset, 'x')
+
+
+def test_in_a_concat_dataset_only_the_part_that_asks_may_lack_labels(folders, monkeypatch):
+    root = folders('train')
+    parts = [folder(root, 'train'), dict(folder(root, 'train'), with_label=False)]
+    build = lambda: DATASETS.build(dict(type='ConcatDataset', datasets=parts, ignore_keys='classes'))  # noqa: E731
+    with pytest.raises(ValueError) as info:
+        DATASETS.build(dict(type='ConcatDataset', datasets=parts))
+    assert str(mistake_of(info.value)).endswith("set ignore_keys='classes' of ConcatDataset")
+    dataset = build()
+    assert check_labels(dataset, 'x', unlabelled=True) == 32 and class_names(dataset) == list(CLASSES)
+    load = type(dataset.datasets[0]).load_data_list
+    monkeypatch.setattr(
+        type(dataset.datasets[0]), 'load_data_list',
+        lambda self: [{k: v for k, v in x.items() if k != 'gt_label'} for x in load(self)],
+    )  # fmt: skip
+    with refused('x (CustomDataset): expected one class (gt_label) for each image, got none for image 0'):
+        check_labels(build(), 'x', unlabelled=True)
+
+
+def unlabelled(root, split):
+    return dict(folder(root, split), with_label=False)
+
+
+@pytest.mark.parametrize('sampler', [None, dict(type='SemiSupervisedSampler', labelled_share=0.75)])
+def test_an_unlabelled_folder_beside_a_labelled_one_trains(
+    sampler, folders, config_of, tmp_path, monkeypatch
+):
+    root = folders('train')
+    folders('val')
+    folders('more')
+    both = dict(
+        type='ConcatDataset',
+        ignore_keys='classes',
+        datasets=[folder(root, 'train'), unlabelled(root, 'more')],
+    )
+    net = weights_of(tmp_path / 'a.pth', CLASSES)
+    cfg = distilled(config_of(both, folder(root, 'val'), method='kd'), net)
+    cfg.train_dataloader.batch_size, cfg.data_preprocessor.to_rgb = 16, True
+    cfg.dump(tmp_path / 'config.py')
+    tool_main('misc/fetch_data.py')([str(tmp_path / 'config.py')])
+    cfg.train_dataloader.sampler = sampler or cfg.train_dataloader.sampler
+    seen, take = [], batch_labels
+    monkeypatch.setattr(
+        'hetkd.models.distillers.classifier.batch_labels', lambda *x: seen.append(take(*x)) or seen[-1]
+    )
+    assert steps(cfg) == 4
+    counts = [int((target >= 0).sum()) for target, _ in seen]
+    assert counts == [12] * 4 if sampler else sum(counts) == 32
+    (log,) = (tmp_path / 'run0').glob('*/*.log')
+    assert 'train_dataloader: 32 of 64 images have no label' in log.read_text()
+
+
+def test_test_images_without_a_label_are_no_obstacle_to_training_and_refused_by_the_tools(folders, config_of):
+    root = folders('train')
+    folders('val')
+    cfg = config_of(folder(root, 'train'), folder(root, 'val'), unlabelled(root, 'val'))
+    assert steps(cfg) == 4
+    with refused('test_dataloader (CustomDataset): expected one class (gt_label) for each image, got none'):
+        Images(cfg)
+
+
+def test_validation_and_a_run_on_labels_alone_need_labels(folders, config_of):
+    root = folders('train')
+    folders('val')
+    labelled, none = folder(root, 'train'), unlabelled(root, 'train')
+    with refused('val_dataloader (CustomDataset): expected one class (gt_label) for each image, got none'):
+        steps(config_of(labelled, unlabelled(root, 'val')))
+    with refused('NetClassifier: expected training images with labels'):
+        steps(config_of(none, folder(root, 'val')))
+    cfg = config_of(none, folder(root, 'val'), method='rkd')
+    cfg.model.teacher.update(checkpoint='random', num_classes=0)
+    assert steps(cfg) == 4
+
+
+def test_mmpretrains_own_preprocessor_looks_at_the_first_image_alone(folders, config_of, tmp_path):
+    root = folders('train')
+    folders('val')
+    cfg = config_of(unlabelled(root, 'train'), folder(root, 'val'), method='kd')
+    cfg.model.teacher.checkpoint = 'random'
+    cfg.data_preprocessor.type = 'ClsDataPreprocessor'
+    with refused('data_preprocessor: expected SeededPreprocessor or BatchViewPreprocessor'):
+        steps(cfg)
+
+
+def test_a_pipeline_that_loses_the_labels_is_refused_at_the_first_step(folders, config_of):
+    root = folders('train')
+    folders('val')
+    train = folder(root, 'train')
+    train['pipeline'].insert(-1, dict(type='Lose'))
+    TRANSFORMS.register_module('Lose', module=Lose, force=True)
+    with refused('train_dataloader: expected a label for each image, got 8 of a batch of 8 without'):
+        steps(config_of(train, folder(root, 'val')))
+
+
+class Lose:
+    def __call__(self, results):
+        return {key: x for key, x in results.items() if key != 'gt_label'}
 
 
 # Nets

@@ -396,6 +396,10 @@ def test_training_views_are_those_of_the_first_step_and_mixed_ones_say_so(traine
     assert first['sample_idx'] == second['sample_idx'] and len(first['labels']) == 8
     assert all(len(x) == 1 for x in first['labels'])
     assert any('\n' in x and x.split()[1] in '0123456789' for x in second['labels'])
+    none = 'train_dataloader.dataset.labelled=0'
+    for options in ([none], [none, *mix]):
+        run('browse_dataset', trained.config, *flags, '--cfg-options', *options)
+        assert numbers(tmp_path / 'train.png')['labels'] == ['no label'] * 8
 
 
 def test_cam_of_both_nets(trained, tmp_path):

@@ -13,10 +13,13 @@ def main(argv=None):
     add_config(parser)
     parser.add_argument('checkpoint', help='checkpoint of the run')
     parser.add_argument('out', help='file to write, *.pth')
+    parser.add_argument(
+        '--backbone', action='store_true', help='without the class head, to fine-tune on other classes'
+    )
     args = parser.parse_args(argv)
     cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
-    config = export_student(cfg, args.checkpoint, args.out)
+    config = export_student(cfg, args.checkpoint, args.out, args.backbone)
     print(f'Student: {args.out}' + (f'\nIts mmpretrain config: {config}' if config else ''))
 
 

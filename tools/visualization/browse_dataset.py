@@ -45,7 +45,9 @@ def first_batch(cfg, model, phase):
 
 
 def label_of(sample, classes):
-    """Name of the class; of a mixed image the two largest shares."""
+    """Name of the class; of a mixed image the two largest shares; ``'no label'`` of an unlabelled one."""
+    if not any(key in sample and not sample.get(key).isnan().any() for key in ('gt_score', 'gt_label')):
+        return 'no label'
     if 'gt_score' in sample and float(sample.gt_score.max()) < 1:
         top = sample.gt_score.topk(2)
         return '\n'.join(f'{value:.2f} {classes[i]}' for value, i in zip(*top) if value > 0)

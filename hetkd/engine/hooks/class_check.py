@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmpretrain.evaluation import Accuracy
 
-from hetkd.datasets import check_labels, check_names, class_names, unheld
+from hetkd.datasets import asks_for_unlabelled, check_labels, check_names, class_names, unheld
 from hetkd.engine.plain_model import plain_model
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS, HOOKS
@@ -16,10 +16,13 @@ class ClassCheckHook(Hook):
     """Compare classes and labels of the data sets with each other, the nets, preprocessor and metrics.
 
     Wrappers of data sets are looked through. A test set that cannot be built is left to ``tools/test.py``.
+    The number of training images without a label is logged. They must be asked for: ``with_label=False`` of
+    the data set.
 
     Raises:
         UserError: classes differ in number, name or order between training, validation and test set or a
-            teacher; an image has several labels; fewer classes than a metric's top k.
+            teacher; an image has several labels, or none by mistake; the method cannot use unlabelled images;
+            fewer classes than a metric's top k.
     """
 
     def before_train(self, runner) -> None:
@@ -30,7 +33,9 @@ class ClassCheckHook(Hook):
             return
         known = {}
         for name, dataset in self._data_sets(runner).items():
-            check_labels(dataset, name)
+            unlabelled = check_labels(dataset, name, unlabelled=name != 'val_dataloader')
+            if name == 'train_dataloader':
+                self._check_unlabelled(runner, model, dataset, unlabelled)
             classes = class_names(dataset)
             if classes is not None:
                 known[name] = classes
@@ -51,6 +56,21 @@ class ClassCheckHook(Hook):
         for number, teacher in enumerate(teachers, 1):
             where = 'teacher' if len(teachers) == 1 else f'teacher {number} of {len(teachers)}'
             check_names(known.get(first), teacher.classes, where, first)
+
+    @staticmethod
+    def _check_unlabelled(runner, model, dataset, unlabelled: int) -> None:
+        model.needs_labels = not asks_for_unlabelled(dataset)
+        if not unlabelled:
+            return
+        runner.logger.info(f'train_dataloader: {unlabelled:,} of {len(dataset):,} images have no label')
+        model.check_unlabelled(len(dataset) - unlabelled)
+        if not getattr(model.data_preprocessor, 'takes_unlabelled', False):
+            raise UserError(
+                'data_preprocessor',
+                'SeededPreprocessor or BatchViewPreprocessor, since images have no label',
+                f'{type(model.data_preprocessor).__name__}, which looks at the first image of a batch alone',
+                'leave data_preprocessor.type out',
+            )
 
     @staticmethod
     def _data_sets(runner) -> dict:

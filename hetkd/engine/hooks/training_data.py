@@ -5,6 +5,7 @@ import torch
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.hooks import Hook
 
+from hetkd.datasets import asks_for_unlabelled
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
@@ -35,14 +36,14 @@ class TrainingDataHook(Hook):
 
 
 def labels_of(dataset) -> torch.Tensor:
-    """Class indices (M,) of a data set's images, in the order of their ``sample_idx``."""
+    """Class indices (M,) of a data set's images, in the order of their ``sample_idx``; -1 without a label."""
     while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
         dataset = dataset.dataset
     check_places(dataset, 'use a method without a memory bank')
-    labels = []
+    labels, unlabelled = [], -1 if asks_for_unlabelled(dataset) else None
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
-        label = np.asarray(info.get('gt_label'))
+        label = np.asarray(info.get('gt_label', unlabelled))
         labels.append(label)
         if info.get('sample_idx', i) != i:
             raise UserError(

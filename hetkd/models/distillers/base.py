@@ -12,8 +12,9 @@ from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput, asked
 from hetkd.registry import MODELS
 
-from .classifier import NetClassifier, index_of, target_of
+from .classifier import NetClassifier, index_of
 from .configs import build_teacher, with_classes
+from .labels import answered
 from .part import build_part
 from .teacher import Teacher
 
@@ -26,7 +27,8 @@ class BaseDistiller(NetClassifier):
 
     A subclass names what it reads of the teacher in ``teacher_needs`` (of ``'logits'``, ``'stages'``,
     ``'embedding'``) and of the student, beside its logits, in ``student_needs``. It says by ``needs_index``
-    whether it reads the images' places in the training set, and implements :meth:`distill`, and
+    whether it reads the images' places in the training set, by ``needs_target`` whether it reads labels where
+    it reads no logits of the teacher, and implements :meth:`distill`, and
     :meth:`connect` where the student goes through connectors. Its train-only modules are plain children:
     they are trained, saved and resumed, and are no part of an exported student.
 
@@ -47,6 +49,7 @@ class BaseDistiller(NetClassifier):
     teacher_needs: tuple[str, ...] = ('logits',)
     student_needs: tuple[str, ...] = ()
     needs_index: bool = False
+    needs_target: bool = False
     watches_gradients: bool = False  # set for a step by GradientCosineHook
 
     def __init__(
@@ -125,21 +128,46 @@ class BaseDistiller(NetClassifier):
 
     def loss(self, inputs, data_samples) -> dict[str, torch.Tensor]:
         """``loss_ce`` and the distillation losses of one batch, summed over the teachers."""
-        target = target_of(data_samples)
+        target, labelled = self.batch_labels(data_samples, inputs.device)
         replays = any(teacher.views for teacher in self.teachers)
         index = index_of(data_samples) if self.needs_index or replays else None
         # Teachers first: their activations are freed before the student's forward.
         needs = asked(self.teacher_needs)
+        needs['logits'] |= self.needs_target and labelled is not None
         outputs = [teacher(inputs, index, **needs) for teacher in self.teachers]
         student = self.run_student(inputs, **dict.fromkeys(self.student_needs, True))
-        losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target)}
+        losses = {'loss_ce': self.ce_weight * self.label_loss_of(student.logits, target, labelled)}
         extra = dict(index=index) if self.needs_index else {}
         connected = self.connect(student)
         for teacher, output in zip(self.teachers, outputs):
-            for key, value in self.distill(connected, output, target, **extra).items():
+            known = target if labelled is None else self._answered(target, output.logits)
+            for key, value in self.distill(connected, output, known, **extra).items():
                 is_loss = key.startswith('loss_')
                 losses[key] = losses.get(key, 0) + teacher.weight * value if is_loss else value
         return losses
+
+    def check_unlabelled(self, labelled: int) -> None:
+        """Refuse unlabelled images where the method reads labels, and a teacher has no answer in their place.
+
+        Raises:
+            UserError: names the method.
+        """
+        if self.needs_target and not all(x.num_classes for x in self.teachers):
+            names = [type(x).__name__ for x in self.modules() if 'target' in getattr(x, 'needs', ())]
+            raise UserError(
+                ' '.join([type(self).__name__, *(f'({x})' for x in names)]),
+                'labelled images, or a teacher with a class head whose answers stand for labels',
+                'unlabelled images and a teacher without one (num_classes=0)',
+                'leave the unlabelled images out, or use a method that reads no labels '
+                f'(--method {WITHOUT_LOGITS})',
+            )
+
+    def _answered(self, target: torch.Tensor, logits: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
+        """The target of a batch with unlabelled images; None where nobody reads it, nor any logits."""
+        if logits is None:
+            self.check_unlabelled(0)
+            return None
+        return answered(target, logits)
 
     def parse_losses(self, losses):
         """The total loss, and what is logged: each term, and the cosines where they are watched."""
@@ -162,6 +190,9 @@ class BaseDistiller(NetClassifier):
     @abstractmethod
     def distill(self, student, teacher: NetOutput, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses against one teacher; ``student`` is what :meth:`connect` gave.
+
+        ``target`` holds class indices (N,) or probabilities (N, C): the labels, and for an unlabelled image
+        this teacher's answer. It is None for a batch with unlabelled images where logits are not read.
 
         Keys that start with ``loss_`` are summed, weighted by the teacher; others are logged as they are.
         A subclass with ``needs_index`` takes a further ``index`` (N,).

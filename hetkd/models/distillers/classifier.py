@@ -12,6 +12,7 @@ from hetkd.models.nets.running import compile_net
 from hetkd.registry import MODELS
 
 from .configs import with_classes
+from .labels import Labels, batch_labels
 from .part import build_part
 
 LABEL_LOSS = dict(type='LabelLoss', label_smoothing=0.1)
@@ -32,10 +33,19 @@ class NetClassifier(BaseModel):
         train_cfg: ``dict(augments=[...])`` for batch augmentations, as in mmpretrain's classifiers; or
             ``batch_augments`` of the data preprocessor, as in ``configs/_base_/datasets``.
 
+    Attributes:
+        needs_labels: whether an image without a label is a mistake; the runner's ``ClassCheckHook`` sets it
+            for data that do not ask for unlabelled images.
+        predicts_embedding: whether predictions hold the embedding; the runner sets it for a metric that
+            reads it.
+
     Raises:
         UserError: batch augmentations in both places, no number of classes, or a student without a class
             head.
     """
+
+    needs_labels: bool = False
+    predicts_embedding: bool = False
 
     def __init__(
         self,
@@ -81,7 +91,43 @@ class NetClassifier(BaseModel):
 
     def loss(self, inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
         """The losses of one batch; every key starts with ``loss``."""
-        return {'loss_ce': self.label_loss_of(self.run_student(inputs).logits, target_of(data_samples))}
+        labels = self.batch_labels(data_samples, inputs.device)
+        return {'loss_ce': self.label_loss_of(self.run_student(inputs).logits, *labels)}
+
+    def batch_labels(self, data_samples: list[DataSample], device: torch.device) -> Labels:
+        """The labels of a batch.
+
+        Raises:
+            UserError: an image has none, though each must have one.
+        """
+        labels = batch_labels(data_samples, device)
+        if self.needs_labels and labels.labelled is not None:
+            count = len(data_samples)
+            raise UserError(
+                'train_dataloader',
+                'a label for each image',
+                f'{count - len(labels.labelled)} of a batch of {count} without',
+                'keep gt_label in the pipeline, or ask for unlabelled images: with_label=False of '
+                'CustomDataset, labelled=N of Digits',
+            )
+        return labels
+
+    def check_unlabelled(self, labelled: int) -> None:
+        """Refuse training data with unlabelled images, where the method cannot use them.
+
+        Args:
+            labelled: number of images with a label.
+
+        Raises:
+            UserError: no image has a label, and there is no teacher.
+        """
+        if not labelled:
+            raise UserError(
+                type(self).__name__,
+                'training images with labels, since it learns from labels alone',
+                'none with a label',
+                'give some images labels, or use a method with a teacher',
+            )
 
     def run_student(self, inputs: torch.Tensor, **asked: bool):
         """The student in training, compiled before its first step if so configured."""
@@ -90,24 +136,28 @@ class NetClassifier(BaseModel):
             self._compiles = False
         return self.student(inputs, **asked)
 
-    def label_loss_of(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The label loss in float32."""
-        return self.label_loss(logits.float(), target)
+    def label_loss_of(
+        self, logits: torch.Tensor, target: torch.Tensor, labelled: Optional[torch.Tensor] = None
+    ) -> torch.Tensor:
+        """The label loss in float32, of the images with a label; 0 where there is none."""
+        logits = logits.float()
+        if labelled is None:
+            return self.label_loss(logits, target)
+        if len(labelled) == 0:
+            return 0 * logits.sum()  # every process has a gradient
+        return self.label_loss(logits[labelled], target[labelled])
 
     def predict(self, inputs, data_samples=None) -> list[DataSample]:
-        """Scores and labels of the student."""
-        scores = self.student(inputs).logits.float().softmax(1)
+        """Scores and labels of the student, and its embedding where a metric reads it."""
+        output = self.student(inputs, embedding=self.predicts_embedding)
+        scores = output.logits.float().softmax(1)
         samples = data_samples or [DataSample() for _ in scores]
         for sample, score, label in zip(samples, scores, scores.argmax(1, keepdim=True)):
             sample.set_pred_score(score).set_pred_label(label)
+        if self.predicts_embedding:
+            for sample, embedding in zip(samples, output.embedding):
+                sample.set_field(embedding, 'embedding')
         return samples
-
-
-def target_of(data_samples: list[DataSample]) -> torch.Tensor:
-    """Class indices (N,), or probabilities (N, C) where the samples hold mixed labels."""
-    if 'gt_score' in data_samples[0]:
-        return torch.stack([sample.gt_score for sample in data_samples]).float()  # one-hot ones are integers
-    return torch.cat([sample.gt_label for sample in data_samples])
 
 
 def index_of(data_samples: list[DataSample]) -> torch.Tensor:

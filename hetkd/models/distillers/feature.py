@@ -14,7 +14,7 @@ class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
     A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'logits'``,
-    ``'index'``) and is called as ``loss(student, teacher, target)`` with
+    ``'index'``, ``'target'``) and is called as ``loss(student, teacher, target)`` with
     :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where it needs the images' places in the
     training set. Where one needs stages, it sees pairs of them: the nets' stages are paired from the deepest
     (a net with more keeps its shallowest out), and the matcher has brought the student's to the teacher's
@@ -48,7 +48,8 @@ class FeatureDistiller(BaseDistiller):
         self.logit_losses = build_losses(logit_losses)
         needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
         self.needs_index = 'index' in needs
-        self.student_needs = tuple(sorted(needs - {'index', 'logits'}))
+        self.needs_target = 'target' in needs
+        self.student_needs = tuple(sorted(needs - {'index', 'logits', 'target'}))
         readers = [x for x in self.losses.values() if 'logits' in getattr(x, 'needs', ())]
         readers += self.logit_losses.values()
         self.teacher_needs = self.student_needs + ('logits',) * bool(readers)

@@ -62,12 +62,15 @@ class CRDLoss(FunctionLoss):
         """Size the banks for a training set.
 
         Args:
-            labels: (M,) class indices of its images.
+            labels: (M,) class indices of its images. One without a label (-1) is a class of its own: its
+                negatives are all other images.
 
         Raises:
             UserError: all images are of one class, so there are no negatives.
         """
         labels = torch.as_tensor(labels)
+        own = -1 - torch.arange(len(labels))
+        labels = torch.where(labels < 0, own, labels).unique(return_inverse=True)[1]
         counts = labels.bincount()
         if counts.numel() == 0 or counts.max() == len(labels):
             raise UserError(

@@ -7,6 +7,8 @@ from torch.overrides import TorchFunctionMode
 from hetkd.clock import read_clock
 from hetkd.devices import to_device
 from hetkd.draws import number_of_sample
+from hetkd.errors import UserError
+from hetkd.functional.checks import one_hot
 from hetkd.registry import MODELS
 from hetkd.seeding import seeded
 
@@ -20,11 +22,17 @@ class SeededPreprocessor(ClsDataPreprocessor):
     :mod:`~hetkd.clock`; where it is not set, or the samples carry no ``sample_idx``, it is not seeded.
     Images, labels and the order in which images are mixed go to a GPU without waiting.
 
+    In training, images of a batch may have no label. Mixed with such a one, an image has none either.
+
     Args:
         **kwargs: those of ``ClsDataPreprocessor``.
+
+    Raises:
+        UserError: unlabelled images are mixed, and ``num_classes`` is not set.
     """
 
     mixes_by_epoch = True  # a cache can repeat its views
+    takes_unlabelled = True
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -32,11 +40,33 @@ class SeededPreprocessor(ClsDataPreprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, and mix in training."""
+        samples = data.get('data_samples')
+        if training and samples and not all('gt_label' in x or 'gt_score' in x for x in samples):
+            if self.batch_augments is None:  # mmpretrain would read all labels, or none, by the first image
+                _move_labels(samples, self.device)
+                return dict(self._on_device(dict(data, data_samples=None), training), data_samples=samples)
+            self._to_scores(samples)
+        return self._on_device(data, training)
+
+    def _on_device(self, data, training):
         if self.device.type == 'cpu':
             return self._mixed(data, training)
         _move_labels(data.get('data_samples'), self.device)
         with _Permutations(self.device):
             return self._mixed(data, training)
+
+    def _to_scores(self, samples) -> None:
+        """Labels as probabilities, to be mixed: NaN for no label, and so for what is mixed with it."""
+        if self.num_classes is None:
+            raise UserError(
+                'data_preprocessor.num_classes', 'the number of classes, to mix labels', None, 'set it'
+            )
+        for sample in samples:
+            if 'gt_score' not in sample:
+                score = torch.full((self.num_classes,), torch.nan)
+                if 'gt_label' in sample:
+                    score = one_hot(sample.pop('gt_label'), self.num_classes, torch.float)[0]
+                sample.set_gt_score(score)
 
     def _mixed(self, data, training):
         samples = data.get('data_samples')
@@ -51,10 +81,11 @@ class SeededPreprocessor(ClsDataPreprocessor):
 def _move_labels(samples, device) -> None:
     """Move the labels of a batch in one copy; mmpretrain's waits."""
     for name in ('gt_label', 'gt_score'):
-        if samples and all(name in x for x in samples):
-            values = [x.get(name) for x in samples]
+        having = [x for x in samples or () if name in x]
+        if having:
+            values = [x.get(name) for x in having]
             moved = to_device(torch.cat(values), device).split([len(x) for x in values])
-            for sample, value in zip(samples, moved):
+            for sample, value in zip(having, moved):
                 sample.set_field(value, name)
 
 

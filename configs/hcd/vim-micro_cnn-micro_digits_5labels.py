@@ -1,0 +1,3 @@
+_base_ = ['../_base_/pairs/vim-micro_cnn-micro_digits_5labels.py', '../_base_/methods/hcd.py']
+
+model = _base_._pair
