@@ -8,12 +8,11 @@ The shape is N x C; N x D for RKD, and N x M with M images in the memories for C
 import argparse
 import json
 import sys
-import time
 from statistics import median
 
 import torch
 from forms import LOSSES, STUDENTS
-from measure import DEVICE, machine, peak_of, timed
+from measure import machine, peak_of, work_of
 
 from hetkd.apis.cli import run_tool
 from hetkd.utils.memory import peak_memory_mib
@@ -41,10 +40,7 @@ def evaluate(loss, form, inputs, repeats=1):
             losses = run(*inputs)
         return losses
 
-    start = time.process_time()
-    seconds, losses = timed(repeat)
-    if DEVICE == 'cpu':
-        seconds = time.process_time() - start
+    seconds, losses = work_of(repeat)
     return seconds / repeats, losses, inputs[0].grad
 
 

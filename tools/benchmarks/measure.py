@@ -19,6 +19,15 @@ def timed(run):
     return time.perf_counter() - start, result
 
 
+def work_of(run):
+    """CPU seconds of ``run()`` on one thread, else seconds of the clock, and its result."""
+    if DEVICE != 'cpu' or torch.get_num_threads() > 1:
+        return timed(run)
+    start = time.process_time()
+    result = run()
+    return time.process_time() - start, result
+
+
 def peak_of(script, *args):
     """Extra peak memory in MiB that ``script`` prints, run in its own process."""
     # Through a shell, which forks: a direct child would start with this process's peak as its ru_maxrss.

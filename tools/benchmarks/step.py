@@ -1,8 +1,9 @@
 """Benchmark of a training step: the student alone, with the teacher's forward, with the whole method.
 
 The teacher's forward and the student's training are the floor of any online distillation. A method adds
-connectors and losses. "cached" is the whole method with a teacher cache in place of the teacher.
-Rounds are interleaved and ratios are within a round. Weights are random and images are noise.
+connectors and losses. "cached" is the whole method with a teacher cache in place of the teacher, "usual" is
+its plain PyTorch form in usual_steps.py. Rounds are interleaved and ratios are within a round; on one thread
+of a CPU the seconds are CPU seconds. Weights are random and images are noise.
 """
 
 import argparse
@@ -13,9 +14,10 @@ from copy import deepcopy
 from statistics import median
 
 import torch
-from measure import DEVICE, machine, peak_of, timed
+from measure import DEVICE, machine, peak_of, work_of
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
+from usual_steps import IMAGES, usual_step
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import run_tool
@@ -31,24 +33,33 @@ from hetkd.utils.whole_file import write_whole
 
 # Keys of a net that say how it is run.
 HOW = ('channels_last', 'compile', 'dtype')
-VARIANTS = ('student', 'floor', 'method', 'cached')
-LABELS = dict(student='student alone', floor='+ teacher = floor', method='method', cached='method, cached')
+VARIANTS = ('student', 'floor', 'method', 'cached', 'usual')
+LABELS = dict(
+    student='student alone',
+    floor='+ teacher = floor',
+    method='method',
+    cached='method, cached',
+    usual='usual',
+)
 
 
-def build(args, config):
-    """A model in training mode, its teacher's config and a batch."""
+def build(args, config, method, plain=False):
+    """A model in training mode, its teacher's config and a batch; plain: without HOW."""
     init_default_scope('hetkd')
-    cfg = load_config(config, args.cfg_options)
+    cfg = load_config(config, args.cfg_options, method)
     if not isinstance(cfg.model.get('teacher'), dict):
         raise UserError(config, 'one teacher', 'none or several', 'name another config')
     nets = {}
     for name in ('teacher', 'student'):
         net = cfg.model[name]
-        nets[name] = dict(random_net(net), **{key: net[key] for key in HOW if key in net})
+        nets[name] = dict(random_net(net), **{key: net[key] for key in HOW if key in net and not plain})
     torch.manual_seed(0)
     model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
     model = model.to(DEVICE).train()
     images, samples = random_batch(model, args.batch_size, (args.image_size, args.image_size))
+    for part in model.modules():
+        if hasattr(part, 'prepare_data'):  # CRD's memories of their real size
+            part.prepare_data(torch.arange(IMAGES) % model.student.num_classes)
     return model, nets['teacher'], images.to(DEVICE), [x.to(DEVICE) for x in samples]
 
 
@@ -67,9 +78,9 @@ def cache_of(model, net, images, folder):
     return teacher
 
 
-def steps_of(args, config, folder):
+def steps_of(args, config, method_name, folder):
     """One function per variant that runs a training step."""
-    model, net, images, samples = build(args, config)
+    model, net, images, samples = build(args, config, method_name)
     alone = torch.optim.SGD(model.student.parameters(), lr=1e-3)
     whole = torch.optim.SGD(model.parameters(), lr=1e-3)
     target = torch.cat([x.gt_label for x in samples])
@@ -110,21 +121,34 @@ def steps_of(args, config, folder):
             model.teachers = own
 
         found['cached'] = from_cache
+    plain, *_ = build(args, config, method_name, plain=True)
+    gradients = usual_step(method_name or config.split('/')[-2], plain, images, target)
+    if gradients is not None:
+        whole_plain = torch.optim.SGD(plain.parameters(), lr=1e-3)
+
+        def usual():
+            whole_plain.zero_grad()
+            gradients()
+            whole_plain.step()
+
+        found['usual'] = usual
     return found
 
 
-def benchmark(args, config):
+def benchmark(args, config, method):
     """Measure one config: a row of the table."""
     options = ['--batch-size', str(args.batch_size), '--image-size', str(args.image_size)]
     with tempfile.TemporaryDirectory() as folder:
-        steps = steps_of(args, config, folder)
+        steps = steps_of(args, config, method, folder)
         seconds = {name: [] for name in steps}
         for i in range(args.rounds + 1):
             for name, step in steps.items():
-                taken = timed(step)[0]
+                taken = work_of(step)[0]
                 if i:  # round 0 is the warm-up
                     seconds[name].append(taken)
             print(f'{config}: round {i}/{args.rounds}', file=sys.stderr, flush=True)
+    if method:
+        options += ['--methods', method]
     if args.amp:
         options += ['--amp', args.amp]
     if args.cfg_options:
@@ -134,6 +158,7 @@ def benchmark(args, config):
         peaks = {name: peak_of(__file__, config, '--peak', name, *options) for name in steps}
     return dict(
         config=config,
+        method=method,
         batch_size=args.batch_size,
         image_size=args.image_size,
         median_seconds={name: median(x) for name, x in seconds.items()},
@@ -141,6 +166,9 @@ def benchmark(args, config):
         own_seconds=median(a - b for a, b in zip(seconds['method'], seconds['floor'])),
         online_over_cached=median(a / b for a, b in zip(seconds['method'], seconds['cached']))
         if 'cached' in seconds
+        else None,
+        over_usual=median(a / b for a, b in zip(seconds['usual'], seconds['method']))
+        if 'usual' in seconds
         else None,
         peak_extra_mib=peaks,
         seconds=seconds,
@@ -150,19 +178,27 @@ def benchmark(args, config):
 def show(rows):
     """Print the table."""
     print('|', ' | '.join(['config', *(f'{LABELS[x]} s' for x in VARIANTS)]), end=' | ')
-    print('method / floor | its own part s | online / cached | MiB: student, floor, method, cached |')
-    print('|---' * 9 + '|')
+    print('method / floor | its own part s | online / cached | usual / method | MiB, in this order |')
+    print('|---' * 11 + '|')
     for row in rows:
         seconds = [row['median_seconds'].get(x) for x in VARIANTS]
-        cells = [*seconds, row['over_floor'], row['own_seconds'], row['online_over_cached']]
+        cells = [
+            *seconds,
+            row['over_floor'],
+            row['own_seconds'],
+            row['online_over_cached'],
+            row['over_usual'],
+        ]
         cells = ['' if x is None else f'{x:.3g}' for x in cells]
         memory = ', '.join(f'{row["peak_extra_mib"][x]:.0f}' for x in VARIANTS if x in row['peak_extra_mib'])
-        print('|', ' | '.join([row['config'], *cells, memory]), '|')
+        name = ' '.join(filter(None, (row['config'], row['method'])))
+        print('|', ' | '.join([name, *cells, memory]), '|')
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', help='config files of distillation runs')
+    parser.add_argument('--methods', nargs='+', default=[None], help="in place of the configs' own")
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--image-size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5, help='after one warm-up')
@@ -176,11 +212,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.peak:
         with tempfile.TemporaryDirectory() as folder:
-            step = steps_of(args, args.configs[0], folder)[args.peak]
+            step = steps_of(args, args.configs[0], args.methods[0], folder)[args.peak]
             before = peak_memory_mib()
             step()
             return print(peak_memory_mib() - before)
-    rows = [benchmark(args, config) for config in args.configs]
+    rows = [benchmark(args, config, method) for config in args.configs for method in args.methods]
     show(rows)
     if args.out:
         write_whole(

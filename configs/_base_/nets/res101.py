@@ -1,6 +1,7 @@
 # ResNet-101.
 _res101 = dict(
     type='MMPretrainNet',
+    channels_last=True,
     model=dict(
         type='ImageClassifier',
         backbone=dict(type='ResNet', depth=101),

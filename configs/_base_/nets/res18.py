@@ -1,6 +1,7 @@
 # ResNet-18.
 _res18 = dict(
     type='MMPretrainNet',
+    channels_last=True,
     model=dict(
         type='ImageClassifier',
         backbone=dict(type='ResNet', depth=18),
