@@ -6,6 +6,7 @@ import tempfile
 
 from hetkd.apis.cli import add_config, config_of, run_tool
 from hetkd.apis.launch import LOADERS, build_runner, complete_loaders
+from hetkd.engine.hooks.teacher_check import teacher_line
 from hetkd.utils.whole_file import write_whole
 
 
@@ -25,6 +26,7 @@ def run(args) -> dict:
     cfg = config_of(args)
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.launcher = work_dir, 'none'
+        cfg.log_level = 'INFO' if args.verbose else 'WARNING'
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
@@ -39,6 +41,7 @@ def run(args) -> dict:
 
 def lines(report: dict):
     """The report, for a person."""
+    yield from (f'teacher: {teacher_line(found)}' for found in report['teachers'])
     yield 'loss terms on one batch        value   gradient on the student   cosine with the label loss'
     for name, term in report['terms'].items():
         cosine = '' if term['cosine'] is None else f'{term["cosine"]:+.3f}'

@@ -7,17 +7,14 @@ import argparse
 import os
 import sys
 import time
-import warnings
 from typing import Callable
 
 from mmengine.config import Config, DictAction
 
 from hetkd.errors import UserError
+from hetkd.terminal import TerminalFilter, capture_warnings
 
 from .config import load_config
-
-# Of mmcv-lite, about an operator that no net here has.
-warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
@@ -34,10 +31,14 @@ def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the 
         'form; "scratch" trains the student alone on its labels',
     )  # fmt: skip
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument(
+        '--verbose', action='store_true', help='show on the terminal all that goes to the log file'
+    )
 
 
 def config_of(args: argparse.Namespace) -> Config:
     """The config that :func:`add_config`'s arguments name."""
+    TerminalFilter.verbose = args.verbose
     return load_config(args.config, args.cfg_options, args.method)
 
 
@@ -98,6 +99,7 @@ def run_tool(main: Callable[[], None]) -> None:
     ``HETKD_TRACEBACK=1`` shows the traceback as well. Of several processes the first speaks; another one
     waits for the launcher to end it, and speaks if that does not happen.
     """
+    capture_warnings()
     try:
         main()
     except Exception as error:
