@@ -138,8 +138,10 @@ def test_the_example_project_trains_with_its_own_loss(tmp_path, tiny_teacher):
 def test_the_tutorial_leads_from_images_to_a_student(tmp_path):
     script = ROOT / 'demo/tutorial.py'
     assert len(script.read_text().splitlines()) < 60
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'EPOCHS': '8'}
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(
+        [sys.executable, script, '--epochs', '8'], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     teacher, student = re.findall(r'epoch 8/8.*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
     assert float(teacher) > 20 and float(student) > 60

@@ -1,21 +1,20 @@
 """Dry run: teachers, loss terms, parameters, time and memory of a run. Nothing is saved."""
 
-import argparse
 import json
 import tempfile
 
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.apis.launch import LOADERS, build_runner, complete_loaders
 from hetkd.engine.hooks.teacher_check import teacher_line
 from hetkd.utils.whole_file import write_whole
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     parser.add_argument('--images', type=int, default=1024, help='validation images for the teachers')
     parser.add_argument('--steps', type=int, default=10, help='training steps to time')
-    parser.add_argument('--out', help='file of the report (*.json)')
+    add_out(parser, '.json', required=False, text='file of the report')
     args = parser.parse_args(argv)
     if args.steps < 1 or args.images < 0:
         parser.error(f'expected --steps >= 1 and --images >= 0, got {args.steps} and {args.images}')

@@ -225,9 +225,9 @@ def test_the_name_says_the_format(short_run, tmp_path, capsys):
             short_run.config,
             short_run.checkpoint,
             '--out',
-            tmp_path / 'student.pt2',
+            tmp_path / 'student.bin',
         )
-    assert 'expected a name that ends in .onnx' in capsys.readouterr().err
+    assert "expected a file *.onnx or *.pt2, got '" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('count', [0, 1])

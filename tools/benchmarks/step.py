@@ -18,7 +18,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.apis.complexity import random_batch
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
@@ -161,7 +161,7 @@ def show(rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('configs', nargs='+', help='config files of distillation runs')
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--image-size', type=int, default=224)
@@ -171,7 +171,7 @@ def main(argv=None):
         '--amp', choices=('bfloat16', 'float16'), help='mixed precision; without a loss scale'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
-    parser.add_argument('--out', help='JSON file to write')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:
