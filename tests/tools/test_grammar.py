@@ -1,12 +1,12 @@
 """One grammar of all tools: TOOL CONFIG [CHECKPOINT] --out FILE; mmpretrain's names are accepted."""
 
 import os
-import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 
+from tests import preloaded
 from tests.conftest import ROOT
 
 TOOLS = {
@@ -97,7 +97,6 @@ def test_converters_take_out_as_a_flag_and_as_the_last_argument(tool, given, mon
 
 
 def test_the_help_of_the_tutorial_trains_nothing_and_writes_nothing(tmp_path):
-    command = [sys.executable, ROOT / 'demo/tutorial.py', '--help']
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
+    command = [sys.executable, str(ROOT / 'demo/tutorial.py'), '--help']
+    done = preloaded.run(command, tmp_path, {**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=100)
     assert done.returncode == 0 and '--epochs' in done.stdout and not list(tmp_path.iterdir())
