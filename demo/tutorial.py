@@ -1,7 +1,7 @@
 """From a folder of images to a distilled, exported student. Each `# %%` starts a notebook cell."""
 
 # %% Your images: my_images/{train,val}/CLASS/*.png. Here they are 1,797 handwritten digits.
-import os
+import argparse
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,9 @@ from hetkd.apis import export_student, inference_model, init_model, load_config
 from hetkd.apis.launch import build_runner
 from hetkd.engine import latest_checkpoint
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument('--epochs', type=int, default=30, help='of teacher and student; default: 30')
+EPOCHS = parser.parse_known_args()[0].epochs  # a notebook has arguments of its own
 ROOT = Path('my_images')
 digits = load_digits()
 for index, (image, label) in enumerate(zip(digits.images, digits.target)):
@@ -46,7 +49,6 @@ def train(cfg, out):
 
 
 # %% Train the teacher, a small ViT, on your labels. Then distil it into the student, a small CNN.
-EPOCHS = int(os.environ.get('EPOCHS', 30))
 train(my_config('teachers/vit-micro_digits', EPOCHS), 'teacher.pth')
 student = my_config('hcd/vit-micro_cnn-micro_digits', EPOCHS)
 student.model.teacher.checkpoint = 'teacher.pth'

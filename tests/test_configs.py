@@ -410,3 +410,14 @@ def test_what_mmengine_reads_is_known(key):
 
 def test_a_helper_variable_starts_with_an_underscore():
     check_keys({'_mine': 1, 'model': {}}, 'x.py')
+
+
+@pytest.mark.parametrize('ending', ['', '.py'])
+def test_a_config_of_ones_own_inherits_from_one_of_the_package(ending, tmp_path):
+    name = 'mldrkd/vit-micro_cnn-micro_digits'
+    (tmp_path / 'mine.py').write_text(f"_base_ = 'hetkd::{name}{ending}'\ntrain_cfg = dict(max_epochs=3)\n")
+    cfg, base = load_config(tmp_path / 'mine.py'), load_config(f'hetkd::{name}{ending}')
+    assert cfg.train_cfg.max_epochs == 3 and cfg.model == base.model
+    (tmp_path / 'mine.py').write_text("_base_ = 'hetkd::mldrkd/vit-micro_cnn-micro_digit'\n")
+    with pytest.raises(UserError, match="nearest: ..mldrkd/vit-micro_cnn-micro_digits'"):
+        load_config(tmp_path / 'mine.py')

@@ -98,12 +98,13 @@ def extended(tmp_path, run_tool, tiny_teacher):
         if 'my_method' in config:
             given = [CELL, '--method', *given]
         env = {'PYTHONPATH': f'{ROOT}:{tmp_path}'}
-        done = run_tool(
+        run_tool(
             'train.py', *given, '--work-dir', tmp_path / 'run', '--cfg-options',
             f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
             'default_hooks.logger.interval=1', env=env,
         )  # fmt: skip
-        return done.stdout + done.stderr, lambda name, *args: run_tool(name, *args, env=env)
+        (log,) = (tmp_path / 'run').glob('*/*.log')
+        return log.read_text(), lambda name, *args: run_tool(name, *args, env=env)
 
     return train
 

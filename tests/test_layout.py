@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / 'hetkd'
 ALLOWED = {
     'errors.py': (),
     'arguments.py': ('errors',),
+    'terminal.py': (),
     'functional': ('errors',),
     'registry.py': ('errors', 'arguments'),
     'clock.py': ('errors',),
@@ -68,11 +69,12 @@ ALLOWED = {
         'datasets',
         'functional',
         'models.nets.checkpoint',
+        'terminal',
         'utils',
     ),
     'visualization': ('errors', 'functional'),
     'utils': ('errors',),  # imports the registering modules by name
-    'apis': ('errors', 'arguments', 'registry', 'clock', 'engine', 'models', 'datasets', 'utils'),
+    'apis': ('errors', 'arguments', 'registry', 'clock', 'engine', 'models', 'datasets', 'terminal', 'utils'),
 }
 
 

@@ -1,15 +1,14 @@
 """Precompute a teacher's outputs, so that students train without it."""
 
-import argparse
 import os.path as osp
 
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, config_of, run_tool, tool_parser
 from hetkd.apis.launch import LOADERS, complete_loaders
 from hetkd.teacher_cache import write_cache
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file of a distillation run')
     parser.add_argument('--out', help='folder of the cache; default: caches/<name of the config>')
     parser.add_argument('--views', type=int, default=10, help='views of each image')

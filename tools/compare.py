@@ -4,7 +4,6 @@ A crashed run is reported and does not stop the others. Rerun the same command t
 finished runs stay, interrupted ones are resumed.
 """
 
-import argparse
 import os
 import signal
 import threading
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hetkd.apis.cell import Cell, cell_name
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import run_tool, tool_parser
 from hetkd.apis.results import by_config, to_csv, to_markdown
 from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
@@ -28,7 +27,7 @@ TOOLS = Path(__file__).resolve().parent
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('configs', nargs='+', help='config files')
     parser.add_argument(
         '--methods', nargs='+', metavar='NAME|FILE',

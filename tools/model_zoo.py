@@ -5,7 +5,6 @@
 by hand.
 """
 
-import argparse
 import difflib
 import json
 import re
@@ -17,7 +16,7 @@ from typing import Optional
 
 import yaml
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import run_tool, tool_parser
 from hetkd.apis.results import mean_and_spread, read_record
 from hetkd.errors import UserError
 
@@ -295,7 +294,7 @@ def check(root) -> int:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = tool_parser(__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     take = commands.add_parser('collect', help='copy records and logs of a comparison into docs/zoo; write')
     take.add_argument('work_dir', help='folder of tools/compare.py')

@@ -1,20 +1,20 @@
 """Dry run: teachers, loss terms, parameters, time and memory of a run. Nothing is saved."""
 
-import argparse
 import json
 import tempfile
 
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.apis.launch import LOADERS, build_runner, complete_loaders
+from hetkd.engine.hooks.teacher_check import teacher_line
 from hetkd.utils.whole_file import write_whole
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     parser.add_argument('--images', type=int, default=1024, help='validation images for the teachers')
     parser.add_argument('--steps', type=int, default=10, help='training steps to time')
-    parser.add_argument('--out', help='file of the report (*.json)')
+    add_out(parser, '.json', required=False, text='file of the report')
     args = parser.parse_args(argv)
     if args.steps < 1 or args.images < 0:
         parser.error(f'expected --steps >= 1 and --images >= 0, got {args.steps} and {args.images}')
@@ -25,6 +25,7 @@ def run(args) -> dict:
     cfg = config_of(args)
     with tempfile.TemporaryDirectory() as work_dir:
         cfg.work_dir, cfg.launcher = work_dir, 'none'
+        cfg.log_level = 'INFO' if args.verbose else 'WARNING'
         complete_loaders(cfg, LOADERS)
         cfg.train_cfg.pop('by_epoch', None)
         cfg.train_cfg.update(type='PreflightLoop', steps=args.steps)
@@ -39,6 +40,7 @@ def run(args) -> dict:
 
 def lines(report: dict):
     """The report, for a person."""
+    yield from (f'teacher: {teacher_line(found)}' for found in report['teachers'])
     yield 'loss terms on one batch        value   gradient on the student   cosine with the label loss'
     for name, term in report['terms'].items():
         cosine = '' if term['cosine'] is None else f'{term["cosine"]:+.3f}'

@@ -7,22 +7,21 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
 from hetkd.apis import load_student, student_config
-from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
+from hetkd.apis.cli import add_arguments, add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.apis.launch import build_runner, merge_common
 from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
 from hetkd.evaluation import DumpPredictions
-from hetkd.evaluation.predictions import check_name
+
+ENDINGS = dict(metrics='.json', pred='.npz')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
-    parser.add_argument('--out', help='file of the results (*.npz for predictions, *.json for metrics)')
-    parser.add_argument(
-        '--out-item', choices=['metrics', 'pred'], help='what goes to --out; default: predictions'
-    )
+    add_out(parser, *ENDINGS.values(), required=False, text='the metrics, or the predictions')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'], help=argparse.SUPPRESS)
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--show-dir', help='folder for images with predictions')
     parser.add_argument('--show', action='store_true', help='show images with predictions in a window')
@@ -33,6 +32,10 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.out is None and args.out_item is not None:
         parser.error('--out-item: expected --out FILE as well')
+    kind = 'pred' if (args.out or '').endswith('.npz') else 'metrics'
+    if args.out_item not in (None, kind):
+        parser.error(f'--out: expected a file *{ENDINGS[args.out_item]} for {args.out_item}, got {args.out}')
+    args.out_item = kind
     return args
 
 
@@ -75,8 +78,6 @@ def add_tta(cfg):
 
 def main(argv=None):
     args = parse_args(argv)
-    if args.out and args.out_item != 'metrics':
-        check_name(args.out)
     cfg = merge_args(config_of(args), args)
     # Without the file's name: the runner would write this config over the one that training has left.
     runner = build_runner(Config(cfg.to_dict()))
@@ -86,11 +87,13 @@ def main(argv=None):
     dataset = runner.test_loop.dataloader.dataset
     check_net(classifier.student, dataset, 'test_dataloader', args.checkpoint)
     check_labels(dataset, 'test_dataloader')
-    if args.out and args.out_item != 'metrics':
+    if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpPredictions(args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)
+    if args.out and is_main_process():
+        print(f'written: {args.out}')
 
 
 if __name__ == '__main__':

@@ -1,13 +1,11 @@
 """Train a student with a teacher, or a net on labels alone."""
 
-import argparse
-
-from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool
+from hetkd.apis.cli import add_arguments, add_config, config_of, run_tool, tool_parser
 from hetkd.errors import UserError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     parser.add_argument(
         '--resume',

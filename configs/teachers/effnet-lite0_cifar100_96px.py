@@ -1,5 +1,6 @@
 # A strong teacher on a CPU, an hour of two cores: EfficientNet-Lite0 from ImageNet weights (our setting).
-# The weights: python tools/model_converters/efficientnet_lite0.py FILE checkpoints/effnet-lite0_imagenet.pth
+# The weights:
+# python tools/model_converters/efficientnet_lite0.py FILE --out checkpoints/effnet-lite0_imagenet.pth
 _base_ = [
     '../_base_/datasets/cifar100_96px.py',
     '../_base_/default_runtime.py',

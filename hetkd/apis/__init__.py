@@ -1,6 +1,10 @@
 """Python entry points behind the command-line tools; each is imported when it is asked for."""
 
+import warnings
 from importlib import import_module
+
+# Of mmcv-lite, about an operator that no net here has.
+warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
 
 _PLACES = {
     'check_keys': 'config',

@@ -7,22 +7,89 @@ import argparse
 import os
 import sys
 import time
-import warnings
+from collections.abc import Sequence
 from typing import Callable
 
 from mmengine.config import Config, DictAction
 
 from hetkd.errors import UserError
+from hetkd.terminal import TerminalFilter, capture_warnings
 
 from .config import load_config
-
-# Of mmcv-lite, about an operator that no net here has.
-warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
 
 OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
     'key="[(a,b),(c,d)]", with the quotation marks and without white space'
 )
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """A description as it is written, and the default of each flag that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        has_none = action.default in (None, False, argparse.SUPPRESS) or 'default' in action.help
+        return action.help if has_none else f'{action.help} (default: %(default)s)'
+
+
+def tool_parser(text: str) -> argparse.ArgumentParser:
+    """The parser of a tool with this docstring."""
+    return argparse.ArgumentParser(description=text, formatter_class=Help)
+
+
+def file_of(*endings: str) -> Callable[[str], str]:
+    """The type of a flag that names a file, whose ending says its kind."""
+
+    def check(path: str) -> str:
+        # argparse passes the default of an absent positional through here.
+        if path != argparse.SUPPRESS and not path.endswith(endings):
+            known = ' or '.join(f'*{x}' for x in endings)
+            raise argparse.ArgumentTypeError(f'expected a file {known}, got {path!r}')
+        return path
+
+    return check
+
+
+def add_out(
+    parser: argparse.ArgumentParser,
+    *endings: str,
+    old: Sequence[str] = (),
+    required: bool = True,
+    text: str = 'file to write',
+) -> None:
+    """``--out FILE``.
+
+    Args:
+        parser: of the tool.
+        *endings: of the file; none for a folder.
+        old: other names that are accepted, those of mmpretrain's tools; ``'out'`` for the last positional.
+        required: whether it must be given.
+        text: what it is.
+    """
+    group = parser.add_mutually_exclusive_group(required=required)
+    kind = dict(type=file_of(*endings), metavar='FILE') if endings else dict(metavar='FOLDER')
+    group.add_argument(
+        '--out', help=text + (f', {" or ".join(f"*{x}" for x in endings)}' if endings else ''), **kind
+    )
+    hidden = dict(kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    if 'out' in old:
+        group.add_argument('out', nargs='?', **hidden)
+    elif old:
+        group.add_argument(*old, dest='out', **hidden)
+
+
+def add_image(parser: argparse.ArgumentParser, text: str) -> None:
+    """``--image``, also as the first positional, as mmpretrain's tools take it; see :func:`image_first`."""
+    parser.add_argument('--image', help=text)
+    parser.add_argument('last', nargs='?', help=argparse.SUPPRESS)
+
+
+def image_first(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.Namespace:
+    """The arguments in hetkd's order, CONFIG CHECKPOINT --image IMAGE, of mmpretrain's."""
+    if args.last is not None and args.image is None:
+        args.image, args.config, args.checkpoint = args.config, args.checkpoint, args.last
+    elif args.last is not None or args.image is None:
+        parser.error('expected CONFIG CHECKPOINT --image IMAGE')
+    return args
 
 
 def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the run') -> None:
@@ -34,10 +101,14 @@ def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the 
         'form; "scratch" trains the student alone on its labels',
     )  # fmt: skip
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument(
+        '--verbose', action='store_true', help='show on the terminal all that goes to the log file'
+    )
 
 
 def config_of(args: argparse.Namespace) -> Config:
     """The config that :func:`add_config`'s arguments name."""
+    TerminalFilter.verbose = args.verbose
     return load_config(args.config, args.cfg_options, args.method)
 
 
@@ -65,20 +136,12 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='default: the best there is')
 
 
-def add_picture(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
-    """The output file of a picture."""
-    parser.add_argument(
-        *(names or ('--out',)), type=png, required=required, metavar='FILE.png',
-        help='the picture; its numbers go to FILE.json',
-    )  # fmt: skip
+def add_picture(parser: argparse.ArgumentParser, *old: str, required: bool = True) -> None:
+    """The output file of a picture, under ``--out`` and the old names."""
+    text = 'the picture; its numbers go to FILE.json beside it'
+    add_out(parser, '.png', old=old, required=required, text=text)
     parser.add_argument('--show', action='store_true', help='open the picture as well')
-
-
-def png(path: str) -> str:
-    """A path that ends in .png."""
-    if not path.endswith('.png'):
-        raise argparse.ArgumentTypeError(f'expected a file *.png, got {path!r}')
-    return path
+    parser.add_argument('--not-show', action='store_true', help=argparse.SUPPRESS)  # mmpretrain's
 
 
 def finish(picture: str, numbers: dict, show: bool = False) -> None:
@@ -88,7 +151,9 @@ def finish(picture: str, numbers: dict, show: bool = False) -> None:
     from .analysis import save_numbers
 
     print(f'written: {picture}, {save_numbers(picture, numbers)}')
-    if show:
+    if show and sys.platform == 'linux' and not {'DISPLAY', 'WAYLAND_DISPLAY'} & set(os.environ):
+        print('--show: there is no display')
+    elif show:
         Image.open(picture).show()
 
 
@@ -98,6 +163,7 @@ def run_tool(main: Callable[[], None]) -> None:
     ``HETKD_TRACEBACK=1`` shows the traceback as well. Of several processes the first speaks; another one
     waits for the launcher to end it, and speaks if that does not happen.
     """
+    capture_warnings()
     try:
         main()
     except Exception as error:

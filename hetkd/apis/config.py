@@ -167,6 +167,17 @@ def find_config(path: Union[str, Path]) -> str:
     raise UserError('config', 'a config file', repr(str(path)), f'nearest: {close}')
 
 
+_base_path = Config._get_cfg_path
+
+
+def _find_base(path: str, filename: str) -> tuple[str, Optional[str]]:
+    """mmengine's; a ``_base_`` in hetkd is found as :func:`find_config` finds it, in a clone as well."""
+    return (find_config(path), None) if path.startswith('hetkd::') else _base_path(path, filename)
+
+
+Config._get_cfg_path = staticmethod(_find_base)  # mmengine looks in installed packages alone
+
+
 def find_method(name: str, config: Union[str, Path] = '') -> str:
     """The file of a method: a path that ends in ``.py``, or a name in ``configs/_base_/methods``.
 

@@ -134,7 +134,8 @@ def to_csv(results: Sequence[RunResult]) -> str:
     writer = csv.writer(out, lineterminator='\n')
     writer.writerow(COLUMNS)
     for run in results:
-        values = (run.last, run.best, run.best_epoch, max(run.curve, default=None), round(run.seconds, 1))
+        last, best = (x if x is None else round(x, 4) for x in (run.last, run.best))
+        values = (last, best, run.best_epoch, max(run.curve, default=None), round(run.seconds, 1))
         writer.writerow((run.config, run.seed, run.status, *values, run.memory, run.reason))
     return out.getvalue()
 

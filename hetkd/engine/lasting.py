@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from hetkd.clock import own_clock
 from hetkd.errors import UserError
+from hetkd.terminal import quieten
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
@@ -23,6 +24,7 @@ from .changes import Rates
 from .data_workers import shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
 from .hooks.resume import ResumeHook
+from .hooks.summary import SummaryHook
 from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
 from .start_from import start_from
@@ -85,9 +87,16 @@ class LastingRun:
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """mmengine's, and after them the hooks that no run is resumed without."""
         super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(SummaryHook())
         self.register_hook(PortableCheckpointHook())
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
+
+    def build_logger(self, *args, **kwargs):
+        """mmengine's; what the libraries say goes to the log file alone."""
+        logger = super().build_logger(*args, **kwargs)
+        quieten(logger)
+        return logger
 
     def build_log_processor(self, log_processor):
         """mmengine's, in the loop's unit."""
@@ -172,6 +181,7 @@ class LastingRun:
         fresh = Rates(self)
         super().load_or_resume()
         self._resume_hook.apply(self, fresh)
+        self.logger.info(f'resumed {self._load_from}: epoch {self.epoch}, iteration {self.iter}')
 
     def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True, **kwargs):
         """mmengine's for a run that resumes; for ``load_from`` see :func:`start_from`. Strict by default."""

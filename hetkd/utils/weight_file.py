@@ -38,8 +38,9 @@ def read_file(path: str) -> Any:
             'weight file',
             f'a file at {osp.abspath(path)}',
             'none',
-            'train the net with `python tools/train.py CONFIG` (teachers: configs/teachers/), export it with '
-            '`python tools/model_converters/export_student.py CONFIG CHECKPOINT OUT`, and name the result, '
+            "check the path. A run's checkpoints are in its work dir. A teacher: train it with `python "
+            'tools/train.py CONFIG` (configs/teachers/), export it with `python '
+            'tools/model_converters/export_student.py CONFIG CHECKPOINT --out OUT`, and name the result, '
             'e.g. `--cfg-options model.teacher.checkpoint=PATH`',
         )
     if _is_url(path):
@@ -57,7 +58,7 @@ def read_file(path: str) -> Any:
             'a file of plain weights',
             f'one that is not, which is refused: {_reason(error)}',
             'if it is a checkpoint of your own run by hetkd 0.1.0, mmengine or mmpretrain, rewrite it first: '
-            f'`python tools/model_converters/plain_checkpoint.py {path} OUT`',
+            f'`python tools/model_converters/plain_checkpoint.py {path} --out OUT`',
         ) from error
     except UserError:
         raise

@@ -31,6 +31,7 @@ def test_the_table_has_mean_and_deviation_of_what_is_done():
 def test_the_csv_has_a_line_a_run():
     rows = list(csv.DictReader(to_csv(RUNS).splitlines()))
     assert [row['status'] for row in rows] == ['done', 'done', 'crashed', 'missing']
+    assert '33.3333,' in to_csv([RunResult('a', 0, 'done', {1: 100 / 3})]), 'not 15 digits'
     assert rows[0]['last'] == '20.0' and rows[0]['best_epoch'] == '2' and rows[0]['epochs'] == '3'
     assert rows[2]['last'] == '' and rows[2]['reason'] == 'ValueError: a | b'
 

@@ -169,7 +169,7 @@ def test_a_checkpoint_of_the_first_release_is_refused_with_the_command_that_conv
     scheduler['anneal_func'] = optim.OneCycleLR._annealing_cos
     torch.save(content, path)
     resume = dict(resume=True, load_from=str(path), **options)
-    with pytest.raises(UserError, match=f'refused.*plain_checkpoint.py {path} OUT'):
+    with pytest.raises(UserError, match=f'refused.*plain_checkpoint.py {path} --out OUT'):
         runner_of(**resume).train()
     tool_runner('model_converters/plain_checkpoint.py', path, path)
     runner = runner_of(**resume)

@@ -242,7 +242,7 @@ def test_the_confusion_matrix_of_a_checkpoint_and_of_predictions(trained, tmp_pa
         'confusion_matrix',
         trained.config,
         trained.checkpoint,
-        '--show-path',
+        '--out',
         tmp_path / 'a.png',
         '--include-values',
     )
@@ -349,7 +349,7 @@ def test_logs_of_several_runs_in_one_picture(trained, tmp_path, capsys):
 @pytest.mark.parametrize('parameter', ['lr', 'wd'])
 def test_the_schedule_is_that_of_the_run(parameter, trained, tmp_path):
     out = tmp_path / 'x.png'
-    run('vis_scheduler', trained.config, '-p', parameter, '-s', out, '--not-show')
+    run('vis_scheduler', trained.config, '-p', parameter, '--out', out)
     found = numbers(out)
     assert found['steps_per_epoch'] == 2 and len(found[parameter]) == 4
     if parameter == 'lr':
@@ -422,7 +422,7 @@ def test_cam_of_an_image_file_without_a_teacher(trained, tmp_path):
     Image.fromarray(trained.dataset.get_data_info(5)['img']).save(path)
     flags = ['--save-path', tmp_path / 'cam.png', '--stage', 2, '--target-category', 3]
     # No teacher is needed, so its file need not exist.
-    run('vis_cam', path, CONFIG, trained.checkpoint, *flags)
+    run('vis_cam', CONFIG, trained.checkpoint, '--image', path, *flags)
     found = numbers(tmp_path / 'cam.png')
     assert list(found) == ['student'] and found['student']['stage'] == 2
     assert found['student']['score'] == pytest.approx(
@@ -551,6 +551,7 @@ def test_a_tool_starts_from_the_command_line(run_tool):
 def test_a_picture_is_opened_when_asked(monkeypatch, trained, tmp_path):
     shown = []
     monkeypatch.setattr(Image.Image, 'show', lambda self: shown.append(self.filename))
+    monkeypatch.setenv('DISPLAY', ':0')
     run(
         'vis_fusion',
         trained.config,

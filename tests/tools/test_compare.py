@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import re
 import signal
 import subprocess
 import time
@@ -108,7 +109,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, tiny_teacher, run_tool):
     run_tool('compare.py', *args)
     row = rows(tmp_path)['kd/vit-micro_cnn-micro_digits', '0']
     assert row['status'] == 'done' and row['epochs'] == '60' and float(row['seconds']) > before
-    assert 'resumed epoch: ' in (folder / 'output.log').read_text()
+    assert re.search(r'resumed .*: epoch \d', (folder / 'output.log').read_text())
 
 
 def test_several_processes_a_run_and_several_runs_at_a_time(compare, tmp_path):
@@ -117,8 +118,8 @@ def test_several_processes_a_run_and_several_runs_at_a_time(compare, tmp_path):
     assert [row['status'] for row in rows(tmp_path).values()] == ['done', 'done']
     done = compare(*SCRATCH, '--seeds', '1', check=False)
     assert done.returncode and 'got one of other settings' in done.stderr, 'one process is another batch'
-    log = (tmp_path / f'all/scratch/{NAME}/seed0/output.log').read_text()
-    assert 'MMDistributedDataParallel' in log or 'Distributed training: True' in log
+    (log,) = (tmp_path / f'all/scratch/{NAME}/seed0').glob('*/*.log')
+    assert 'Distributed training: True' in log.read_text()
 
 
 def test_two_configs_of_one_name_and_counts_below_one_are_refused(compare, tmp_path):

@@ -17,6 +17,8 @@ def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
     # As in the config that a distributed run leaves in its work dir.
     options = [f'model.teacher.checkpoint={tiny_teacher}', f'work_dir={tmp_path}/work', 'launcher=pytorch']
     printed = run_tool('preflight.py', *args, '--cfg-options', *options).stdout
+    assert len(printed.splitlines()) < 25 and ' - INFO - ' not in printed, 'the report alone'
+    assert 'teacher: VisionTransformer (' in printed
     report = json.loads(out.read_text())
     assert list(tmp_path.iterdir()) == [out]
     assert 'loss_ce' in report['terms'] and len(report['terms']) > 1

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,22 @@ def test_a_run_logs_each_loss_saves_and_evaluates(short_run):
         'loss_dfra_stage',
         'loss_dfra_fused',
     }
-    assert 'accuracy/top1' in short_run.log
+    lines = short_run.log.splitlines()
+    assert len(lines) + 4 <= 40, 'of a run of six epochs'
+    first, second = (x for x in lines if re.search(r'epoch \d/2  eta: ', x))
+    assert all(re.search(r' loss: \d.* loss_dfra_stage: \d.* accuracy/top1: \d', x) for x in (first, second))
+    assert 'MLDRKD: ResNet_CIFAR (16x16 px) learns from VisionTransformer' in short_run.log
+    assert 'trained in 0:' in lines[-1] and lines[-1].endswith('epoch_2.pth'), lines[-1]
+    (log,) = short_run.work_dir.glob('*/*.log')
+    for hidden in (
+        'System environment',
+        'Config:',
+        'Hooks will be',
+        'FileClient',
+        'Epoch(train)',
+        'Epoch(val)',
+    ):
+        assert hidden in log.read_text() and hidden not in short_run.log, hidden
     assert not list(short_run.work_dir.glob('.*part')), 'a checkpoint is renamed when it is whole'
 
 
@@ -133,8 +149,8 @@ def test_amp_on_a_cpu_is_bfloat16_and_is_offered(run_tool, tmp_path):
     options += ['train_dataloader.dataset.per_class=10', 'default_hooks.checkpoint.save_best=None']
     logs = []
     for i, flags in enumerate([[], ['--amp']]):
-        args = [*flags, '--no-validate', '--work-dir', tmp_path / str(i), '--cfg-options', *options]
-        done = run_tool('train.py', CONFIG, *args)
+        args = [*flags, '--verbose', '--no-validate', '--work-dir', tmp_path / str(i)]
+        done = run_tool('train.py', CONFIG, *args, '--cfg-options', *options)
         logs.append(done.stdout + done.stderr)
     assert ('--amp may train faster' in logs[0]) == has_bfloat16()
     assert '--amp may train faster' not in logs[1] and "type='AmpOptimWrapper'" in logs[1]

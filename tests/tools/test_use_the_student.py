@@ -139,7 +139,12 @@ def test_a_config_of_the_package_is_found_by_name():
 
 
 def test_the_image_demo_prints_the_class_and_draws_it(short_run, exported, digit, tmp_path, capsys):
-    main_of('demo/image_demo.py', digit, short_run.config, exported, '--show-dir', tmp_path)
+    flags = ['--show-dir', tmp_path]
+    main_of('demo/image_demo.py', short_run.config, exported, '--image', digit, *flags)
+    no_image, no_file = ('none.png', exported, '--image: expected an image'), (digit, 'x', 'check the path')
+    for image, file, words in (no_image, no_file):
+        with pytest.raises(UserError, match=words):
+            main_of('demo/image_demo.py', image, short_run.config, file)  # mmpretrain's order
     printed = capsys.readouterr().out
     expected = inference_model(init_model(short_run.config, str(exported)), str(digit))
     expected.pop('pred_scores')
@@ -225,9 +230,9 @@ def test_the_name_says_the_format(short_run, tmp_path, capsys):
             short_run.config,
             short_run.checkpoint,
             '--out',
-            tmp_path / 'student.pt2',
+            tmp_path / 'student.bin',
         )
-    assert 'expected a name that ends in .onnx' in capsys.readouterr().err
+    assert "expected a file *.onnx or *.pt2, got '" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('count', [0, 1])

@@ -41,7 +41,7 @@ def test_a_stopped_process_is_named_and_the_run_ends(tmp_path, tiny_teacher):
     try:
         for line in run.stdout:
             printed += line
-            if stopped is None and 'Epoch(train)' in line:
+            if stopped is None and 'epoch 1/' in line:
                 children = subprocess.check_output(['pgrep', '-P', str(run.pid)], text=True).split()
                 ranks = {_rank(int(x)): int(x) for x in children}
                 stopped = ranks['1']

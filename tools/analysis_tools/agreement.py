@@ -1,22 +1,20 @@
 """Agreement of student and teacher, which of them is right, and their calibration."""
 
-import argparse
-
 import torch
 
 from hetkd.apis.analysis import Images, as_seen, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool, tool_parser
 from hetkd.functional import GROUPS, calibration_bins, calibration_error, kl_of_each, who_is_right
 from hetkd.visualization import Tile, contact_sheet, reliability
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_run(parser)
     add_picture(parser)
-    parser.add_argument('--num-bins', type=int, default=15, help='bins of confidence; default 15')
+    parser.add_argument('--num-bins', type=int, default=15, help='bins of confidence')
     parser.add_argument('--show-dir', help='folder for a sheet of the images with the largest KL divergence')
-    parser.add_argument('--topk', type=int, default=20, help='number of images on it; default 20')
+    parser.add_argument('--topk', type=int, default=20, help='number of images on it')
     return parser.parse_args(argv)
 
 

@@ -1,19 +1,18 @@
 """Plot logged quantities of runs (plot_curve), or compute the time per iteration (cal_train_time)."""
 
-import argparse
 from pathlib import Path
 
-from hetkd.apis.cli import add_picture, finish, run_tool
+from hetkd.apis.cli import Help, add_picture, finish, run_tool, tool_parser
 from hetkd.apis.logs import read_log, train_time
 from hetkd.errors import UserError
 from hetkd.visualization import curves
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     tasks = parser.add_subparsers(dest='task', required=True)
     for name, text in (('plot_curve', 'a panel per quantity, a line per run'), ('cal_train_time', 'seconds')):
-        task = tasks.add_parser(name, help=text, description=text)
+        task = tasks.add_parser(name, help=text, description=text, formatter_class=Help)
         task.add_argument('json_logs', nargs='+', help='work dirs, or scalars.json files')
         task.add_argument('--legend', nargs='+', help='names of the runs; default: their folders')
         task.add_argument('--title', help='title of the figure')

@@ -1,20 +1,18 @@
 """The most confident correct and wrong predictions of a student."""
 
-import argparse
-
 from hetkd.apis.analysis import Images, as_seen, open_student
-from hetkd.apis.cli import add_config, config_of, finish, run_tool
+from hetkd.apis.cli import add_config, add_out, config_of, finish, run_tool, tool_parser
 from hetkd.evaluation import read_predictions
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Tile, contact_sheet
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument('result', help='predictions of tools/test.py --out FILE.npz')
-    parser.add_argument('--out-dir', required=True, help='folder for success.png and fail.png')
-    parser.add_argument('--topk', type=int, default=20, help='number of images in each; default 20')
+    add_out(parser, old=['--out-dir'], text='folder for success.png and fail.png')
+    parser.add_argument('--topk', type=int, default=20, help='number of images in each')
     return parser.parse_args(argv)
 
 
@@ -44,7 +42,7 @@ def main(argv=None):
     for name, wanted in (('success', True), ('fail', False)):
         chosen = [x for x, is_right in zip(results, right) if is_right == wanted][: args.topk]
         if chosen:
-            sheet(f'{args.out_dir}/{name}.png', cfg, model, chosen)
+            sheet(f'{args.out}/{name}.png', cfg, model, chosen)
         else:
             print(f'{name}: none of {len(results)} predictions')
 

@@ -6,42 +6,45 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from mmpretrain.evaluation import ConfusionMatrix
 
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.cli import add_config, add_images, config_of, finish, png, run_tool
+from hetkd.apis.cli import add_config, add_images, add_out, config_of, file_of, finish, run_tool, tool_parser
 from hetkd.evaluation import read_predictions
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument(
-        'ckpt_or_result',
+        'checkpoint',
         help='checkpoint of the run, its exported student, or predictions of tools/test.py (*.npz)',
     )
-    parser.add_argument('--out', help='file for the matrix, *.npy')
-    parser.add_argument('--show-path', type=png, help='the picture; its numbers go to FILE.json')
+    add_out(parser, '.png', '.npy', required=False, text='the picture, or the matrix alone')
+    parser.add_argument('--show-path', type=file_of('.png'), help=argparse.SUPPRESS)  # mmpretrain's
     parser.add_argument('--show', action='store_true', help='also open the picture')
     parser.add_argument('--include-values', action='store_true', help='write the numbers into the cells')
     parser.add_argument('--cmap', default='viridis', help="matplotlib's name of the colour map")
     add_images(parser)
     args = parser.parse_args(argv)
+    if args.out and args.out.endswith('.png'):
+        args.out, args.show_path = None, args.out
     if not (args.out or args.show_path):
-        parser.error('expected --show-path FILE.png or --out FILE.npy, got neither')
+        parser.error('the following arguments are required: --out')
     if args.show and not args.show_path:
-        parser.error('--show: expected --show-path FILE.png as well')
+        parser.error('--show: expected --out FILE.png')
     return args
 
 
 @torch.no_grad()
 def matrix_of(args, cfg, images):
     """(C, C) number of images by true and predicted class."""
-    if args.ckpt_or_result.endswith(('.npz', '.pkl')):
-        rows = read_predictions(args.ckpt_or_result)
+    from mmpretrain.evaluation import ConfusionMatrix
+
+    if args.checkpoint.endswith(('.npz', '.pkl')):
+        rows = read_predictions(args.checkpoint)
         labels, targets = (torch.tensor([int(x[key]) for x in rows]) for key in ('pred_label', 'gt_label'))
         return ConfusionMatrix.calculate(labels, targets, len(rows[0]['pred_score']))
-    student = open_student(cfg, args.ckpt_or_result, args.device)
+    student = open_student(cfg, args.checkpoint, args.device)
     labels, targets = [], []
     for batch in images.batches(student, 'predictions'):
         labels.append(student(batch.inputs).argmax(1).cpu())
@@ -61,6 +64,8 @@ def main(argv=None):
         np.save(args.out, matrix)
         print(f'written: {args.out}')
     if args.show_path:
+        from mmpretrain.evaluation import ConfusionMatrix
+
         plt.switch_backend('Agg')
         figure = ConfusionMatrix.plot(
             matrix, include_values=args.include_values, cmap=args.cmap, classes=names, show=False

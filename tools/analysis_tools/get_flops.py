@@ -4,22 +4,18 @@ A multiply-add counts as one FLOP, as in mmpretrain's tables. Matrix products, c
 one image are counted. The step includes the backward pass of the student and of the train-only parts.
 """
 
-import argparse
-
-from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool, tool_parser
 from hetkd.apis.complexity import PARTS, complexity
 from hetkd.visualization import shares
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     parser.add_argument(
         '--shape', type=int, nargs='+', help="image size, one or two numbers; default: the student's"
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='images in a batch; default 8')
+    parser.add_argument('--batch-size', type=int, default=8, help='images in a batch')
     add_picture(parser, required=False)
     args = parser.parse_args(argv)
     if args.shape and len(args.shape) > 2:

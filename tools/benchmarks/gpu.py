@@ -5,7 +5,6 @@ goes to OUT/PART.log. Rerun the same command to do what is missing: an interrupt
 part goes on once the minutes are over. ``--tiny`` rehearses all parts with tiny nets and few images.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import torch
 from measure import DEVICE, machine
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import run_tool, tool_parser
 from hetkd.ops.kernel import load_kernel
 from hetkd.utils.whole_file import write_whole
 
@@ -217,7 +216,7 @@ def line_of(out, name):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('--out', default='work_dirs/gpu', help='folder of all files')
     parser.add_argument('--parts', nargs='+', help='default: all')
     parser.add_argument('--minutes', type=float, default=25)

@@ -4,7 +4,6 @@ Each CONFIG is measured with loading in this process and, if it has data workers
 interleaved. Ratios refer to the first row.
 """
 
-import argparse
 import json
 import sys
 from statistics import median
@@ -19,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
 from hetkd.utils.whole_file import write_whole
@@ -77,7 +76,7 @@ class Input:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument(
         'configs', nargs='*', metavar='CONFIG', help='default: CIFAR-100 at 224 px, both forms'
     )
@@ -85,7 +84,7 @@ def main(argv=None):
     parser.add_argument('--batches', type=int, default=8, help='batches per round')
     parser.add_argument('--step-seconds', type=float, help='of a step, to compare the images/s it needs')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
-    parser.add_argument('--out', help='JSON file to write')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     args = parser.parse_args(argv)
 
     inputs = []

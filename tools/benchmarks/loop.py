@@ -5,7 +5,6 @@ mmengine's default hooks, the other with all hooks of configs/_base_/default_run
 process; rounds are interleaved and ratios are within a round.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -20,7 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.registry import MODELS, RUNNERS
 from hetkd.utils.whole_file import write_whole
 
@@ -84,10 +83,10 @@ def microseconds(stock: bool, iterations: int) -> float:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('--iterations', type=int, default=3000, help='of each run; whole epochs of 1,197')
     parser.add_argument('--rounds', type=int, default=5, help='of both runners')
-    parser.add_argument('--out', help='file of the numbers (*.json)')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     rounds = [[microseconds(stock, args.iterations) for stock in (True, False)] for _ in range(args.rounds)]

@@ -14,7 +14,7 @@ import torch
 from forms import LOSSES, STUDENTS
 from measure import machine, peak_of, work_of
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.utils.memory import peak_memory_mib
 from hetkd.utils.whole_file import write_whole
 
@@ -77,14 +77,14 @@ def benchmark(loss, shape, rounds, memory):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('--losses', nargs='+', choices=LOSSES, default=list(LOSSES))
     parser.add_argument('--shapes', nargs='+', type=shape, metavar='NxC', help='default: those of each loss')
     parser.add_argument(
         '--rounds', type=int, default=9, help=f'one where an evaluation takes more than {SLOW:g} s'
     )
     parser.add_argument('--no-memory', dest='memory', action='store_false', help='leave the MiB out: quicker')
-    parser.add_argument('--out', help='JSON file to write')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)

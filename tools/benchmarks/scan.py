@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from measure import DEVICE, machine, peak_of, timed
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.ops import selective_scan
 from hetkd.ops.selective_scan import BACKENDS
 from hetkd.utils.memory import peak_memory_mib
@@ -93,13 +93,13 @@ def benchmark(shape, rounds, backend, memory):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     default = [(8, 384, 16, 196), (8, 384, 1, 196)]
     parser.add_argument('--shapes', nargs='+', type=shape, default=default, metavar='x'.join(NAMES))
     parser.add_argument('--rounds', type=int, default=5, help='interleaved, after a warm-up of hetkd')
     parser.add_argument('--no-memory', dest='memory', action='store_false', help='leave the MiB out: quicker')
     parser.add_argument('--backend', choices=BACKENDS, default='auto', help="of hetkd's form")
-    parser.add_argument('--out', help='JSON file to write')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     parser.add_argument('--peak', choices=FORMS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     FORMS['hetkd'] = partial(hetkd, backend=args.backend)

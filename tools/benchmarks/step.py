@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 from usual_steps import IMAGES, usual_step
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.apis.complexity import random_batch
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
@@ -196,7 +196,7 @@ def show(rows):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('configs', nargs='+', help='config files of distillation runs')
     parser.add_argument('--methods', nargs='+', default=[None], help="in place of the configs' own")
     parser.add_argument('--batch-size', type=int, default=32)
@@ -207,7 +207,7 @@ def main(argv=None):
         '--amp', choices=('bfloat16', 'float16'), help='mixed precision; without a loss scale'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
-    parser.add_argument('--out', help='JSON file to write')
+    add_out(parser, '.json', required=False, text='file of the numbers')
     parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.peak:

@@ -12,20 +12,22 @@ import tempfile
 
 import torch
 
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image
 from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import read_weights
 from hetkd.utils.whole_file import write_whole
 
+ENDINGS = {ending: name for name, (*_, ending) in FORMATS.items()}
+
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
-    parser.add_argument('--format', choices=FORMATS, default='onnx')
-    parser.add_argument('--out', required=True, help='file to write, *.onnx or *.pt2')
+    add_out(parser, *ENDINGS, text='the exported student')
+    parser.add_argument('--format', choices=FORMATS, help=argparse.SUPPRESS)  # it follows from --out
     parser.add_argument('--opset', type=int, help="ONNX opset; default: torch's")
     parser.add_argument('--images', type=int, default=64, help='number of test images for the check')
     parser.add_argument('--tolerance', type=float, default=1e-3, help='largest allowed difference of a logit')
@@ -33,9 +35,11 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.images < 1:
         parser.error(f'--images: expected at least 1, got {args.images}')
-    suffix = FORMATS[args.format][2]
-    if not args.out.endswith(suffix):
+    name = next(name for ending, name in ENDINGS.items() if args.out.endswith(ending))
+    if args.format not in (None, name):
+        suffix = FORMATS[args.format][2]
         parser.error(f'--out: expected a name that ends in {suffix}, got {args.out}')
+    args.format = name
     return args
 
 
@@ -62,7 +66,7 @@ def checked(run, images, expected, tolerance):
             'export',
             f'the logits of the checkpoint within {tolerance:g}',
             f'a difference of {difference:.2e}',
-            'nothing is written; try another --format or --opset',
+            'nothing is written; try another kind of file or --opset',
         )
     return difference
 

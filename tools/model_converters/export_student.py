@@ -1,18 +1,16 @@
 """Export the student of a run as a plain mmpretrain or timm weight file."""
 
-import argparse
-
 from mmengine.registry import init_default_scope
 
 from hetkd.apis import export_student
-from hetkd.apis.cli import add_config, config_of, run_tool
+from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument('checkpoint', help='checkpoint of the run')
-    parser.add_argument('out', help='file to write, *.pth')
+    add_out(parser, '.pth', old=['out'])
     parser.add_argument(
         '--backbone', action='store_true', help='without the class head, to fine-tune on other classes'
     )

@@ -3,19 +3,17 @@
 Code in the file is run: for checkpoints of your own runs only.
 """
 
-import argparse
-
 import torch
 
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.engine.plain_values import plain
 from hetkd.utils.whole_file import written_whole
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('checkpoint', help='a checkpoint of your own run')
-    parser.add_argument('out', help='file to write; the same name replaces it')
+    add_out(parser, '.pth', old=['out'], text='file to write; the same name replaces it')
     args = parser.parse_args(argv)
     content = torch.load(args.checkpoint, map_location='cpu', weights_only=False)
     with written_whole(args.out) as file:

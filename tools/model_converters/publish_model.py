@@ -1,17 +1,15 @@
 """Prepare a checkpoint for publishing: the student alone, with its SHA-256 in the file name."""
 
-import argparse
-
 from hetkd.apis import publish_student
-from hetkd.apis.cli import run_tool
+from hetkd.apis.cli import add_out, run_tool, tool_parser
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('in_file', help='checkpoint of a run, or an exported student')
-    parser.add_argument('out_file', help='NAME.pth; NAME-DIGEST.pth is written')
+    parser = tool_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint of a run, or an exported student')
+    add_out(parser, '.pth', old=['out'], text='NAME.pth, written as NAME-DIGEST.pth')
     args = parser.parse_args(argv)
-    print(f'Published: {publish_student(args.in_file, args.out_file)}')
+    print(f'Published: {publish_student(args.checkpoint, args.out)}')
 
 
 if __name__ == '__main__':

@@ -9,24 +9,28 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from hetkd.apis.analysis import as_seen, random_config
-from hetkd.apis.cli import add_config, config_of, finish, run_tool
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool, tool_parser
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import MODELS
 from hetkd.visualization import Tile, image_grid
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
-    parser.add_argument('-o', '--output-dir', required=True, help='folder for PHASE.png')
+    add_picture(parser, required=False)
+    parser.add_argument('-o', '--output-dir', help=argparse.SUPPRESS)  # mmpretrain's: of PHASE.png
     parser.add_argument(
-        '-p', '--phase', default='train', choices=['train', 'test', 'val'], help='default: train'
+        '-p', '--phase', default='train', choices=['train', 'test', 'val'], help='which images'
     )
     parser.add_argument(
-        '-n', '--show-number', type=int, default=8, help='number of images of the first batch; default 8'
+        '-n', '--show-number', type=int, default=8, help='number of images of the first batch'
     )
-    parser.add_argument('--not-show', action='store_true', help='only write the picture')
     args = parser.parse_args(argv)
+    if args.output_dir and not args.out:
+        args.out = f'{args.output_dir}/{args.phase}.png'
+    if not args.out:
+        parser.error('the following arguments are required: --out')
     if args.show_number < 1:
         parser.error(f'--show-number: expected >= 1, got {args.show_number}')
     return args
@@ -71,15 +75,14 @@ def main(argv=None):
     rows = [[Tile(image) for image in images] for images in seen.values()]
     rows[0] = [Tile(image, label) for image, label in zip(seen['student'], labels)]
     names = [f'{name}, {images.shape[2]}x{images.shape[1]}' for name, images in seen.items()]
-    path = f'{args.output_dir}/{args.phase}.png'
-    image_grid(path, rows, names)
+    image_grid(args.out, rows, names)
     numbers = dict(
         sample_idx=[x.get('sample_idx') for x in samples],
         labels=labels,
         size={name: images.shape[1:3] for name, images in seen.items()},
         mean={name: images.mean((0, 1, 2)) for name, images in seen.items()},
     )
-    finish(path, numbers, not args.not_show)
+    finish(args.out, numbers, args.show)
 
 
 if __name__ == '__main__':

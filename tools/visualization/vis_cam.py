@@ -1,6 +1,5 @@
 """Grad-CAM of a student, and of its teacher if wanted."""
 
-import argparse
 from pathlib import Path
 
 import mmcv
@@ -8,7 +7,16 @@ from mmcv.transforms import Compose
 from mmengine.dataset import default_collate
 
 from hetkd.apis.analysis import Images, as_seen, open_run, open_student, teacher_of
-from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
+from hetkd.apis.cli import (
+    add_config,
+    add_image,
+    add_picture,
+    config_of,
+    finish,
+    image_first,
+    run_tool,
+    tool_parser,
+)
 from hetkd.apis.student import image_by_image, reads_files
 from hetkd.errors import UserError
 from hetkd.functional import grad_cam
@@ -17,10 +25,10 @@ from hetkd.visualization import Tile, image_grid
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('img', help='image file, or the index of an image of the test set')
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument('checkpoint', help="checkpoint of the run, or its exported student's file")
+    add_image(parser, 'image file, or the index of an image of the test set')
     parser.add_argument('--teacher', action='store_true', help='also draw the teacher')
     parser.add_argument(
         '--stage', type=int, help='1 is the shallowest; default: the deepest with a non-zero map'
@@ -28,23 +36,23 @@ def parse_args(argv=None):
     parser.add_argument(
         '--target-category', type=int, help="class to explain; default: each net's prediction"
     )
-    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument('--device', default='cpu', help='of the nets')
     add_picture(parser, '--save-path')
-    return parser.parse_args(argv)
+    return image_first(parser, parser.parse_args(argv))
 
 
 def load(args, cfg, model):
     """The image (1, 3, H, W), normalised for the student, and the class names."""
-    if args.img.isdigit():
-        images = Images(cfg, indices=[int(args.img)])
+    if args.image.isdigit():
+        images = Images(cfg, indices=[int(args.image)])
         (batch,) = images.batches(model, 'image')
         return batch.inputs, images.names(model.student.num_classes)
-    if not Path(args.img).is_file():
-        raise UserError('img', 'an image file or an index of the test set', repr(args.img))
+    if not Path(args.image).is_file():
+        raise UserError('--image', 'an image file or an index of the test set', repr(args.image))
     pipeline = Compose([TRANSFORMS.build(x) for x in cfg.test_dataloader.dataset.pipeline])
     # The decoded image, for a pipeline that does not begin by loading it.
-    image = mmcv.imread(args.img, channel_order='bgr' if reads_files(cfg) else 'rgb')
-    batch = default_collate([pipeline(dict(img_path=args.img, img=image))])
+    image = mmcv.imread(args.image, channel_order='bgr' if reads_files(cfg) else 'rgb')
+    batch = default_collate([pipeline(dict(img_path=args.image, img=image))])
     inputs = model.data_preprocessor(batch, False)['inputs']
     return inputs, [str(i) for i in range(model.student.num_classes)]
 
@@ -66,7 +74,7 @@ def cam_of(net, inputs, stage, category):
 def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
-    if not args.img.isdigit():  # a file is prepared as a single image
+    if not args.image.isdigit():  # a file is prepared as a single image
         cfg = image_by_image(cfg)
     model = (open_run if args.teacher else open_student)(cfg, args.checkpoint, args.device)
     inputs, names = load(args, cfg, model)
@@ -82,8 +90,8 @@ def main(argv=None):
         title = f'{name}, stage {stage}\n{names[label]}: {score:.2f}'
         tiles.append(Tile(as_seen(model, inputs, teacher)[0], title, cam))
         numbers[name] = dict(stage=stage, category=label, score=score, cam=cam)
-    image_grid(args.save_path, [tiles])
-    finish(args.save_path, numbers, args.show)
+    image_grid(args.out, [tiles])
+    finish(args.out, numbers, args.show)
 
 
 if __name__ == '__main__':

@@ -1,19 +1,18 @@
 """CKA heat maps between the stages of teacher and student, e.g. before and after distillation."""
 
-import argparse
 from pathlib import Path
 
 import torch
 
 from hetkd.apis.analysis import Images, open_run, teacher_of
-from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish, run_tool
+from hetkd.apis.cli import add_config, add_images, add_picture, config_of, finish, run_tool, tool_parser
 from hetkd.functional import linear_cka
 from hetkd.models.nets.base import RANDOM
 from hetkd.visualization import Panel, heat_maps
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
     parser.add_argument(
         'checkpoints',

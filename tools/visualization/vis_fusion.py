@@ -1,17 +1,15 @@
 """Stage weights of MLDR-KD's fusion (MSDF), by class and by sample."""
 
-import argparse
-
 import torch
 
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool, tool_parser
 from hetkd.models.distillers import MLDRKD
 from hetkd.visualization import fusion_weights
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_run(parser)
     add_picture(parser)
     return parser.parse_args(argv)

@@ -1,20 +1,18 @@
 """Class relations of teacher and student, as compared by MLDR-KD, and their difference."""
 
-import argparse
-
 import torch
 
 from hetkd.apis.analysis import Images, both_logits, open_run, teacher_of
-from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool, tool_parser
 from hetkd.functional import mean_relation, relation_kl
 from hetkd.visualization import Panel, heat_maps
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_run(parser)
     add_picture(parser)
-    parser.add_argument('--temperature', type=float, default=1.0, help='of the logits; default 1')
+    parser.add_argument('--temperature', type=float, default=1.0, help='of the logits')
     return parser.parse_args(argv)
 
 

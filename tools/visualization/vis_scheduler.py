@@ -1,6 +1,5 @@
 """Plot learning rate, momentum or weight decay over a run without training, by mmpretrain's simulation."""
 
-import argparse
 import tempfile
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -8,7 +7,7 @@ from unittest.mock import MagicMock
 from matplotlib import pyplot as plt
 from mmengine.registry import init_default_scope
 
-from hetkd.apis.cli import add_config, config_of, finish, png, run_tool
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool, tool_parser
 from hetkd.apis.mmpretrain_tools import mmpretrain_tool
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
@@ -17,17 +16,16 @@ NAMES = dict(lr='Learning Rate', momentum='Momentum', wd='Weight Decay')
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser, 'config file')
-    parser.add_argument('-p', '--parameter', default='lr', choices=NAMES, help='what to draw; default: lr')
+    parser.add_argument('-p', '--parameter', default='lr', choices=NAMES, help='what to draw')
     parser.add_argument(
         '-d', '--dataset-size', type=int, help='number of training images; default: read the data set'
     )
     parser.add_argument('-n', '--ngpus', type=int, default=1, help='number of processes of the run')
-    parser.add_argument('-s', '--save-path', type=png, required=True, help='the picture, FILE.png')
+    add_picture(parser, '-s', '--save-path')
     parser.add_argument('--title', help='title of the figure')
     parser.add_argument('--window-size', default='8*4', help='size of the figure in inches, W*H')
-    parser.add_argument('--not-show', action='store_true', help='only write the picture')
     args = parser.parse_args(argv)
     args.style = 'whitegrid'  # seaborn's, if it is installed
     return args
@@ -64,10 +62,10 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as cfg.work_dir:
         values = tool.simulate_train(Steps(range(steps)), cfg, by_epoch)[args.parameter]
     tool.plot_curve(values, args, NAMES[args.parameter], steps, by_epoch)
-    Path(args.save_path).parent.mkdir(parents=True, exist_ok=True)
-    plt.savefig(args.save_path, dpi=80, bbox_inches='tight')
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    plt.savefig(args.out, dpi=80, bbox_inches='tight')
     plt.close('all')
-    finish(args.save_path, {'steps_per_epoch': steps, args.parameter: values}, not args.not_show)
+    finish(args.out, {'steps_per_epoch': steps, args.parameter: values}, args.show)
 
 
 if __name__ == '__main__':

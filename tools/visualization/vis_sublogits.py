@@ -1,18 +1,16 @@
 """Similarity and accuracy of HCD's sub-logits."""
 
-import argparse
-
 import torch
 
 from hetkd.apis.analysis import Images, open_method
-from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool
+from hetkd.apis.cli import add_picture, add_run, config_of, finish, run_tool, tool_parser
 from hetkd.functional import sublogit_cosines
 from hetkd.models.distillers import HCD
 from hetkd.visualization import sub_logits
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_run(parser)
     add_picture(parser)
     return parser.parse_args(argv)

@@ -8,27 +8,28 @@ from rich.console import Console
 from sklearn.manifold import TSNE
 
 from hetkd.apis.analysis import Images, open_run
-from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool
+from hetkd.apis.cli import add_config, add_picture, config_of, finish, run_tool, tool_parser
 from hetkd.errors import UserError
 from hetkd.visualization import scatter
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     add_config(parser)
-    parser.add_argument(
-        '--checkpoint', required=True, help="checkpoint of the run, its exported student, or 'random'"
-    )
+    one = parser.add_mutually_exclusive_group(required=True)
+    text = "checkpoint of the run, its exported student, or 'random'"
+    one.add_argument('checkpoint', nargs='?', default=argparse.SUPPRESS, help=text)
+    one.add_argument('--checkpoint', default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # mmpretrain's
     add_picture(parser)
     parser.add_argument('--vis-stage', type=int, help='1 is the shallowest; default: the embedding')
     parser.add_argument('--class-idx', nargs='+', type=int, help='classes; default: the first ones')
-    parser.add_argument('--max-num-class', type=int, default=20, help='number of classes; default 20')
-    parser.add_argument('--max-num-samples', type=int, default=100, help='images per class; default 100')
-    parser.add_argument('--perplexity', type=float, default=30.0, help='default 30')
-    parser.add_argument('--early-exaggeration', type=float, default=12.0, help='default 12')
-    parser.add_argument('--learning-rate', type=float, default=200.0, help='default 200')
-    parser.add_argument('--n-iter', type=int, default=1000, help='iterations; default 1000')
-    parser.add_argument('--init', default='random', choices=['random', 'pca'], help='default: random')
+    parser.add_argument('--max-num-class', type=int, default=20, help='number of classes')
+    parser.add_argument('--max-num-samples', type=int, default=100, help='images per class')
+    parser.add_argument('--perplexity', type=float, default=30.0, help='about the number of neighbours')
+    parser.add_argument('--early-exaggeration', type=float, default=12.0, help='of the clusters')
+    parser.add_argument('--learning-rate', type=float, default=200.0, help='of t-SNE')
+    parser.add_argument('--n-iter', type=int, default=1000, help='iterations')
+    parser.add_argument('--init', default='random', choices=['random', 'pca'], help='of the points')
     parser.add_argument('--legend', action='store_true', help='add a legend of the classes')
     parser.add_argument('--device', help='default: the best available')
     return parser.parse_args(argv)

@@ -13,6 +13,7 @@ from .progress import ProgressHook
 from .resume import ResumeHook
 from .run_record import RunRecordHook
 from .seed import EpochSeedHook
+from .summary import SummaryHook
 from .teacher_check import TeacherCheckHook
 from .training_data import TrainingDataHook
 from .waiting import WaitingHook
@@ -30,6 +31,7 @@ __all__ = [
     'ResumeHook',
     'RunRecordHook',
     'StudentEMAHook',
+    'SummaryHook',
     'TeacherAgreementHook',
     'TeacherCheckHook',
     'TrainingDataHook',

@@ -106,7 +106,7 @@ class RunRecordHook(Hook):
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Keep the metrics of this epoch."""
         if self._record:
-            self._record['metrics'][str(_done(runner))] = _scalars(metrics or {})
+            self._record['metrics'][str(_done(runner))] = scalars(metrics or {})
             self._write(runner)
 
     @master_only
@@ -138,7 +138,7 @@ def _done(runner) -> int:
     return runner.iter if _counts_steps(runner) else runner.epoch
 
 
-def _scalars(metrics: dict) -> dict[str, float]:
+def scalars(metrics: dict) -> dict[str, float]:
     """Numbers only: a confusion matrix or a value for each class has no place in a table."""
     kept = {}
     for key, value in metrics.items():

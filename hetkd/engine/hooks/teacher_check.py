@@ -58,7 +58,7 @@ class TeacherCheckHook(Hook):
         for teacher in teachers:
             found = _describe(teacher) | _accuracy(model, teacher, batches)
             self.report['teachers'].append(found)
-            runner.logger.info('teacher check: ' + _line(found))
+            runner.logger.info('teacher check: ' + teacher_line(found))
             if found.get('top1') is not None and found['top1'] <= found['chance_limit']:
                 self._at_chance(runner, teacher, found, 'logits' in model.teacher_needs)
 
@@ -157,7 +157,8 @@ def _accuracy(model, teacher, batches) -> dict:
     return dict(images=count, top1=100 * int(right) / count, chance=100 * chance, chance_limit=100 * limit)
 
 
-def _line(found: dict) -> str:
+def teacher_line(found: dict) -> str:
+    """What was found of a teacher, in a sentence."""
     if 'top1' not in found:
         knows = 'no class head'
     elif found['top1'] is None:
