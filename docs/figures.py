@@ -157,6 +157,15 @@ def figures():
         link(490, 125, 523, 58), link(490, 160, 523, 212), link(660, 58, 698, 58), link(660, 212, 698, 212),
         box(700, 33, 185, 50, 'l', '&#945; T&#178; KL(b_t || b_s)', 'target'),
         box(700, 187, 185, 50, 'l', '&#946; T&#178; KL(p&#770;_t || p&#770;_s)', 'non-target'))
+    drawn['rld'] = method(
+        330, 'RLD: the confidence, and the classes that the teacher ranks below the true one',
+        picture(345, 95, 145, 95, 'p_t, p_s, true class y', bars(363, 162, 2, T='184201', S='143121')),
+        link(260, 50, 343, 125), text(280, 43, 'z_t'), link(260, 240, 343, 160), text(280, 257, 'z_s'),
+        picture(525, 10, 135, 95, 'b: own choice, the rest', bars(576, 77, T='84', S='38')),
+        picture(525, 165, 135, 95, 'q: below y alone', bars(557, 232, T='4727', S='5656')),
+        link(490, 125, 523, 58), link(490, 160, 523, 212), link(660, 58, 698, 58), link(660, 212, 698, 212),
+        box(700, 33, 185, 50, 'l', '&#945; &#964;&#178; KL(b_t || b_s)', 'confidence'),
+        box(700, 187, 185, 50, 'l', '&#946; T&#178; KL(q_t || q_s)', 'correlation'))
     matrix = ('....V.', '....V.', 'BBBBBB', '....V.', '....V.')
     drawn['dist'] = method(
         350, 'DIST: correlations of rows and columns of the class probabilities',

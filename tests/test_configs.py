@@ -296,6 +296,10 @@ def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead
 METHODS = dict(
     kd=dict(type='LogitDistiller', losses=[dict(type='KDLoss', temperature=1.0)]),
     dkd=dict(type='LogitDistiller', losses=[dict(type='DKDLoss', alpha=1.0, beta=2.0, temperature=1.0)]),
+    rld=dict(
+        type='LogitDistiller',
+        losses=[dict(type='RLDLoss', alpha=1.0, beta=8.0, temperature=4.0, warmup=20)],
+    ),
     dist=dict(type='LogitDistiller', losses=[dict(type='DISTLoss', beta=1.0, gamma=1.0, temperature=1.0)]),
     fitnet=dict(type='FeatureDistiller', losses=[dict(type='HintLoss', loss_weight=4.0)]),
     cc=dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)]),

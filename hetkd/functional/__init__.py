@@ -20,6 +20,7 @@ from .orthogonality import orthogonality_loss, sublogit_cosines
 from .relation import mean_relation, relation_kl
 from .resample import cut, pool_matrix, resample, resize_matrix
 from .rkd import rkd_loss
+from .rld import rld_loss
 from .rsd import rsd_loss
 from .standardise import standardise_logits
 from .sub_logits import sublogit_ce, sublogit_kl
@@ -53,6 +54,7 @@ __all__ = [
     'resample',
     'resize_matrix',
     'rkd_loss',
+    'rld_loss',
     'rsd_loss',
     'standardise_logits',
     'sublogit_ce',

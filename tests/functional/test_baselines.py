@@ -19,6 +19,7 @@ from hetkd.functional import (
     kd_loss,
     ofa_loss,
     rkd_loss,
+    rld_loss,
     rsd_loss,
     standardise_logits,
 )
@@ -54,6 +55,11 @@ CASES = {
     'at': (lambda: at_loss(*MAPS), lambda: baselines.at_loops(*MAPS)),
     'rsd': (lambda: rsd_loss(S, T), lambda: baselines.rsd_loops(S, T, 0.01)),
     'rsd-options': (lambda: rsd_loss(S, T, 0.5), lambda: baselines.rsd_loops(S, T, 0.5)),
+    'rld': (lambda: rld_loss(S, T, Y), lambda: baselines.rld_loops(S, T, Y, 1, 8, 4, 1)),
+    'rld-options': (
+        lambda: rld_loss(S, T, Y, 0.5, 2, 3, 2),
+        lambda: baselines.rld_loops(S, T, Y, 0.5, 2, 3, 2),
+    ),
     'crd': (lambda: crd_loss(*CRD, SAMPLES), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.07)),
     'crd-options': (lambda: crd_loss(*CRD, SAMPLES, 0.5), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.5)),
 }
@@ -61,6 +67,7 @@ LOGIT = {
     'dkd': lambda s, t: dkd_loss(s, t, torch.arange(len(s)) % s.shape[1]),
     'dist': dist_loss,
     'ofa': lambda s, t: ofa_loss(s, t, torch.arange(len(s)) % s.shape[1], 1.5),
+    'rld': lambda s, t: rld_loss(s, t, torch.arange(len(s)) % s.shape[1]),
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t), 2.0),
 }
 RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss, 'rsd': rsd_loss}
@@ -84,7 +91,7 @@ def test_gradcheck_of_at():
     assert torch.autograd.gradcheck(lambda s: at_loss(s, MAPS[1]), (student,))
 
 
-@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rsd')])
+@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rld', 'rsd')])
 def test_equal_nets_cost_nothing(name):
     assert ALL[name](S, S).item() == pytest.approx(0, abs=1e-12)
 
@@ -94,6 +101,34 @@ def test_dkd_of_one_sample_with_the_teachers_own_weight_is_kd():
         s, t, y = S[n : n + 1], T[n : n + 1], Y[n : n + 1]
         others = 1 - F.softmax(t / 4, dim=1)[0, y].item()
         assert dkd_loss(s, t, y, 1.0, others, 4.0).item() == pytest.approx(kd_loss(s, t, 4.0).item())
+
+
+def test_rld_of_a_teacher_that_is_right_is_dkd():
+    student = S.clone().requires_grad_()
+    right = T.argmax(1)
+    losses = [
+        rld_loss(student, T, right, 0.5, 2.0, 3.0, 3.0),
+        dkd_loss(student, T, right, 0.5, 2.0, 3.0),
+    ]
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*[torch.autograd.grad(x, student)[0] for x in losses])
+    assert rld_loss(T, T, right).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_rld_learns_nothing_from_classes_that_the_teacher_ranks_above_the_true_one():
+    student = S.clone().requires_grad_()
+    rld_loss(student, T, Y, alpha=0.0).backward()
+    above = T.gather(1, Y[:, None]) <= T
+    assert above.sum() > len(Y), 'some teacher is wrong'
+    assert not student.grad[above].any() and student.grad[~above].any()
+
+
+def test_rld_of_a_true_class_that_is_the_teachers_last_has_no_second_part():
+    student, last = S.clone().requires_grad_(), T.argmin(1)
+    loss = rld_loss(student, T, last, alpha=0.0)
+    loss.backward()
+    assert loss.item() == 0 and not student.grad.any()
+    assert rld_loss(S, T, last).item() == pytest.approx(baselines.rld_loops(S, T, last, 1, 8, 4, 1))
 
 
 def test_ofa_at_eps_1_is_cross_entropy_with_the_teacher():
@@ -112,6 +147,7 @@ def test_mixed_labels_take_the_largest_class():
     mixed = F.one_hot(Y, 7) * 0.5 + 0.5 / 7
     assert dkd_loss(S, T, mixed) == dkd_loss(S, T, Y)
     assert ofa_loss(S, T, mixed, 1.5) == ofa_loss(S, T, Y, 1.5)
+    assert rld_loss(S, T, mixed) == rld_loss(S, T, Y)
 
 
 def test_rkd_does_not_see_rotation_shift_and_scale():
@@ -285,6 +321,8 @@ def test_bad_input_is_refused():
         ofa_loss(S, T[:, :3], Y)
     with pytest.raises(UserError, match='at least 2 classes'):
         dkd_loss(S[:, :1], T[:, :1], Y)
+    with pytest.raises(UserError, match='RLD: expected at least 2 classes'):
+        rld_loss(S[:, :1], T[:, :1], Y)
     with pytest.raises(UserError, match='expected embeddings'):
         rkd_loss(S, T[:3])
     with pytest.raises(UserError, match='RSD: expected embeddings of one width.*AAD'):
@@ -305,6 +343,8 @@ def test_bad_input_is_refused():
         lambda t: dkd_loss(S, T, Y, 1, 8, t),
         lambda t: dist_loss(S, T, 1, 1, t),
         lambda t: ofa_loss(S, T, Y, 1, t),
+        lambda t: rld_loss(S, T, Y, 1, 8, t),
+        lambda t: rld_loss(S, T, Y, 1, 8, 4, t),
     ):
         with pytest.raises(UserError, match='temperature'):
             loss(0)

@@ -17,6 +17,7 @@ from hetkd.functional import (
     ofa_loss,
     orthogonality_loss,
     rkd_loss,
+    rld_loss,
     rsd_loss,
     standardise_logits,
     sublogit_ce,
@@ -55,6 +56,7 @@ LOSSES = {
     'ofa': lambda s, t: ofa_loss(s, t, labels(s), 1.5),
     'orthogonality': lambda s, t: orthogonality_loss(sub_logits(s, t), labels(s)),
     'rkd': rkd_loss,
+    'rld': lambda s, t: rld_loss(s, t, labels(s)),
     'rsd': rsd_loss,
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t)),
     'sub-logit ce': lambda s, t: sublogit_ce(sub_logits(s, t), labels(s)),
@@ -136,13 +138,13 @@ def test_one_sample_is_refused_where_samples_are_compared(name):
         LOSSES[name](*pair(1, 4))
 
 
-@pytest.mark.parametrize('name', ['dist', 'dkd', 'orthogonality', 'standardised kd'])
+@pytest.mark.parametrize('name', ['dist', 'dkd', 'orthogonality', 'rld', 'standardised kd'])
 def test_one_class_is_refused_where_classes_are_compared(name):
     with pytest.raises(UserError, match='expected at least 2 classes.*got'):
         LOSSES[name](*pair(4, 1))
 
 
-@pytest.mark.parametrize('name', ['dfra', 'dist', 'dkd', 'kd', 'kl', 'ofa'])
+@pytest.mark.parametrize('name', ['dfra', 'dist', 'dkd', 'kd', 'kl', 'ofa', 'rld'])
 def test_an_empty_batch_is_refused(name):
     with pytest.raises(UserError, match='expected at least one sample'):
         LOSSES[name](*pair(0, 4))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hetkd import functional
+from hetkd.clock import set_clock
 from hetkd.errors import UserError
 from hetkd.functional import standardise_logits
 from hetkd.models.nets import NetOutput
@@ -18,6 +19,11 @@ LOGIT = [
     (dict(type='DISTLoss', beta=2, gamma=3, temperature=4), lambda: functional.dist_loss(S, T, 2, 3, 4)),
     (dict(type='OFALoss'), lambda: functional.ofa_loss(S, T, Y)),
     (dict(type='OFALoss', eps=1.5, temperature=2), lambda: functional.ofa_loss(S, T, Y, 1.5, 2)),
+    (dict(type='RLDLoss'), lambda: functional.rld_loss(S, T, Y)),
+    (
+        dict(type='RLDLoss', alpha=2, beta=3, temperature=2, confidence_temperature=3),
+        lambda: functional.rld_loss(S, T, Y, 2, 3, 2, 3),
+    ),
     (
         dict(type='KDLoss', temperature=2, standardise=True),
         lambda: functional.kd_loss(standardise_logits(S), standardise_logits(T), 2),
@@ -52,7 +58,17 @@ def test_feature_losses(config, expected):
     torch.testing.assert_close(MODELS.build(config)(student, teacher, Y), expected())
 
 
-@pytest.mark.parametrize('name', ['DKDLoss', 'DISTLoss', 'OFALoss', 'KDLoss'])
+@pytest.mark.parametrize('name', ['DKDLoss', 'DISTLoss', 'OFALoss', 'KDLoss', 'RLDLoss'])
 def test_a_temperature_of_zero_is_refused_when_built(name):
     with pytest.raises(UserError, match='temperature: expected'):
         MODELS.build(dict(type=name, temperature=0))
+
+
+def test_rld_rises_over_its_first_epochs():
+    loss, full = MODELS.build(dict(type='RLDLoss', warmup=4)), functional.rld_loss(S, T, Y)
+    torch.testing.assert_close(loss(S, T, Y), full)
+    for epoch, share in ((0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)):
+        set_clock(0, epoch)
+        torch.testing.assert_close(loss(S, T, Y), share * full)
+    set_clock(0, 0)
+    torch.testing.assert_close(MODELS.build(dict(type='RLDLoss', warmup=0))(S, T, Y), full)

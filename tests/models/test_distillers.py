@@ -21,6 +21,7 @@ ALGORITHMS = {
     'ofa': dict(type='OFA'),
     'dkd': dict(type='LogitDistiller', losses=[dict(type='DKDLoss')]),
     'dist': dict(type='LogitDistiller', losses=[dict(type='DISTLoss')]),
+    'rld': dict(type='LogitDistiller', losses=[dict(type='RLDLoss')]),
     'rkd': dict(type='FeatureDistiller', losses=[dict(type='RKDLoss')]),
     'cc': dict(type='FeatureDistiller', losses=[dict(type='CCLoss')]),
     'at': dict(type='FeatureDistiller', losses=[dict(type='ATLoss')]),

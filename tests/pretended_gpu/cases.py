@@ -17,7 +17,8 @@ CONFIG = str(ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py')
 
 
 def method(*losses, **options):
-    kind = 'LogitDistiller' if losses[0] in ('KDLoss', 'DKDLoss', 'DISTLoss') else 'FeatureDistiller'
+    on_logits = ('KDLoss', 'DKDLoss', 'DISTLoss', 'RLDLoss', 'RSDLogitLoss')
+    kind = 'LogitDistiller' if losses[0] in on_logits else 'FeatureDistiller'
     return dict(type=kind, losses=[dict(type=x) for x in losses], **options)
 
 
@@ -38,6 +39,7 @@ METHODS = dict(
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
     scratch=dict(type='NetClassifier'),
+    rld=method('RLDLoss'),
 )
 MIXING = ['Mixup', 'CutMix', 'ResizeMix']
 # Each method gets two of the families; all pairs of neighbours come up.

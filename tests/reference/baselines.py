@@ -20,6 +20,20 @@ def dkd_loops(student, teacher, target, alpha, beta, temperature):
     return temperature**2 * total / len(student)
 
 
+def rld_loops(student, teacher, target, alpha, beta, temperature, confidence_temperature):
+    total = 0.0
+    for z_s, z_t, y in zip(student.tolist(), teacher.tolist(), target.tolist()):
+        p_s, p_t = (softmax([x / confidence_temperature for x in z]) for z in (z_s, z_t))
+        best = max(range(len(z_t)), key=lambda c: z_t[c])
+        for t, s in ((p_t[best], p_s[y]), (1 - p_t[best], 1 - p_s[y])):
+            total += alpha * confidence_temperature**2 * t * math.log(t / s)
+        below = [c for c in range(len(z_t)) if z_t[c] < z_t[y]]
+        if below:
+            q_s, q_t = (softmax([z[c] / temperature for c in below]) for z in (z_s, z_t))
+            total += beta * temperature**2 * sum(t * math.log(t / s) for s, t in zip(q_s, q_t))
+    return total / len(student)
+
+
 def pearson(a, b):
     mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
     covariance = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
