@@ -302,7 +302,7 @@ METHODS = dict(
     ),
     dist=dict(type='LogitDistiller', losses=[dict(type='DISTLoss', beta=1.0, gamma=1.0, temperature=1.0)]),
     fitnet=dict(type='FeatureDistiller', losses=[dict(type='HintLoss', loss_weight=4.0)]),
-    cc=dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)]),
+    cc=dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2, loss_weight=100.0)]),
     rkd=dict(type='FeatureDistiller', losses=[dict(type='RKDLoss', distance_weight=25.0, angle_weight=50.0)]),
     crd=dict(
         type='FeatureDistiller',
@@ -318,6 +318,9 @@ METHODS = dict(
     at=dict(type='FeatureDistiller', losses=[dict(type='ATLoss', loss_weight=1000.0)]),
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
+)
+METHODS['rsd-logits'] = dict(
+    type='LogitDistiller', losses=[dict(type='RSDLogitLoss', kappa=0.01, loss_weight=0.1)]
 )
 VIEWS = Config.fromfile(CONFIGS / '_base_/datasets/views_strong.py')
 

@@ -24,6 +24,8 @@ LOGIT = [
         dict(type='RLDLoss', alpha=2, beta=3, temperature=2, confidence_temperature=3),
         lambda: functional.rld_loss(S, T, Y, 2, 3, 2, 3),
     ),
+    (dict(type='RSDLogitLoss', loss_weight=1), lambda: functional.rsd_loss(S, T)),
+    (dict(type='RSDLogitLoss', kappa=0.5), lambda: functional.rsd_loss(S, T, 0.5)),
     (
         dict(type='KDLoss', temperature=2, standardise=True),
         lambda: functional.kd_loss(standardise_logits(S), standardise_logits(T), 2),
@@ -32,8 +34,8 @@ LOGIT = [
 FEATURE = [
     (dict(type='RKDLoss'), lambda: functional.rkd_loss(S, T)),
     (dict(type='RKDLoss', distance_weight=1, angle_weight=2), lambda: functional.rkd_loss(S, T, 1, 2)),
-    (dict(type='CCLoss'), lambda: functional.cc_loss(S, T)),
-    (dict(type='CCLoss', gamma=1.0, order=3), lambda: functional.cc_loss(S, T, 1.0, 3)),
+    (dict(type='CCLoss'), lambda: 100 * functional.cc_loss(S, T)),
+    (dict(type='CCLoss', gamma=1.0, order=3, loss_weight=1), lambda: functional.cc_loss(S, T, 1.0, 3)),
     (dict(type='RSDLoss'), lambda: 0.1 * functional.rsd_loss(S, T)),
     (dict(type='RSDLoss', kappa=0.5, loss_weight=2), lambda: 2 * functional.rsd_loss(S, T, 0.5)),
     (dict(type='ATLoss', loss_weight=1.0), lambda: 2 * functional.at_loss(MAP_S, MAP_T)),

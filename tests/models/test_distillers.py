@@ -27,6 +27,7 @@ ALGORITHMS = {
     'at': dict(type='FeatureDistiller', losses=[dict(type='ATLoss')]),
     'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
     'rsd': dict(type='FeatureDistiller', losses=[dict(type='RSDLoss')], embedding_matcher=dict(type='AAD')),
+    'rsd-logits': dict(type='LogitDistiller', losses=[dict(type='RSDLogitLoss')]),
     'crd': dict(
         type='FeatureDistiller',
         losses=[dict(type='CRDLoss', num_negatives=6)],

@@ -40,6 +40,7 @@ METHODS = dict(
     hcd=dict(type='HCD'),
     scratch=dict(type='NetClassifier'),
     rld=method('RLDLoss'),
+    rsdlogits=method('RSDLogitLoss'),
 )
 MIXING = ['Mixup', 'CutMix', 'ResizeMix']
 # Each method gets two of the families; all pairs of neighbours come up.

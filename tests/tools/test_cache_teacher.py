@@ -59,7 +59,7 @@ def losses_of(cfg):
     return {name: runner.message_hub.get_scalar(name).data[0] for name in names}, runner
 
 
-METHODS = ['kd', 'dkd', 'dist', 'rld', 'ofa', 'mldrkd', 'hcd', 'rkd', 'cc', 'rsd', 'crd']
+METHODS = ['kd', 'dkd', 'dist', 'rld', 'ofa', 'mldrkd', 'hcd', 'rkd', 'cc', 'rsd', 'crd', 'rsd-logits']
 
 
 @pytest.mark.parametrize(
