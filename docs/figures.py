@@ -199,6 +199,15 @@ def figures():
         text(555, 148, 'mean square over the'), text(555, 165, 'channels, then unit norm'),
         link(440, 260, 488, 260), link(620, 60, 698, 140), link(620, 250, 698, 170),
         box(700, 125, 185, 60, 'l', '1000 MSE(A_s, A_t)', 'sum over the stages'))
+    drawn['cat'] = method(
+        350, 'CAT: maps of each class are compared', link(260, 50, 328, 50, 'F_t'),
+        box(330, 25, 110, 50, '', 'W at each', 'position'), link(440, 50, 488, 50),
+        picture(490, 10, 130, 100, 'C maps, 2 x 2', cells(527, 17, 28, '72', '31')),
+        link(260, 260, 328, 260, 'F_s'), box(330, 235, 110, 50, '', 'W at each', 'position'),
+        link(440, 260, 488, 260),
+        picture(490, 208, 130, 100, 'C maps, 2 x 2', cells(527, 215, 28, '63', '22')),
+        text(555, 148, 'each class map is'), text(555, 165, 'divided by its norm'),
+        link(620, 60, 698, 140), link(620, 250, 698, 170), box(700, 125, 185, 60, 'l', '400 MSE(A_s, A_t)'))
     kernel = ('962110', '693121', '239412', '114963', '121692', '012329'), \
              ('953221', '593122', '339322', '213954', '221592', '122429')
     drawn['cc'] = method(

@@ -316,6 +316,7 @@ METHODS = dict(
         embedding_matcher=dict(type='AAD', ratio=2),
     ),
     at=dict(type='FeatureDistiller', losses=[dict(type='ATLoss', loss_weight=1000.0)]),
+    cat=dict(type='FeatureDistiller', losses=[dict(type='CATLoss', resolution=2, loss_weight=400.0)]),
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
 )

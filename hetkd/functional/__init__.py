@@ -3,6 +3,7 @@
 from .agreement import GROUPS, who_is_right
 from .at import at_loss
 from .calibration import calibration_bins, calibration_error
+from .cat import cat_loss
 from .cc import cc_loss
 from .cka import linear_cka
 from .crd import crd_log_normalisers, crd_loss
@@ -31,6 +32,7 @@ __all__ = [
     'at_loss',
     'calibration_bins',
     'calibration_error',
+    'cat_loss',
     'cc_loss',
     'cosines_with_labels',
     'crd_log_normalisers',

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
+    cat_loss,
     cc_loss,
     crd,
     crd_log_normalisers,
@@ -36,6 +37,7 @@ def logits(*shape, seed=0):
 S, T, Y = logits(5, 7), logits(5, 7, seed=1), torch.tensor([0, 6, 3, 3, 2])
 WIDE = logits(5, 11, seed=2)
 MAPS = logits(3, 4, 2, 3), logits(3, 6, 2, 3, seed=1)
+CLASS_MAPS = logits(3, 4, 2, 3), logits(3, 4, 5, 4, seed=1)
 # Embeddings of 3 images and memories of 9, as unit vectors; each image and its 4 negatives.
 CRD = [F.normalize(logits(n, 6, seed=n + i), dim=1) for n in (3, 9) for i in range(2)]
 SAMPLES = torch.tensor([[2, 0, 1, 8, 8], [5, 7, 6, 0, 1], [0, 3, 4, 5, 6]])
@@ -53,6 +55,8 @@ CASES = {
     'cc': (lambda: cc_loss(S, WIDE), lambda: baselines.cc_loops(S, WIDE, 0.4, 2)),
     'cc-options': (lambda: cc_loss(S, WIDE, 1.0, 3), lambda: baselines.cc_loops(S, WIDE, 1.0, 3)),
     'at': (lambda: at_loss(*MAPS), lambda: baselines.at_loops(*MAPS)),
+    'cat': (lambda: cat_loss(*CLASS_MAPS), lambda: baselines.cat_loops(*CLASS_MAPS, 2)),
+    'cat-options': (lambda: cat_loss(*CLASS_MAPS, 1), lambda: baselines.cat_loops(*CLASS_MAPS, 1)),
     'rsd': (lambda: rsd_loss(S, T), lambda: baselines.rsd_loops(S, T, 0.01)),
     'rsd-options': (lambda: rsd_loss(S, T, 0.5), lambda: baselines.rsd_loops(S, T, 0.5)),
     'rld': (lambda: rld_loss(S, T, Y), lambda: baselines.rld_loops(S, T, Y, 1, 8, 4, 1)),
@@ -86,9 +90,19 @@ def test_gradcheck(name):
     assert torch.autograd.gradcheck(lambda s: ALL[name](s, logits(4, 5, seed=4)), (student,))
 
 
-def test_gradcheck_of_at():
-    student = MAPS[0].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: at_loss(s, MAPS[1]), (student,))
+@pytest.mark.parametrize('loss, maps', [(at_loss, MAPS), (cat_loss, CLASS_MAPS)], ids=['at', 'cat'])
+def test_gradcheck_of_losses_on_maps(loss, maps):
+    student = maps[0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: loss(s, maps[1]), (student,))
+    teacher = maps[1].clone().requires_grad_()
+    loss(student, teacher).backward()
+    assert teacher.grad is None
+
+
+def test_cat_sees_no_scale_of_a_class_map_and_opposite_ones_cost_most():
+    student = CLASS_MAPS[0] * torch.rand(3, 4, 1, 1, dtype=F64)
+    assert cat_loss(student, CLASS_MAPS[0]).item() == pytest.approx(0, abs=1e-12)
+    assert cat_loss(-student, CLASS_MAPS[0]).item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rld', 'rsd')])
@@ -339,6 +353,10 @@ def test_bad_input_is_refused():
         crd_loss(*CRD, SAMPLES[:, :1])
     with pytest.raises(UserError, match='maps of one batch and grid'):
         at_loss(MAPS[0], MAPS[1][:, :, :1])
+    with pytest.raises(UserError, match='CAT: expected class maps .N, C, H, W. of one batch'):
+        cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][:, :2])
+    with pytest.raises(UserError, match='at least 2 x 2 cells, got student 2 x 3 and teacher 5 x 1'):
+        cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][..., :1])
     for loss in (
         lambda t: dkd_loss(S, T, Y, 1, 8, t),
         lambda t: dist_loss(S, T, 1, 1, t),

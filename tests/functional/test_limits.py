@@ -6,6 +6,7 @@ import torch
 from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
+    cat_loss,
     cc_loss,
     crd_loss,
     dfra_loss,
@@ -42,9 +43,15 @@ def sub_logits(student, teacher):
     return torch.stack([student, student / 2 + teacher / 2], 1)
 
 
+def class_maps(x):
+    """Four cells a class."""
+    return torch.stack([x, x.roll(1, 1), -x, x.roll(1, 0)], -1).unflatten(-1, (2, 2))
+
+
 # Each takes student and teacher (N, C) to a scalar.
 LOSSES = {
     'at': lambda s, t: at_loss(s[:, None, None], t[:, None, None]),
+    'cat': lambda s, t: cat_loss(class_maps(s), class_maps(t)),
     'cc': cc_loss,
     'crd': crd,
     'dfra': lambda s, t: dfra_loss(s, t).total,

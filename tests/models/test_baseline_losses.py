@@ -38,6 +38,8 @@ FEATURE = [
     (dict(type='CCLoss', gamma=1.0, order=3, loss_weight=1), lambda: functional.cc_loss(S, T, 1.0, 3)),
     (dict(type='RSDLoss'), lambda: 0.1 * functional.rsd_loss(S, T)),
     (dict(type='RSDLoss', kappa=0.5, loss_weight=2), lambda: 2 * functional.rsd_loss(S, T, 0.5)),
+    (dict(type='CATLoss'), lambda: 400 * functional.cat_loss(MAP_S, MAP_T)),
+    (dict(type='CATLoss', resolution=1, loss_weight=2), lambda: 2 * functional.cat_loss(MAP_S, MAP_T, 1)),
     (dict(type='ATLoss', loss_weight=1.0), lambda: 2 * functional.at_loss(MAP_S, MAP_T)),
 ]
 MAP_S, MAP_T = torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2)
@@ -56,7 +58,7 @@ def test_logit_losses(config, expected, weight):
     'config, expected', FEATURE, ids=lambda x: str(x)[:60] if isinstance(x, dict) else 'loops'
 )
 def test_feature_losses(config, expected):
-    student, teacher = NetOutput(S, (MAP_S,) * 2, S), NetOutput(T, (MAP_T,) * 2, T)
+    student, teacher = NetOutput(S, (MAP_S,) * 2, S, S, MAP_S), NetOutput(T, (MAP_T,) * 2, T, T, MAP_T)
     torch.testing.assert_close(MODELS.build(config)(student, teacher, Y), expected())
 
 

@@ -26,6 +26,7 @@ ALGORITHMS = {
     'cc': dict(type='FeatureDistiller', losses=[dict(type='CCLoss')]),
     'at': dict(type='FeatureDistiller', losses=[dict(type='ATLoss')]),
     'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
+    'cat': dict(type='FeatureDistiller', losses=[dict(type='CATLoss')]),
     'rsd': dict(type='FeatureDistiller', losses=[dict(type='RSDLoss')], embedding_matcher=dict(type='AAD')),
     'rsd-logits': dict(type='LogitDistiller', losses=[dict(type='RSDLogitLoss')]),
     'crd': dict(
@@ -53,6 +54,10 @@ def build(algorithm, teacher='vit', student='cnn', **options):
 @pytest.mark.parametrize('teacher, student', itertools.product(MICRO_FAMILIES, MICRO_FAMILIES))
 def test_every_method_trains_every_pair(algorithm, teacher, student, batch):
     model = build(algorithm, teacher, student).train()
+    if algorithm == 'cat' and 'vmamba' in (teacher, student):
+        with pytest.raises(UserError, match='CAT: expected class maps of at least 2 x 2 cells, got.*1 x 1'):
+            model.loss(*batch)
+        return  # at 64 px in test_class_maps.py
     wrapper = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=0.01)))
     data = dict(inputs=batch[0], data_samples=batch[1])
     logged = model.train_step(data, wrapper)

@@ -41,6 +41,7 @@ METHODS = dict(
     scratch=dict(type='NetClassifier'),
     rld=method('RLDLoss'),
     rsdlogits=method('RSDLogitLoss'),
+    cat=method('CATLoss'),
 )
 MIXING = ['Mixup', 'CutMix', 'ResizeMix']
 # Each method gets two of the families; all pairs of neighbours come up.

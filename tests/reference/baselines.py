@@ -127,6 +127,27 @@ def at_loops(student, teacher):
     return sum(squares) / len(squares)
 
 
+def cat_loops(student, teacher, resolution):
+    def attention(grid):
+        cells = []
+        for i in range(resolution):
+            rows = grid[i * len(grid) // resolution : math.ceil((i + 1) * len(grid) / resolution)]
+            for j in range(resolution):
+                width = len(grid[0])
+                part = slice(j * width // resolution, math.ceil((j + 1) * width / resolution))
+                values = [x for row in rows for x in row[part]]
+                cells.append(sum(values) / len(values))
+        return [x / math.hypot(*cells) for x in cells]
+
+    squares = [
+        (a - b) ** 2
+        for s, t in zip(student.tolist(), teacher.tolist())
+        for map_s, map_t in zip(s, t)
+        for a, b in zip(attention(map_s), attention(map_t))
+    ]
+    return sum(squares) / len(squares)
+
+
 def rsd_loops(student, teacher, kappa):
     def columns(net):
         result = []

@@ -13,8 +13,8 @@ from .part import build_part
 class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
-    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'logits'``,
-    ``'index'``) and is called as ``loss(student, teacher, target)`` with
+    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'class_map'``,
+    ``'logits'``, ``'index'``) and is called as ``loss(student, teacher, target)`` with
     :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where it needs the images' places in the
     training set. Where one needs stages, it sees pairs of them: the nets' stages are paired from the deepest
     (a net with more keeps its shallowest out), and the matcher has brought the student's to the teacher's
@@ -53,6 +53,9 @@ class FeatureDistiller(BaseDistiller):
         readers += self.logit_losses.values()
         self.teacher_needs = self.student_needs + ('logits',) * bool(readers)
         self.check_heads(readers)
+        if 'class_map' in needs:
+            for net in (self.student, *self.teachers):
+                net.check_class_map()
         self.matcher = self.embedding_matcher = None
         if 'stages' in needs:
             self._indices = stages
