@@ -258,6 +258,14 @@ def figures():
         arrow('M560 50C605 50 627 60 627 88'), arrow('M560 240C605 240 627 230 627 204'),
         link(679, 135, 698, 95), box(700, 70, 185, 50, 'l', 'diagonal to 1', '(P_ii &#8722; 1)&#178;'),
         link(679, 157, 698, 197), box(700, 172, 185, 50, 'l', 'the rest to 0', '&#954; P_ij&#178;'))
+    drawn['vkd'] = method(
+        330, 'VkD: features under an orthogonal projection imitate normalised features',
+        link(260, 50, 348, 50, 'mean of map'), box(350, 25, 110, 50, '', 'LN', 'without weights'),
+        link(260, 240, 348, 240, 'mean of map'), box(350, 215, 110, 50, '', 'P', 'orthogonal'),
+        picture(500, 95, 150, 95, 'distances are kept', points(530, 105, (0, 45), (24, 0), (85, 50))),
+        arrow('M405 215C405 160 440 143 498 143', 'dash'), link(460, 50, 698, 125), link(460, 240, 698, 160),
+        box(700, 30, 185, 46, 'l', 'KL(p_t || p_s)'), arrow('M260 38H698'),
+        box(700, 117, 185, 50, 'l', 'smooth L1'))
     return drawn
 # fmt: on
 

@@ -317,6 +317,12 @@ METHODS = dict(
     ),
     at=dict(type='FeatureDistiller', losses=[dict(type='ATLoss', loss_weight=1000.0)]),
     cat=dict(type='FeatureDistiller', losses=[dict(type='CATLoss', resolution=2, loss_weight=400.0)]),
+    vkd=dict(
+        type='FeatureDistiller',
+        losses=[dict(type='VkDLoss', loss_weight=1.0)],
+        logit_losses=[dict(type='KDLoss', temperature=1.0)],
+        embedding_matcher=dict(type='OrthogonalProjector'),
+    ),
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
 )

@@ -13,6 +13,7 @@ from .dkd import dkd_loss
 from .grad_cam import grad_cam
 from .gradients import cosines_with_labels, term_gradients
 from .hint import hint_loss
+from .householder import householder_columns
 from .kd import kd_loss
 from .kl import kl_divergence, kl_of_each
 from .msdf import msdf_fuse
@@ -25,6 +26,7 @@ from .rld import rld_loss
 from .rsd import rsd_loss
 from .standardise import standardise_logits
 from .sub_logits import sublogit_ce, sublogit_kl
+from .vkd import vkd_loss
 
 __all__ = [
     'DFRA',
@@ -43,6 +45,7 @@ __all__ = [
     'dkd_loss',
     'grad_cam',
     'hint_loss',
+    'householder_columns',
     'kd_loss',
     'kl_divergence',
     'kl_of_each',
@@ -63,5 +66,6 @@ __all__ = [
     'sublogit_cosines',
     'sublogit_kl',
     'term_gradients',
+    'vkd_loss',
     'who_is_right',
 ]

@@ -65,6 +65,7 @@ def test_the_counter_counts():
         'crd',
         'ofa',
         'rsd',
+        'vkd',
         'mldrkd',
         'hcd',
     ],

@@ -23,6 +23,7 @@ from hetkd.functional import (
     rld_loss,
     rsd_loss,
     standardise_logits,
+    vkd_loss,
 )
 from hetkd.functional.unit import unit
 from tests.reference import baselines
@@ -64,6 +65,7 @@ CASES = {
         lambda: rld_loss(S, T, Y, 0.5, 2, 3, 2),
         lambda: baselines.rld_loops(S, T, Y, 0.5, 2, 3, 2),
     ),
+    'vkd': (lambda: vkd_loss(S, T), lambda: baselines.vkd_loops(S, T)),
     'crd': (lambda: crd_loss(*CRD, SAMPLES), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.07)),
     'crd-options': (lambda: crd_loss(*CRD, SAMPLES, 0.5), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.5)),
 }
@@ -75,7 +77,7 @@ LOGIT = {
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t), 2.0),
 }
 RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss, 'rsd': rsd_loss}
-ALL = LOGIT | RELATIONAL
+ALL = LOGIT | RELATIONAL | {'vkd': vkd_loss}
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -105,7 +107,7 @@ def test_cat_sees_no_scale_of_a_class_map_and_opposite_ones_cost_most():
     assert cat_loss(-student, CLASS_MAPS[0]).item() == pytest.approx(1)
 
 
-@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rld', 'rsd')])
+@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rld', 'rsd', 'vkd')])
 def test_equal_nets_cost_nothing(name):
     assert ALL[name](S, S).item() == pytest.approx(0, abs=1e-12)
 
@@ -167,6 +169,11 @@ def test_mixed_labels_take_the_largest_class():
 def test_rkd_does_not_see_rotation_shift_and_scale():
     rotation = torch.linalg.qr(logits(7, 7, seed=6)).Q
     assert rkd_loss(3 * S @ rotation + 1, S).item() == pytest.approx(0, abs=1e-10)
+
+
+def test_vkd_sees_no_shift_and_scale_of_the_teacher_and_is_0_at_its_layer_norm():
+    assert vkd_loss(F.layer_norm(T, (7,)), T).item() == 0
+    assert vkd_loss(S, 50 * T + 3).item() == pytest.approx(vkd_loss(S, 40 * T).item(), rel=1e-4)
 
 
 def test_rsd_of_equal_embeddings_with_uncorrelated_columns_is_0():
@@ -357,6 +364,8 @@ def test_bad_input_is_refused():
         cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][:, :2])
     with pytest.raises(UserError, match='at least 2 x 2 cells, got student 2 x 3 and teacher 5 x 1'):
         cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][..., :1])
+    with pytest.raises(UserError, match='VkD: expected features .N, D. of one batch and width.*Orthogonal'):
+        vkd_loss(S, WIDE)
     for loss in (
         lambda t: dkd_loss(S, T, Y, 1, 8, t),
         lambda t: dist_loss(S, T, 1, 1, t),

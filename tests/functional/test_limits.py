@@ -23,6 +23,7 @@ from hetkd.functional import (
     standardise_logits,
     sublogit_ce,
     sublogit_kl,
+    vkd_loss,
 )
 from hetkd.functional.unit import unit
 
@@ -68,6 +69,7 @@ LOSSES = {
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t)),
     'sub-logit ce': lambda s, t: sublogit_ce(sub_logits(s, t), labels(s)),
     'sub-logit kl': lambda s, t: sublogit_kl(sub_logits(s, t), s),
+    'vkd': vkd_loss,
 }
 every = pytest.mark.parametrize('name', LOSSES)
 

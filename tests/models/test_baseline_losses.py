@@ -38,6 +38,8 @@ FEATURE = [
     (dict(type='CCLoss', gamma=1.0, order=3, loss_weight=1), lambda: functional.cc_loss(S, T, 1.0, 3)),
     (dict(type='RSDLoss'), lambda: 0.1 * functional.rsd_loss(S, T)),
     (dict(type='RSDLoss', kappa=0.5, loss_weight=2), lambda: 2 * functional.rsd_loss(S, T, 0.5)),
+    (dict(type='VkDLoss'), lambda: functional.vkd_loss(S, T)),
+    (dict(type='VkDLoss', loss_weight=2), lambda: 2 * functional.vkd_loss(S, T)),
     (dict(type='CATLoss'), lambda: 400 * functional.cat_loss(MAP_S, MAP_T)),
     (dict(type='CATLoss', resolution=1, loss_weight=2), lambda: 2 * functional.cat_loss(MAP_S, MAP_T, 1)),
     (dict(type='ATLoss', loss_weight=1.0), lambda: 2 * functional.at_loss(MAP_S, MAP_T)),

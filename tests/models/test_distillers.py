@@ -27,6 +27,12 @@ ALGORITHMS = {
     'at': dict(type='FeatureDistiller', losses=[dict(type='ATLoss')]),
     'fitnet': dict(type='FeatureDistiller', losses=[dict(type='HintLoss')]),
     'cat': dict(type='FeatureDistiller', losses=[dict(type='CATLoss')]),
+    'vkd': dict(
+        type='FeatureDistiller',
+        losses=[dict(type='VkDLoss')],
+        logit_losses=[dict(type='KDLoss', temperature=1.0)],
+        embedding_matcher=dict(type='OrthogonalProjector'),
+    ),
     'rsd': dict(type='FeatureDistiller', losses=[dict(type='RSDLoss')], embedding_matcher=dict(type='AAD')),
     'rsd-logits': dict(type='LogitDistiller', losses=[dict(type='RSDLogitLoss')]),
     'crd': dict(
@@ -255,7 +261,7 @@ def test_losses_are_float32_under_autocast(batch):
     assert all(x.isfinite() for x in losses.values())
 
 
-SINGLE = ('hcd', 'at', 'fitnet', 'rsd', 'crd')
+SINGLE = ('hcd', 'at', 'fitnet', 'rsd', 'crd', 'vkd')
 SEVERAL = {name: config for name, config in ALGORITHMS.items() if name not in SINGLE}
 
 

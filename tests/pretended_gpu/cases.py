@@ -28,6 +28,7 @@ METHODS = dict(
     dist=method('DISTLoss'),
     fitnet=method('HintLoss'),
     at=method('ATLoss'),
+    cat=method('CATLoss'),
     cc=method('CCLoss'),
     rkd=method('RKDLoss'),
     crd=dict(
@@ -41,7 +42,11 @@ METHODS = dict(
     scratch=dict(type='NetClassifier'),
     rld=method('RLDLoss'),
     rsdlogits=method('RSDLogitLoss'),
-    cat=method('CATLoss'),
+    vkd=method(
+        'VkDLoss',
+        logit_losses=[dict(type='KDLoss', temperature=1.0)],
+        embedding_matcher=dict(type='OrthogonalProjector'),
+    ),
 )
 MIXING = ['Mixup', 'CutMix', 'ResizeMix']
 # Each method gets two of the families; all pairs of neighbours come up.

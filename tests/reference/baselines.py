@@ -148,6 +148,15 @@ def cat_loops(student, teacher, resolution):
     return sum(squares) / len(squares)
 
 
+def vkd_loops(student, teacher):
+    total = 0.0
+    for x, y in zip(student.tolist(), teacher.tolist()):
+        mean = sum(y) / len(y)
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in y) / len(y) + 1e-5)
+        total += sum(huber(a - (b - mean) / deviation) for a, b in zip(x, y))
+    return total / student.numel()
+
+
 def rsd_loops(student, teacher, kappa):
     def columns(net):
         result = []
