@@ -260,12 +260,11 @@ def figures():
         link(679, 157, 698, 197), box(700, 172, 185, 50, 'l', 'the rest to 0', '&#954; P_ij&#178;'))
     drawn['vkd'] = method(
         330, 'VkD: features under an orthogonal projection imitate normalised features',
-        link(260, 50, 348, 50, 'mean of map'), box(350, 25, 110, 50, '', 'LN', 'without weights'),
-        link(260, 240, 348, 240, 'mean of map'), box(350, 215, 110, 50, '', 'P', 'orthogonal'),
-        picture(500, 95, 150, 95, 'distances are kept', points(530, 105, (0, 45), (24, 0), (85, 50))),
-        arrow('M405 215C405 160 440 143 498 143', 'dash'), link(460, 50, 698, 125), link(460, 240, 698, 160),
-        box(700, 30, 185, 46, 'l', 'KL(p_t || p_s)'), arrow('M260 38H698'),
-        box(700, 117, 185, 50, 'l', 'smooth L1'))
+        link(260, 38, 698, 38, 'z_t'), box(700, 20, 185, 46, 'l', 'KL(p_t || p_s)'),
+        arrow('M235 215C300 130 520 54 698 54'), text(330, 160, 'z_s'),
+        link(260, 62, 418, 118, 'mean of map'), box(420, 93, 150, 50, '', 'LN', 'without weights'),
+        link(260, 240, 418, 218), text(330, 256, 'mean of map'), box(420, 193, 150, 50, '', 'P, orthogonal', 'keeps distances'),
+        link(570, 118, 698, 155), link(570, 218, 698, 175), box(700, 140, 185, 50, 'l', 'smooth L1'))
     return drawn
 # fmt: on
 

@@ -296,6 +296,11 @@ def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead
 METHODS = dict(
     kd=dict(type='LogitDistiller', losses=[dict(type='KDLoss', temperature=1.0)]),
     dkd=dict(type='LogitDistiller', losses=[dict(type='DKDLoss', alpha=1.0, beta=2.0, temperature=1.0)]),
+    lskd=dict(
+        type='LogitDistiller',
+        losses=[dict(type='KDLoss', temperature=2.0, standardise=True, loss_weight=9.0)],
+        ce_weight=0.1,
+    ),
     rld=dict(
         type='LogitDistiller',
         losses=[dict(type='RLDLoss', alpha=1.0, beta=8.0, temperature=4.0, warmup=20)],

@@ -18,6 +18,9 @@ ALGORITHMS = {
     'mldrkd': dict(type='MLDRKD'),
     'hcd': dict(type='HCD'),
     'kd': dict(type='LogitDistiller', losses=[dict(type='KDLoss')]),
+    'lskd': dict(
+        type='LogitDistiller', losses=[dict(type='KDLoss', standardise=True, loss_weight=9.0)], ce_weight=0.1
+    ),
     'ofa': dict(type='OFA'),
     'dkd': dict(type='LogitDistiller', losses=[dict(type='DKDLoss')]),
     'dist': dict(type='LogitDistiller', losses=[dict(type='DISTLoss')]),

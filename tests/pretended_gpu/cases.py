@@ -40,6 +40,7 @@ METHODS = dict(
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
     scratch=dict(type='NetClassifier'),
+    lskd=dict(type='LogitDistiller', losses=[dict(type='KDLoss', standardise=True)], ce_weight=0.1),
     rld=method('RLDLoss'),
     rsdlogits=method('RSDLogitLoss'),
     vkd=method(
