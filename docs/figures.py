@@ -263,7 +263,8 @@ def figures():
         link(260, 38, 698, 38, 'z_t'), box(700, 20, 185, 46, 'l', 'KL(p_t || p_s)'),
         arrow('M235 215C300 130 520 54 698 54'), text(330, 160, 'z_s'),
         link(260, 62, 418, 118, 'mean of map'), box(420, 93, 150, 50, '', 'LN', 'without weights'),
-        link(260, 240, 418, 218), text(330, 256, 'mean of map'), box(420, 193, 150, 50, '', 'P, orthogonal', 'keeps distances'),
+        link(260, 240, 418, 218), text(330, 256, 'mean of map'),
+        box(420, 193, 150, 50, '', 'P, orthogonal', 'keeps distances'),
         link(570, 118, 698, 155), link(570, 218, 698, 175), box(700, 140, 185, 50, 'l', 'smooth L1'))
     return drawn
 # fmt: on
