@@ -375,7 +375,7 @@ def test_the_orthogonal_projection_is_torchs(student, teacher):
 def test_the_orthogonal_projection_stays_orthogonal_and_keeps_distances(student, teacher):
     projector = OrthogonalProjector(student, teacher)
     begun, narrow = projector.weight.detach(), min(student, teacher)
-    optimizer = torch.optim.SGD(projector.parameters(), lr=0.5)
+    optimizer = torch.optim.SGD(projector.parameters(), lr=0.5, weight_decay=0.05)
     images, target = torch.randn(16, student), torch.randn(16, teacher)
     for _ in range(20):
         optimizer.zero_grad()

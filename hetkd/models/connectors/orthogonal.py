@@ -17,6 +17,7 @@ class OrthogonalProjector(nn.Module):
     product of Householder reflections whose vectors are trained, as in
     ``torch.nn.utils.parametrizations.orthogonal(..., orthogonal_map='householder')``. Its columns are
     orthonormal, or its rows where the teacher is narrower: distances between images are kept, or shrink.
+    Weight decay pulls the weight to its initial value; it would make that of torch's layer 0.
 
     Args:
         student_channels: width of the student's features.
