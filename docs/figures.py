@@ -157,6 +157,15 @@ def figures():
         link(490, 125, 523, 58), link(490, 160, 523, 212), link(660, 58, 698, 58), link(660, 212, 698, 212),
         box(700, 33, 185, 50, 'l', '&#945; T&#178; KL(b_t || b_s)', 'target'),
         box(700, 187, 185, 50, 'l', '&#946; T&#178; KL(p&#770;_t || p&#770;_s)', 'non-target'))
+    drawn['rld'] = method(
+        330, 'RLD: the confidence, and the classes that the teacher ranks below the true one',
+        picture(345, 95, 145, 95, 'p_t, p_s, true class y', bars(363, 162, 2, T='184201', S='143121')),
+        link(260, 50, 343, 125), text(280, 43, 'z_t'), link(260, 240, 343, 160), text(280, 257, 'z_s'),
+        picture(525, 10, 135, 95, 'b: own choice, the rest', bars(576, 77, T='84', S='38')),
+        picture(525, 165, 135, 95, 'q: below y alone', bars(557, 232, T='4727', S='5656')),
+        link(490, 125, 523, 58), link(490, 160, 523, 212), link(660, 58, 698, 58), link(660, 212, 698, 212),
+        box(700, 33, 185, 50, 'l', '&#945; &#964;&#178; KL(b_t || b_s)', 'confidence'),
+        box(700, 187, 185, 50, 'l', '&#946; T&#178; KL(q_t || q_s)', 'correlation'))
     matrix = ('....V.', '....V.', 'BBBBBB', '....V.', '....V.')
     drawn['dist'] = method(
         350, 'DIST: correlations of rows and columns of the class probabilities',
@@ -190,6 +199,15 @@ def figures():
         text(555, 148, 'mean square over the'), text(555, 165, 'channels, then unit norm'),
         link(440, 260, 488, 260), link(620, 60, 698, 140), link(620, 250, 698, 170),
         box(700, 125, 185, 60, 'l', '1000 MSE(A_s, A_t)', 'sum over the stages'))
+    drawn['cat'] = method(
+        350, 'CAT: maps of each class are compared', link(260, 50, 328, 50, 'F_t'),
+        box(330, 25, 110, 50, '', 'W at each', 'position'), link(440, 50, 488, 50),
+        picture(490, 10, 130, 100, 'C maps, 2 x 2', cells(527, 17, 28, '72', '31')),
+        link(260, 260, 328, 260, 'F_s'), box(330, 235, 110, 50, '', 'W at each', 'position'),
+        link(440, 260, 488, 260),
+        picture(490, 208, 130, 100, 'C maps, 2 x 2', cells(527, 215, 28, '63', '22')),
+        text(555, 148, 'each class map is'), text(555, 165, 'divided by its norm'),
+        link(620, 60, 698, 140), link(620, 250, 698, 170), box(700, 125, 185, 60, 'l', '400 MSE(A_s, A_t)'))
     kernel = ('962110', '693121', '239412', '114963', '121692', '012329'), \
              ('953221', '593122', '339322', '213954', '221592', '122429')
     drawn['cc'] = method(
@@ -240,6 +258,14 @@ def figures():
         arrow('M560 50C605 50 627 60 627 88'), arrow('M560 240C605 240 627 230 627 204'),
         link(679, 135, 698, 95), box(700, 70, 185, 50, 'l', 'diagonal to 1', '(P_ii &#8722; 1)&#178;'),
         link(679, 157, 698, 197), box(700, 172, 185, 50, 'l', 'the rest to 0', '&#954; P_ij&#178;'))
+    drawn['vkd'] = method(
+        330, 'VkD: features under an orthogonal projection imitate normalised features',
+        link(260, 38, 698, 38, 'z_t'), box(700, 20, 185, 46, 'l', 'KL(p_t || p_s)'),
+        arrow('M235 215C300 130 520 54 698 54'), text(330, 160, 'z_s'),
+        link(260, 62, 418, 118, 'mean of map'), box(420, 93, 150, 50, '', 'LN', 'without weights'),
+        link(260, 240, 418, 218), text(330, 256, 'mean of map'),
+        box(420, 193, 150, 50, '', 'P, orthogonal', 'keeps distances'),
+        link(570, 118, 698, 155), link(570, 218, 698, 175), box(700, 140, 185, 50, 'l', 'smooth L1'))
     return drawn
 # fmt: on
 

@@ -1,7 +1,7 @@
-"""The run's clock: the seed and the epoch that random views depend on.
+"""The run's clock: the seed and the epoch that random views and warm-ups of losses depend on.
 
-One place for the whole process and its data workers. ``EpochSeedHook`` sets it; ``RandomSeeded`` and the data
-preprocessors read it.
+One place for the whole process and its data workers. ``EpochSeedHook`` sets it; ``RandomSeeded``, the data
+preprocessors and losses with a warm-up read it.
 """
 
 from contextlib import contextmanager

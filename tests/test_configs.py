@@ -297,9 +297,18 @@ def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead
 METHODS = dict(
     kd=dict(type='LogitDistiller', losses=[dict(type='KDLoss', temperature=1.0)]),
     dkd=dict(type='LogitDistiller', losses=[dict(type='DKDLoss', alpha=1.0, beta=2.0, temperature=1.0)]),
+    lskd=dict(
+        type='LogitDistiller',
+        losses=[dict(type='KDLoss', temperature=2.0, standardise=True, loss_weight=9.0)],
+        ce_weight=0.1,
+    ),
+    rld=dict(
+        type='LogitDistiller',
+        losses=[dict(type='RLDLoss', alpha=1.0, beta=8.0, temperature=4.0, warmup=20)],
+    ),
     dist=dict(type='LogitDistiller', losses=[dict(type='DISTLoss', beta=1.0, gamma=1.0, temperature=1.0)]),
     fitnet=dict(type='FeatureDistiller', losses=[dict(type='HintLoss', loss_weight=4.0)]),
-    cc=dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2)]),
+    cc=dict(type='FeatureDistiller', losses=[dict(type='CCLoss', gamma=0.4, order=2, loss_weight=100.0)]),
     rkd=dict(type='FeatureDistiller', losses=[dict(type='RKDLoss', distance_weight=25.0, angle_weight=50.0)]),
     crd=dict(
         type='FeatureDistiller',
@@ -313,8 +322,18 @@ METHODS = dict(
         embedding_matcher=dict(type='AAD', ratio=2),
     ),
     at=dict(type='FeatureDistiller', losses=[dict(type='ATLoss', loss_weight=1000.0)]),
+    cat=dict(type='FeatureDistiller', losses=[dict(type='CATLoss', resolution=2, loss_weight=400.0)]),
+    vkd=dict(
+        type='FeatureDistiller',
+        losses=[dict(type='VkDLoss', loss_weight=1.0)],
+        logit_losses=[dict(type='KDLoss', temperature=1.0)],
+        embedding_matcher=dict(type='OrthogonalProjector'),
+    ),
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
+)
+METHODS['rsd-logits'] = dict(
+    type='LogitDistiller', losses=[dict(type='RSDLogitLoss', kappa=0.01, loss_weight=0.1)]
 )
 VIEWS = Config.fromfile(CONFIGS / '_base_/datasets/views_strong.py')
 

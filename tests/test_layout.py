@@ -44,7 +44,7 @@ ALLOWED = {
         'seeding',
     ),
     'models/connectors': ('errors', 'arguments', 'registry', 'functional'),
-    'models/losses': ('errors', 'arguments', 'registry', 'functional', 'devices'),
+    'models/losses': ('errors', 'arguments', 'registry', 'functional', 'clock', 'devices'),
     'models/distillers': (
         'errors',
         'arguments',

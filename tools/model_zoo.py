@@ -22,7 +22,9 @@ from hetkd.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
-NAMES |= dict(rsd='RSD', mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teachers='labels only')
+NAMES |= dict(rld='RLD', rsd='RSD', cat='CAT', vkd='VkD')
+NAMES |= {'rsd-logits': 'RSD on logits', 'lskd': 'Logit standardisation'}
+NAMES |= dict(mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teachers='labels only')
 DATA = {
     'cifar100': 'CIFAR-100',
     'cifar100_32px': 'CIFAR-100',

@@ -42,7 +42,7 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None, batch_size: in
 
     def train_student():
         output = student(inputs, **needs[1])
-        total = sum(x.sum() for x in (output.logits, *output.stages, output.embedding) if x is not None)
+        total = sum(x.sum() for x in (output.logits, *output.stages, *output[2:]) if x is not None)
         total.backward()
 
     def loss():

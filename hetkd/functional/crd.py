@@ -24,7 +24,7 @@ def crd_loss(
     temperature: float = 0.07,
     log_normalisers: Optional[torch.Tensor] = None,
 ) -> torch.Tensor:
-    r"""Contrastive representation distillation (CRD, arXiv 1910.10699).
+    r"""Contrastive representation distillation (CRD, arXiv 1910.10699; read in the authors' code).
 
     Noise-contrastive estimation over M images: the embedding v of an image in one net must pick out the same
     image among K others in the memory of the OTHER net, whose vectors m are embeddings of earlier batches.

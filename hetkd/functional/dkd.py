@@ -47,13 +47,13 @@ def dkd_loss(
             'set num_classes of both nets',
         )
     true = target_class(target)[:, None]
-    binary_s, others_s = _split(full_precision(student_logits) / temperature, true)
-    binary_t, others_t = _split(full_precision(teacher_logits.detach()) / temperature, true)
-    losses = [_kl(binary_t, binary_s), _kl(others_t, others_s)]
+    binary_s, others_s = split_at(full_precision(student_logits) / temperature, true)
+    binary_t, others_t = split_at(full_precision(teacher_logits.detach()) / temperature, true)
+    losses = [kl_of_logs(binary_t, binary_s), kl_of_logs(others_t, others_s)]
     return temperature**2 * (alpha * losses[0] + beta * losses[1])
 
 
-def _split(logits: torch.Tensor, true: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def split_at(logits: torch.Tensor, true: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Log probabilities of (true class, all others) (N, 2), and among the others (N, C).
 
     Among the others, the true class has probability 0 and one finite logarithm in both nets.
@@ -65,5 +65,6 @@ def _split(logits: torch.Tensor, true: torch.Tensor) -> tuple[torch.Tensor, torc
     return F.logsigmoid(torch.cat([odds, -odds], dim=1)), others
 
 
-def _kl(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+def kl_of_logs(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """KL(p || q) of log probabilities (N, K), averaged over the batch."""
     return F.kl_div(log_q, log_p, reduction='batchmean', log_target=True)

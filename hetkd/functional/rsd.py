@@ -11,7 +11,7 @@ from .checks import check_embeddings, full_precision, without_autocast
 def rsd_loss(
     student_embedding: torch.Tensor, teacher_embedding: torch.Tensor, kappa: float = 0.01
 ) -> torch.Tensor:
-    r"""Redundancy suppression (RSD, arXiv 2507.21844).
+    r"""Redundancy suppression (RSD, arXiv 2507.21844; read in the authors' code).
 
     The loss pulls the cross-correlation of teacher and student dimensions over the batch to the identity: the
     diagonal to 1, which keeps what both architectures share, the rest to 0, which suppresses redundancy.

@@ -108,11 +108,11 @@ def _model(cfg: Config):
             f'{len(teachers)} teachers',
             'write one cache for each',
         )
-    if 'stages' in model.teacher_needs:
+    if not set(model.teacher_needs) <= {'logits', 'embedding'}:
         raise UserError(
             'teacher cache',
             'a method on logits or embeddings',
-            f"{type(model).__name__}, which reads the teacher's stages",
+            f"{type(model).__name__}, which reads the teacher's maps",
             'they are too large to keep',
         )
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()

@@ -51,7 +51,24 @@ def test_the_counter_counts():
 
 
 @pytest.mark.parametrize(
-    'method', ['kd', 'dkd', 'dist', 'fitnet', 'cc', 'rkd', 'crd', 'ofa', 'rsd', 'mldrkd', 'hcd']
+    'method',
+    [
+        'kd',
+        'dkd',
+        'dist',
+        'rld',
+        'rsd-logits',
+        'fitnet',
+        'cat',
+        'cc',
+        'rkd',
+        'crd',
+        'ofa',
+        'rsd',
+        'vkd',
+        'mldrkd',
+        'hcd',
+    ],
 )
 def test_no_step_of_a_method_waits(method, runner_of, monkeypatch):
     options = {'model.losses.0.num_negatives': 8} if method == 'crd' else {}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
+    cat_loss,
     cc_loss,
     crd,
     crd_log_normalisers,
@@ -19,8 +20,10 @@ from hetkd.functional import (
     kd_loss,
     ofa_loss,
     rkd_loss,
+    rld_loss,
     rsd_loss,
     standardise_logits,
+    vkd_loss,
 )
 from hetkd.functional.unit import unit
 from tests.reference import baselines
@@ -35,6 +38,7 @@ def logits(*shape, seed=0):
 S, T, Y = logits(5, 7), logits(5, 7, seed=1), torch.tensor([0, 6, 3, 3, 2])
 WIDE = logits(5, 11, seed=2)
 MAPS = logits(3, 4, 2, 3), logits(3, 6, 2, 3, seed=1)
+CLASS_MAPS = logits(3, 4, 2, 3), logits(3, 4, 5, 4, seed=1)
 # Embeddings of 3 images and memories of 9, as unit vectors; each image and its 4 negatives.
 CRD = [F.normalize(logits(n, 6, seed=n + i), dim=1) for n in (3, 9) for i in range(2)]
 SAMPLES = torch.tensor([[2, 0, 1, 8, 8], [5, 7, 6, 0, 1], [0, 3, 4, 5, 6]])
@@ -52,8 +56,16 @@ CASES = {
     'cc': (lambda: cc_loss(S, WIDE), lambda: baselines.cc_loops(S, WIDE, 0.4, 2)),
     'cc-options': (lambda: cc_loss(S, WIDE, 1.0, 3), lambda: baselines.cc_loops(S, WIDE, 1.0, 3)),
     'at': (lambda: at_loss(*MAPS), lambda: baselines.at_loops(*MAPS)),
+    'cat': (lambda: cat_loss(*CLASS_MAPS), lambda: baselines.cat_loops(*CLASS_MAPS, 2)),
+    'cat-options': (lambda: cat_loss(*CLASS_MAPS, 1), lambda: baselines.cat_loops(*CLASS_MAPS, 1)),
     'rsd': (lambda: rsd_loss(S, T), lambda: baselines.rsd_loops(S, T, 0.01)),
     'rsd-options': (lambda: rsd_loss(S, T, 0.5), lambda: baselines.rsd_loops(S, T, 0.5)),
+    'rld': (lambda: rld_loss(S, T, Y), lambda: baselines.rld_loops(S, T, Y, 1, 8, 4, 1)),
+    'rld-options': (
+        lambda: rld_loss(S, T, Y, 0.5, 2, 3, 2),
+        lambda: baselines.rld_loops(S, T, Y, 0.5, 2, 3, 2),
+    ),
+    'vkd': (lambda: vkd_loss(S, T), lambda: baselines.vkd_loops(S, T)),
     'crd': (lambda: crd_loss(*CRD, SAMPLES), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.07)),
     'crd-options': (lambda: crd_loss(*CRD, SAMPLES, 0.5), lambda: baselines.crd_loops(*CRD, SAMPLES, 0.5)),
 }
@@ -61,10 +73,11 @@ LOGIT = {
     'dkd': lambda s, t: dkd_loss(s, t, torch.arange(len(s)) % s.shape[1]),
     'dist': dist_loss,
     'ofa': lambda s, t: ofa_loss(s, t, torch.arange(len(s)) % s.shape[1], 1.5),
+    'rld': lambda s, t: rld_loss(s, t, torch.arange(len(s)) % s.shape[1]),
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t), 2.0),
 }
 RELATIONAL = {'rkd': rkd_loss, 'cc': cc_loss, 'rsd': rsd_loss}
-ALL = LOGIT | RELATIONAL
+ALL = LOGIT | RELATIONAL | {'vkd': vkd_loss}
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -79,12 +92,22 @@ def test_gradcheck(name):
     assert torch.autograd.gradcheck(lambda s: ALL[name](s, logits(4, 5, seed=4)), (student,))
 
 
-def test_gradcheck_of_at():
-    student = MAPS[0].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: at_loss(s, MAPS[1]), (student,))
+@pytest.mark.parametrize('loss, maps', [(at_loss, MAPS), (cat_loss, CLASS_MAPS)], ids=['at', 'cat'])
+def test_gradcheck_of_losses_on_maps(loss, maps):
+    student = maps[0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda s: loss(s, maps[1]), (student,))
+    teacher = maps[1].clone().requires_grad_()
+    loss(student, teacher).backward()
+    assert teacher.grad is None
 
 
-@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rsd')])
+def test_cat_sees_no_scale_of_a_class_map_and_opposite_ones_cost_most():
+    student = CLASS_MAPS[0] * torch.rand(3, 4, 1, 1, dtype=F64)
+    assert cat_loss(student, CLASS_MAPS[0]).item() == pytest.approx(0, abs=1e-12)
+    assert cat_loss(-student, CLASS_MAPS[0]).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize('name', [name for name in ALL if name not in ('ofa', 'rld', 'rsd', 'vkd')])
 def test_equal_nets_cost_nothing(name):
     assert ALL[name](S, S).item() == pytest.approx(0, abs=1e-12)
 
@@ -94,6 +117,34 @@ def test_dkd_of_one_sample_with_the_teachers_own_weight_is_kd():
         s, t, y = S[n : n + 1], T[n : n + 1], Y[n : n + 1]
         others = 1 - F.softmax(t / 4, dim=1)[0, y].item()
         assert dkd_loss(s, t, y, 1.0, others, 4.0).item() == pytest.approx(kd_loss(s, t, 4.0).item())
+
+
+def test_rld_of_a_teacher_that_is_right_is_dkd():
+    student = S.clone().requires_grad_()
+    right = T.argmax(1)
+    losses = [
+        rld_loss(student, T, right, 0.5, 2.0, 3.0, 3.0),
+        dkd_loss(student, T, right, 0.5, 2.0, 3.0),
+    ]
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*[torch.autograd.grad(x, student)[0] for x in losses])
+    assert rld_loss(T, T, right).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_rld_learns_nothing_from_classes_that_the_teacher_ranks_above_the_true_one():
+    student = S.clone().requires_grad_()
+    rld_loss(student, T, Y, alpha=0.0).backward()
+    above = T.gather(1, Y[:, None]) <= T
+    assert above.sum() > len(Y), 'some teacher is wrong'
+    assert not student.grad[above].any() and student.grad[~above].any()
+
+
+def test_rld_of_a_true_class_that_is_the_teachers_last_has_no_second_part():
+    student, last = S.clone().requires_grad_(), T.argmin(1)
+    loss = rld_loss(student, T, last, alpha=0.0)
+    loss.backward()
+    assert loss.item() == 0 and not student.grad.any()
+    assert rld_loss(S, T, last).item() == pytest.approx(baselines.rld_loops(S, T, last, 1, 8, 4, 1))
 
 
 def test_ofa_at_eps_1_is_cross_entropy_with_the_teacher():
@@ -112,11 +163,17 @@ def test_mixed_labels_take_the_largest_class():
     mixed = F.one_hot(Y, 7) * 0.5 + 0.5 / 7
     assert dkd_loss(S, T, mixed) == dkd_loss(S, T, Y)
     assert ofa_loss(S, T, mixed, 1.5) == ofa_loss(S, T, Y, 1.5)
+    assert rld_loss(S, T, mixed) == rld_loss(S, T, Y)
 
 
 def test_rkd_does_not_see_rotation_shift_and_scale():
     rotation = torch.linalg.qr(logits(7, 7, seed=6)).Q
     assert rkd_loss(3 * S @ rotation + 1, S).item() == pytest.approx(0, abs=1e-10)
+
+
+def test_vkd_sees_no_shift_and_scale_of_the_teacher_and_is_0_at_its_layer_norm():
+    assert vkd_loss(F.layer_norm(T, (7,)), T).item() == 0
+    assert vkd_loss(S, 50 * T + 3).item() == pytest.approx(vkd_loss(S, 40 * T).item(), rel=1e-4)
 
 
 def test_rsd_of_equal_embeddings_with_uncorrelated_columns_is_0():
@@ -285,6 +342,8 @@ def test_bad_input_is_refused():
         ofa_loss(S, T[:, :3], Y)
     with pytest.raises(UserError, match='at least 2 classes'):
         dkd_loss(S[:, :1], T[:, :1], Y)
+    with pytest.raises(UserError, match='RLD: expected at least 2 classes'):
+        rld_loss(S[:, :1], T[:, :1], Y)
     with pytest.raises(UserError, match='expected embeddings'):
         rkd_loss(S, T[:3])
     with pytest.raises(UserError, match='RSD: expected embeddings of one width.*AAD'):
@@ -301,10 +360,18 @@ def test_bad_input_is_refused():
         crd_loss(*CRD, SAMPLES[:, :1])
     with pytest.raises(UserError, match='maps of one batch and grid'):
         at_loss(MAPS[0], MAPS[1][:, :, :1])
+    with pytest.raises(UserError, match='CAT: expected class maps .N, C, H, W. of one batch'):
+        cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][:, :2])
+    with pytest.raises(UserError, match='at least 2 x 2 cells, got student 2 x 3 and teacher 5 x 1'):
+        cat_loss(CLASS_MAPS[0], CLASS_MAPS[1][..., :1])
+    with pytest.raises(UserError, match='VkD: expected features .N, D. of one batch and width.*Orthogonal'):
+        vkd_loss(S, WIDE)
     for loss in (
         lambda t: dkd_loss(S, T, Y, 1, 8, t),
         lambda t: dist_loss(S, T, 1, 1, t),
         lambda t: ofa_loss(S, T, Y, 1, t),
+        lambda t: rld_loss(S, T, Y, 1, 8, t),
+        lambda t: rld_loss(S, T, Y, 1, 8, 4, t),
     ):
         with pytest.raises(UserError, match='temperature'):
             loss(0)

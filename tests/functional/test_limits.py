@@ -6,6 +6,7 @@ import torch
 from hetkd.errors import UserError
 from hetkd.functional import (
     at_loss,
+    cat_loss,
     cc_loss,
     crd_loss,
     dfra_loss,
@@ -17,10 +18,12 @@ from hetkd.functional import (
     ofa_loss,
     orthogonality_loss,
     rkd_loss,
+    rld_loss,
     rsd_loss,
     standardise_logits,
     sublogit_ce,
     sublogit_kl,
+    vkd_loss,
 )
 from hetkd.functional.unit import unit
 
@@ -41,9 +44,15 @@ def sub_logits(student, teacher):
     return torch.stack([student, student / 2 + teacher / 2], 1)
 
 
+def class_maps(x):
+    """Four cells a class."""
+    return torch.stack([x, x.roll(1, 1), -x, x.roll(1, 0)], -1).unflatten(-1, (2, 2))
+
+
 # Each takes student and teacher (N, C) to a scalar.
 LOSSES = {
     'at': lambda s, t: at_loss(s[:, None, None], t[:, None, None]),
+    'cat': lambda s, t: cat_loss(class_maps(s), class_maps(t)),
     'cc': cc_loss,
     'crd': crd,
     'dfra': lambda s, t: dfra_loss(s, t).total,
@@ -55,10 +64,12 @@ LOSSES = {
     'ofa': lambda s, t: ofa_loss(s, t, labels(s), 1.5),
     'orthogonality': lambda s, t: orthogonality_loss(sub_logits(s, t), labels(s)),
     'rkd': rkd_loss,
+    'rld': lambda s, t: rld_loss(s, t, labels(s)),
     'rsd': rsd_loss,
     'standardised kd': lambda s, t: kd_loss(standardise_logits(s), standardise_logits(t)),
     'sub-logit ce': lambda s, t: sublogit_ce(sub_logits(s, t), labels(s)),
     'sub-logit kl': lambda s, t: sublogit_kl(sub_logits(s, t), s),
+    'vkd': vkd_loss,
 }
 every = pytest.mark.parametrize('name', LOSSES)
 
@@ -136,13 +147,13 @@ def test_one_sample_is_refused_where_samples_are_compared(name):
         LOSSES[name](*pair(1, 4))
 
 
-@pytest.mark.parametrize('name', ['dist', 'dkd', 'orthogonality', 'standardised kd'])
+@pytest.mark.parametrize('name', ['dist', 'dkd', 'orthogonality', 'rld', 'standardised kd'])
 def test_one_class_is_refused_where_classes_are_compared(name):
     with pytest.raises(UserError, match='expected at least 2 classes.*got'):
         LOSSES[name](*pair(4, 1))
 
 
-@pytest.mark.parametrize('name', ['dfra', 'dist', 'dkd', 'kd', 'kl', 'ofa'])
+@pytest.mark.parametrize('name', ['dfra', 'dist', 'dkd', 'kd', 'kl', 'ofa', 'rld'])
 def test_an_empty_batch_is_refused(name):
     with pytest.raises(UserError, match='expected at least one sample'):
         LOSSES[name](*pair(0, 4))

@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from hetkd.errors import UserError
-from hetkd.models.connectors import AAD, MSDF, ContrastHead, SepConv, StageMatcher, StageProjector
+from hetkd.models.connectors import (
+    AAD,
+    MSDF,
+    ContrastHead,
+    OrthogonalProjector,
+    SepConv,
+    StageMatcher,
+    StageProjector,
+)
 from hetkd.registry import MODELS
 
 RESNET18, RESNET101, VIT = (64, 128, 256, 512), (256, 512, 1024, 2048), (48,) * 4
@@ -332,3 +340,53 @@ def test_contrast_heads_give_unit_vectors_of_one_width_and_train_both_sides():
     leaf = torch.zeros(5, 4, requires_grad=True)
     head(leaf, torch.randn(5, 6))[0].sum().backward()
     assert leaf.grad.isfinite().all() and leaf.grad.abs().max() < 1e3, 'a dead embedding explodes nothing'
+
+
+# Orthogonal projection
+
+WIDTHS = pytest.mark.parametrize('student, teacher', [(5, 9), (9, 5), (6, 6)])
+
+
+def torchs_projector(mine, student, teacher):
+    """The layer of VkD's code, in the same state."""
+    layer = nn.Linear(student, teacher, bias=False).double()
+    layer = nn.utils.parametrizations.orthogonal(layer, orthogonal_map='householder')
+    with torch.no_grad():
+        layer.parametrizations.weight[0].base.copy_(mine.base)
+        original = mine.vectors.tril(-1) - torch.eye(*mine.vectors.shape, dtype=torch.float64)
+        layer.parametrizations.weight.original.copy_(original if teacher >= student else original.mT)
+    return layer
+
+
+@WIDTHS
+def test_the_orthogonal_projection_is_torchs(student, teacher):
+    projector = OrthogonalProjector(student, teacher).double()
+    nn.init.normal_(projector.vectors)
+    layer = torchs_projector(projector, student, teacher)
+    images, target = (torch.randn(4, width, dtype=torch.float64) for width in (student, teacher))
+    outputs = projector(images, target)[0], layer(images)
+    torch.testing.assert_close(*outputs)
+    leaves = projector.vectors, layer.parametrizations.weight.original
+    mine, theirs = (torch.autograd.grad((x - target).square().sum(), y)[0] for x, y in zip(outputs, leaves))
+    torch.testing.assert_close(mine, (theirs if teacher >= student else theirs.mT).tril(-1))
+
+
+@WIDTHS
+def test_the_orthogonal_projection_stays_orthogonal_and_keeps_distances(student, teacher):
+    projector = OrthogonalProjector(student, teacher)
+    begun, narrow = projector.weight.detach(), min(student, teacher)
+    optimizer = torch.optim.SGD(projector.parameters(), lr=0.5, weight_decay=0.05)
+    images, target = torch.randn(16, student), torch.randn(16, teacher)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (projector(images, target)[0] - target).square().mean().backward()
+        optimizer.step()
+    weight = projector.weight.detach()
+    gram = weight.mT @ weight if teacher >= student else weight @ weight.mT
+    torch.testing.assert_close(gram, torch.eye(narrow), atol=1e-5, rtol=0)
+    assert (weight - begun).norm() > 0.1
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        projected, same = projector(images, target)
+    assert same is target and torch.equal(projected, projector(images, target)[0])
+    if teacher >= student:
+        torch.testing.assert_close(torch.cdist(projected, projected), torch.cdist(images, images))

@@ -109,7 +109,7 @@ def test_every_other_method_refuses_it_by_name(name):
         config['type'] = 'OFA'
     with pytest.raises(UserError) as info:
         MODELS.build(dict(config, teacher=teacher('vit of another size'), student=micro_net('cnn')))
-    names = ', '.join(x['type'] for x in config.get('losses', ()))
+    names = ', '.join(x['type'] for x in config.get('logit_losses', config.get('losses', ())))
     assert info.value.what == config['type'] + (f' ({names})' if names else '')
     assert all(f'{x}' in info.value.fix for x in SERVED) and 'num_classes=0' in info.value.got
 

@@ -17,7 +17,8 @@ CONFIG = str(ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py')
 
 
 def method(*losses, **options):
-    kind = 'LogitDistiller' if losses[0] in ('KDLoss', 'DKDLoss', 'DISTLoss') else 'FeatureDistiller'
+    on_logits = ('KDLoss', 'DKDLoss', 'DISTLoss', 'RLDLoss', 'RSDLogitLoss')
+    kind = 'LogitDistiller' if losses[0] in on_logits else 'FeatureDistiller'
     return dict(type=kind, losses=[dict(type=x) for x in losses], **options)
 
 
@@ -27,6 +28,7 @@ METHODS = dict(
     dist=method('DISTLoss'),
     fitnet=method('HintLoss'),
     at=method('ATLoss'),
+    cat=method('CATLoss'),
     cc=method('CCLoss'),
     rkd=method('RKDLoss'),
     crd=dict(
@@ -38,6 +40,14 @@ METHODS = dict(
     mldrkd=dict(type='MLDRKD'),
     hcd=dict(type='HCD'),
     scratch=dict(type='NetClassifier'),
+    lskd=dict(type='LogitDistiller', losses=[dict(type='KDLoss', standardise=True)], ce_weight=0.1),
+    rld=method('RLDLoss'),
+    rsdlogits=method('RSDLogitLoss'),
+    vkd=method(
+        'VkDLoss',
+        logit_losses=[dict(type='KDLoss', temperature=1.0)],
+        embedding_matcher=dict(type='OrthogonalProjector'),
+    ),
 )
 MIXING = ['Mixup', 'CutMix', 'ResizeMix']
 # Each method gets two of the families; all pairs of neighbours come up.

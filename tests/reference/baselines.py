@@ -20,6 +20,20 @@ def dkd_loops(student, teacher, target, alpha, beta, temperature):
     return temperature**2 * total / len(student)
 
 
+def rld_loops(student, teacher, target, alpha, beta, temperature, confidence_temperature):
+    total = 0.0
+    for z_s, z_t, y in zip(student.tolist(), teacher.tolist(), target.tolist()):
+        p_s, p_t = (softmax([x / confidence_temperature for x in z]) for z in (z_s, z_t))
+        best = max(range(len(z_t)), key=lambda c: z_t[c])
+        for t, s in ((p_t[best], p_s[y]), (1 - p_t[best], 1 - p_s[y])):
+            total += alpha * confidence_temperature**2 * t * math.log(t / s)
+        below = [c for c in range(len(z_t)) if z_t[c] < z_t[y]]
+        if below:
+            q_s, q_t = (softmax([z[c] / temperature for c in below]) for z in (z_s, z_t))
+            total += beta * temperature**2 * sum(t * math.log(t / s) for s, t in zip(q_s, q_t))
+    return total / len(student)
+
+
 def pearson(a, b):
     mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
     covariance = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
@@ -111,6 +125,36 @@ def at_loops(student, teacher):
         for a, b in zip(attention(s), attention(t))
     ]
     return sum(squares) / len(squares)
+
+
+def cat_loops(student, teacher, resolution):
+    def attention(grid):
+        cells = []
+        for i in range(resolution):
+            rows = grid[i * len(grid) // resolution : math.ceil((i + 1) * len(grid) / resolution)]
+            for j in range(resolution):
+                width = len(grid[0])
+                part = slice(j * width // resolution, math.ceil((j + 1) * width / resolution))
+                values = [x for row in rows for x in row[part]]
+                cells.append(sum(values) / len(values))
+        return [x / math.hypot(*cells) for x in cells]
+
+    squares = [
+        (a - b) ** 2
+        for s, t in zip(student.tolist(), teacher.tolist())
+        for map_s, map_t in zip(s, t)
+        for a, b in zip(attention(map_s), attention(map_t))
+    ]
+    return sum(squares) / len(squares)
+
+
+def vkd_loops(student, teacher):
+    total = 0.0
+    for x, y in zip(student.tolist(), teacher.tolist()):
+        mean = sum(y) / len(y)
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in y) / len(y) + 1e-5)
+        total += sum(huber(a - (b - mean) / deviation) for a, b in zip(x, y))
+    return total / student.numel()
 
 
 def rsd_loops(student, teacher, kappa):

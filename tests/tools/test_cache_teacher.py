@@ -59,7 +59,7 @@ def losses_of(cfg):
     return {name: runner.message_hub.get_scalar(name).data[0] for name in names}, runner
 
 
-METHODS = ['kd', 'dkd', 'dist', 'ofa', 'mldrkd', 'hcd', 'rkd', 'cc', 'rsd', 'crd']
+METHODS = ['kd', 'dkd', 'dist', 'rld', 'ofa', 'mldrkd', 'hcd', 'rkd', 'cc', 'rsd', 'crd', 'rsd-logits']
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,13 @@ def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):
 
 
 def test_what_a_cache_cannot_give_is_refused(config, tmp_path):
-    with pytest.raises(UserError, match="FeatureDistiller, which reads the teacher's stages"):
-        write_cache(config('fitnet'), str(tmp_path / 'x'), views=1)
+    for method in ('fitnet', 'cat', 'vkd'):
+        with pytest.raises(UserError, match="FeatureDistiller, which reads the teacher's maps"):
+            write_cache(config(method), str(tmp_path / 'x'), views=1)
     write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
-    with pytest.raises(UserError, match='expected a method on logits or embeddings, got one that reads'):
-        RUNNERS.build(config('fitnet', cached=tmp_path / 'cache'))
+    for method in ('fitnet', 'cat', 'vkd'):
+        with pytest.raises(UserError, match='expected a method on logits or embeddings, got one that reads'):
+            RUNNERS.build(config(method, cached=tmp_path / 'cache'))
     with pytest.raises(UserError, match='expected a cache with embeddings.*--embedding'):
         RUNNERS.build(config('hcd', cached=tmp_path / 'cache')).train()
     write_cache(config('kd'), str(tmp_path / 'both'), views=1, embedding=True)

@@ -2,7 +2,7 @@
 
 from tests.conftest import ROOT
 
-METHODS = 'at cc crd dist dkd fitnet hcd kd mldrkd ofa rkd rsd scratch'
+METHODS = 'at cat cc crd dist dkd fitnet hcd kd lskd mldrkd ofa rkd rld rsd rsd-logits scratch vkd'
 
 
 def test_pairs_and_methods_are_listed(run_tool):

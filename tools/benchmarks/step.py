@@ -112,7 +112,7 @@ def steps_of(args, config, method_name, folder):
         update(lambda: model.parse_losses(model.loss(images, samples))[0], whole)
 
     found = dict(student=student, floor=floor, method=method)
-    if 'stages' not in model.teacher_needs:
+    if set(model.teacher_needs) <= {'logits', 'embedding'}:
         own, cached = model.teachers, [cache_of(model, net, images, folder)]
 
         def from_cache():

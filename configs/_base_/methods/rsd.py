@@ -1,4 +1,4 @@
-# The authors' defaults (read in their released code, spacewanderx/RSD @4b38b73).
+# The authors' defaults (read in their released code, spacewanderx/RSD @e4c7b3d).
 model = dict(
     type='FeatureDistiller',
     losses=[dict(type='RSDLoss', kappa=0.01, loss_weight=0.1)],

@@ -112,7 +112,7 @@ def _check_finite(model, teacher, inputs) -> None:
         return
     output = teacher(inputs, **dict.fromkeys(model.teacher_needs, True))
     parts = {f'stage {i}': x for i, x in enumerate(output.stages, 1)}
-    parts |= dict(logits=output.logits, embedding=output.embedding)
+    parts |= {name: x for name, x in output._asdict().items() if name != 'stages'}
     bad = [name for name, x in parts.items() if x is not None and not x.isfinite().all()]
     if bad:
         raise _not_finite(teacher, bad, len(inputs))

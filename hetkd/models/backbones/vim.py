@@ -185,8 +185,11 @@ class Vim(nn.Module):
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
         return self.head(embedding)
 
-    def features(self, images: torch.Tensor, indices: Sequence[int] = ()):
-        """Maps (N, C, rows, columns) after the blocks of these indices, and the embedding (N, C)."""
+    def features(self, images: torch.Tensor, indices: Sequence[int] = (), last: bool = False):
+        """Maps (N, C, rows, columns) after the blocks of these indices, and the embedding (N, C).
+
+        With ``last``, also the map after the final norm.
+        """
         grid = self.grid_of(images.shape[2:])
         tokens = self.patch_embed['proj'](images).flatten(2).mT
         middle = tokens.shape[1] // 2
@@ -200,7 +203,8 @@ class Vim(nn.Module):
                 if not self.training:  # pass on the sum itself, so that the logits depend on the map
                     hidden, residual = None, streams[index]
         final = self.norm_f(_joined(residual, hidden, self.drop_path).to(self.norm_f.weight.dtype))
-        return [_to_map(streams[index], middle, grid) for index in indices], final[:, middle]
+        maps = [_to_map(streams[index], middle, grid) for index in indices]
+        return (maps, final[:, middle], *([_to_map(final, middle, grid)] if last else ()))
 
     def _positions(self, grid: tuple[int, int]) -> torch.Tensor:
         """The position embedding of a grid, with the class token's in the middle."""

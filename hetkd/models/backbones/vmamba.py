@@ -217,13 +217,17 @@ class VMamba(nn.Module):
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
         return self.classifier['head'](embedding)
 
-    def features(self, images: torch.Tensor, indices: Sequence[int] = ()):
-        """Maps after the blocks of the stages of these indices, and the embedding (N, C)."""
+    def features(self, images: torch.Tensor, indices: Sequence[int] = (), last: bool = False):
+        """Maps after the blocks of the stages of these indices, and the embedding (N, C).
+
+        With ``last``, also the map after the final norm.
+        """
         x, maps = self.patch_embed(images), {}
         for index, layer in enumerate(self.layers):
             x = maps[index] = layer['blocks'](x)
             x = layer['downsample'](x)
-        return [maps[index] for index in indices], self.classifier['norm'](x).mean((2, 3))
+        x = self.classifier['norm'](x)
+        return ([maps[index] for index in indices], x.mean((2, 3)), *([x] if last else ()))
 
 
 def _stem(dim: int) -> nn.Sequential:

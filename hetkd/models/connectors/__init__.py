@@ -4,6 +4,7 @@ from .aad import AAD
 from .cfm import CFM
 from .contrast_head import ContrastHead
 from .msdf import MSDF, MSDFOutput
+from .orthogonal import OrthogonalProjector
 from .sep_conv import SepConv
 from .stage_heads import StageHeads
 from .stage_matcher import StageMatcher
@@ -15,6 +16,7 @@ __all__ = [
     'MSDF',
     'ContrastHead',
     'MSDFOutput',
+    'OrthogonalProjector',
     'SepConv',
     'StageHeads',
     'StageMatcher',

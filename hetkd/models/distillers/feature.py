@@ -13,8 +13,8 @@ from .part import build_part
 class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
-    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'logits'``,
-    ``'index'``, ``'target'``) and is called as ``loss(student, teacher, target)`` with
+    A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'mean'``,
+    ``'class_map'``, ``'logits'``, ``'index'``, ``'target'``) and is called as ``loss(student, teacher, target)`` with
     :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where it needs the images' places in the
     training set. Where one needs stages, it sees pairs of them: the nets' stages are paired from the deepest
     (a net with more keeps its shallowest out), and the matcher has brought the student's to the teacher's
@@ -27,7 +27,8 @@ class FeatureDistiller(BaseDistiller):
             Default: all.
         matcher: config of the stages' connector; default ``dict(type='StageMatcher')``.
         embedding_matcher: config of a connector through which both embeddings go, as RSD's ``AAD`` and CRD's
-            ``ContrastHead``. Default: none, the losses see the nets' own.
+            ``ContrastHead``; or both means of the last maps, where a loss reads those, as VkD's
+            ``OrthogonalProjector``. Default: none, the losses see the nets' own.
         **kwargs: see :class:`BaseDistiller`.
     """
 
@@ -54,6 +55,11 @@ class FeatureDistiller(BaseDistiller):
         readers += self.logit_losses.values()
         self.teacher_needs = self.student_needs + ('logits',) * bool(readers)
         self.check_heads(readers)
+        for net in (self.student, *self.teachers):
+            if 'class_map' in needs:
+                net.check_class_map()
+            if 'mean' in needs:
+                _ = net.mean_channels
         self.matcher = self.embedding_matcher = None
         if 'stages' in needs:
             self._indices = stages
@@ -65,18 +71,19 @@ class FeatureDistiller(BaseDistiller):
                 teacher_channels=[x.channels for x in theirs],
             )
         if embedding_matcher is not None:
-            if 'embedding' not in needs:
+            self._matched = 'mean' if 'mean' in needs else 'embedding'
+            if self._matched not in needs:
                 raise UserError(
                     'embedding_matcher',
                     'a loss that reads embeddings',
                     list(self.losses),
-                    'drop it, or use RSDLoss or CRDLoss',
+                    'drop it, or use RSDLoss, CRDLoss or VkDLoss',
                 )
             self.embedding_matcher = MODELS.build(
                 embedding_matcher,
                 default_args=dict(
-                    student_channels=self.student.embedding_channels,
-                    teacher_channels=self.teacher.embedding_channels,
+                    student_channels=getattr(self.student, f'{self._matched}_channels'),
+                    teacher_channels=getattr(self.teacher, f'{self._matched}_channels'),
                 ),
             )
 
@@ -101,8 +108,9 @@ class FeatureDistiller(BaseDistiller):
             student = student._replace(stages=self.matcher(mine, theirs))
             teacher = teacher._replace(stages=theirs)
         if self.embedding_matcher is not None:
-            mine, theirs = self.embedding_matcher(student.embedding, teacher.embedding)
-            student, teacher = student._replace(embedding=mine), teacher._replace(embedding=theirs)
+            both = (getattr(x, self._matched) for x in (student, teacher))
+            mine, theirs = ({self._matched: x} for x in self.embedding_matcher(*both))
+            student, teacher = student._replace(**mine), teacher._replace(**theirs)
         for key, loss in self.losses.items():
             extra = dict(index=index) if 'index' in getattr(loss, 'needs', ()) else {}
             losses[key] = loss(student, teacher, target, **extra)

@@ -108,6 +108,14 @@ class FrozenTeacher(Teacher):
     def embedding_channels(self) -> int:
         return self.net.embedding_channels
 
+    @property
+    def mean_channels(self) -> int:
+        return self.net.mean_channels
+
+    def check_class_map(self) -> None:
+        """See :class:`Teacher`."""
+        self.net.check_class_map()
+
     def describe(self) -> dict:
         """See :class:`Teacher`; any size and the data's normalisation where the net declares none."""
         spec = self.net.input_spec
@@ -129,9 +137,15 @@ class FrozenTeacher(Teacher):
         return digest.hexdigest()
 
     def __call__(
-        self, inputs, index=None, stages: bool = False, embedding: bool = False, logits: bool = True
+        self,
+        inputs,
+        index=None,
+        stages: bool = False,
+        embedding: bool = False,
+        logits: bool = True,
+        **more: bool,
     ) -> NetOutput:
-        asked = dict(stages=stages, embedding=embedding, logits=logits)
+        asked = dict(stages=stages, embedding=embedding, logits=logits, **more)
         if self._compiles:
             compile_net(self.net, **asked)
             self._compiles = False
@@ -144,7 +158,7 @@ class FrozenTeacher(Teacher):
         return NetOutput(
             self._outside(output.logits),
             tuple(self._outside(x) for x in output.stages),
-            self._outside(output.embedding),
+            *(self._outside(x) for x in output[2:]),
         )
 
     def _outside(self, value: Optional[torch.Tensor]) -> Optional[torch.Tensor]:

@@ -6,6 +6,7 @@ from typing import Optional, Sequence
 import torch
 
 from hetkd.arguments import Weight
+from hetkd.errors import UserError
 from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput, StageSpec
 
@@ -61,6 +62,28 @@ class Teacher(ABC):
     def embedding_channels(self) -> int:
         """Width of its embedding."""
 
+    @property
+    def mean_channels(self) -> int:
+        """Width of the mean over its last map.
+
+        Raises:
+            UserError: it gives none.
+        """
+        raise UserError(
+            type(self).__name__,
+            'a method on logits or embeddings',
+            'one that reads the last map',
+            'use the teacher itself',
+        )
+
+    def check_class_map(self) -> None:
+        """Refuse a teacher that gives no class maps.
+
+        Raises:
+            UserError: it gives none.
+        """
+        _ = self.mean_channels
+
     @abstractmethod
     def describe(self) -> dict:
         """Net, number of parameters, file, size and normalisation, as plain values."""
@@ -77,6 +100,7 @@ class Teacher(ABC):
         stages: bool = False,
         embedding: bool = False,
         logits: bool = True,
+        **more: bool,
     ) -> NetOutput:
         """Its outputs on a batch of training images, without gradient.
 
@@ -84,6 +108,7 @@ class Teacher(ABC):
             inputs: images (N, 3, H, W), normalised for the student, at the student's size.
             index: their places in the training set (N,), for a teacher with ``views``.
             stages, embedding, logits: what to give, where it has it.
+            **more: further parts of :class:`~hetkd.models.nets.NetOutput`, by name.
         """
 
     @abstractmethod

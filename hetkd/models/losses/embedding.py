@@ -40,10 +40,10 @@ class CCLoss(EmbeddingLoss):
     Args:
         gamma: of the kernel.
         order: of its Taylor polynomial.
-        loss_weight: factor of the result.
+        loss_weight: factor of the result. Default 100, the weight that code of this loss is run with.
     """
 
-    def __init__(self, gamma: Positive = 0.4, order: Natural = 2, loss_weight: Weight = 1.0):
+    def __init__(self, gamma: Positive = 0.4, order: Natural = 2, loss_weight: Weight = 100.0):
         super().__init__(cc_loss, loss_weight, gamma=gamma, order=order)
 
 

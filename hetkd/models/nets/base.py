@@ -154,6 +154,28 @@ class Net(nn.Module, ABC):
         return self.probe(lambda image: self(image, embedding=True)).embedding.shape[1]
 
     @property
+    def mean_channels(self) -> int:
+        """Width of the mean over the last map.
+
+        Raises:
+            UserError: the net gives none.
+        """
+        raise UserError(
+            type(self).__name__,
+            'a net that gives its last map',
+            'one without',
+            'use a net of mmpretrain or timm, a Mamba, or a method on logits or embeddings',
+        )
+
+    def check_class_map(self) -> None:
+        """Refuse a net that gives no class maps.
+
+        Raises:
+            UserError: it gives none.
+        """
+        _ = self.mean_channels
+
+    @property
     def probe_size(self) -> tuple[int, int]:
         """Image size of probes: the net's own, or 224."""
         return self.input_spec.size or (224, 224)

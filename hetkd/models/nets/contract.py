@@ -6,6 +6,8 @@ from typing import NamedTuple, Optional, Sequence
 
 import torch
 
+from hetkd.errors import UserError
+
 PARTS = ('logits', 'stages', 'embedding')
 
 
@@ -18,11 +20,27 @@ class NetOutput(NamedTuple):
     """(N, C_i, H_i, W_i), shallow to deep. Token nets give maps without prefix tokens."""
     embedding: Optional[torch.Tensor] = None
     """(N, D): what the last linear layer sees."""
+    mean: Optional[torch.Tensor] = None
+    """(N, D): the mean over the last map, after the norm that precedes pooling, without prefix tokens."""
+    class_map: Optional[torch.Tensor] = None
+    """(N, C, H, W): the last linear layer, without its bias, at each position of the last map."""
 
 
 def asked(needs: Sequence[str]) -> dict[str, bool]:
     """The arguments of a forward that gives the parts that are needed, and no other."""
-    return {part: part in needs for part in PARTS}
+    return dict.fromkeys(PARTS, False) | dict.fromkeys(needs, True)
+
+
+def token_grid(count: int, inputs: torch.Tensor) -> tuple[int, int]:
+    """(rows, columns) of ``count`` tokens in the images' aspect ratio.
+
+    Raises:
+        UserError: they fill no grid.
+    """
+    rows = round((count * inputs.shape[2] / inputs.shape[3]) ** 0.5)
+    if not rows or count % rows:
+        raise UserError('net', 'a token for each cell of a grid', f'{count} tokens', 'use another net')
+    return rows, count // rows
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,20 @@ class MambaNet(LibraryNet):
     def _run(self, inputs, indices):
         return self.model.features(inputs, [index % self.model.depth for index in indices])
 
+    def _run_to_map(self, inputs, indices):
+        return self.model.features(inputs, [index % self.model.depth for index in indices], last=True)
+
+    def _of_cells(self, cells):
+        return cells
+
     def _all_maps(self, inputs):
         return self.model.features(inputs, range(self.model.depth))[0]
 
     def _pre_logits(self, features):
         return features
+
+    def _head_layer(self):
+        return getattr(self.model, 'head', None) or self.model.classifier['head']
 
     def _logits(self, features):
         return self.model.classify(features)

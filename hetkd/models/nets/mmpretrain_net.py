@@ -94,7 +94,17 @@ class MMPretrainNet(LibraryNet):
 
     def _run(self, inputs, indices):
         maps, features = self._reader(inputs, indices) if indices else ((), self.model.backbone(inputs))
-        return maps, self.model.neck(features) if self.model.with_neck else features
+        return maps, self._neck(features)
+
+    def _run_to_map(self, inputs, indices):
+        maps, features = self._run(inputs, (*indices, self._reader.depth - 1))
+        return maps[:-1], features, maps[-1]
+
+    def _of_cells(self, cells):
+        return self._pre_logits(self._neck(self._reader.of_cells(cells)))
+
+    def _neck(self, features):
+        return self.model.neck(features) if self.model.with_neck else features
 
     def _all_maps(self, inputs):
         return self._reader(inputs, range(self._reader.depth))[0]

@@ -12,6 +12,8 @@ from torch import nn
 
 from hetkd.errors import UserError
 
+from .contract import token_grid
+
 
 class IndexReader:
     """Backbones whose ``out_indices`` give (N, C, H, W) maps: ResNet, MobileNet, VGG, Swin, ...
@@ -52,13 +54,25 @@ class IndexReader:
             )
         return output
 
+    def of_cells(self, cells: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the backbone gives for images whose last map has one cell.
+
+        Args:
+            cells: those of the last map (n, C).
+        """
+        return (cells[..., None, None],)
+
 
 class MixerReader(IndexReader):
     """MLP-Mixer: (N, C, L) tokens."""
 
     def to_map(self, output, inputs):
         """(N, C, L) to a map."""
-        return output.unflatten(2, _grid(output.shape[2], inputs))
+        return output.unflatten(2, token_grid(output.shape[2], inputs))
+
+    def of_cells(self, cells):
+        """(n, C) to tokens (n, C, 1)."""
+        return (cells[..., None],)
 
 
 class TokenReader(IndexReader):
@@ -71,13 +85,18 @@ class TokenReader(IndexReader):
         finally:
             self.backbone.out_type = out_type
         tokens = features[-1]
-        grid = _grid(tokens.shape[1] - self.backbone.num_extra_tokens, inputs)
+        grid = token_grid(tokens.shape[1] - self.backbone.num_extra_tokens, inputs)
         return maps, tuple(self.backbone._format_output(x, grid) for x in features)
 
     def to_map(self, output, inputs):
         """(N, L, C) to a map without prefix tokens."""
         tokens = output[:, self.backbone.num_extra_tokens :]
-        return tokens.mT.unflatten(2, _grid(tokens.shape[1], inputs))
+        return tokens.mT.unflatten(2, token_grid(tokens.shape[1], inputs))
+
+    def of_cells(self, cells):
+        """(n, C) to the backbone's output; a cell also stands for the prefix tokens."""
+        tokens = cells[:, None].expand(-1, self.backbone.num_extra_tokens + 1, -1)
+        return (self.backbone._format_output(tokens, (1, 1)),)
 
 
 class ConvNeXtReader(IndexReader):
@@ -100,12 +119,17 @@ class ConvNeXtReader(IndexReader):
         for downsample, stage in zip(backbone.downsample_layers, backbone.stages):
             x = stage(downsample(x))
             maps.append(x)
-        norm = getattr(backbone, f'norm{self.plain[0]}')
-        if backbone.gap_before_final_norm:
-            features = norm(x.mean([-2, -1], keepdim=True)).flatten(1)
-        else:
-            features = norm(x)
-        return [maps[index] for index in indices], (features,)
+        return [maps[index] for index in indices], (self._normed(x),)
+
+    def of_cells(self, cells):
+        """(n, C) to the backbone's output."""
+        return (self._normed(cells[..., None, None]),)
+
+    def _normed(self, x):
+        norm = getattr(self.backbone, f'norm{self.plain[0]}')
+        if self.backbone.gap_before_final_norm:
+            return norm(x.mean([-2, -1], keepdim=True)).flatten(1)
+        return norm(x)
 
 
 def stage_reader(backbone: nn.Module) -> IndexReader:
@@ -138,9 +162,3 @@ def _depth(backbone: nn.Module) -> int:
         if isinstance(found, (nn.ModuleList, nn.Sequential, list, tuple)):
             return len(found)
     return len(getattr(backbone, 'stage_blocks', ()))
-
-
-def _grid(length: int, inputs: torch.Tensor) -> tuple[int, int]:
-    """(h, w) of ``length`` tokens in the image's aspect ratio."""
-    height = round((length * inputs.shape[2] / inputs.shape[3]) ** 0.5)
-    return height, length // height

@@ -12,6 +12,7 @@ from hetkd.registry import MODELS
 
 from .base import to_size, unknown_model
 from .checkpoint import load_but_head, read_weights
+from .contract import token_grid
 from .hub import PREFIX, WEIGHTS, check_hub, hub_error
 from .library_net import LibraryNet
 
@@ -88,6 +89,35 @@ class TimmNet(LibraryNet):
         if self._ends_with_the_heads_map:
             maps[-1] = final
         return maps, final
+
+    def _run_to_map(self, inputs, indices):
+        maps, features = self._run(inputs, indices)
+        if self._layout == 'NLC':
+            tokens = features[:, self._prefix :].mT
+            return maps, features, tokens.unflatten(2, token_grid(tokens.shape[2], inputs))
+        return maps, features, features.permute(0, 3, 1, 2) if self._layout == 'NHWC' else features
+
+    def _of_cells(self, cells):
+        if self._layout == 'NLC':  # a cell also stands for the prefix tokens
+            return self._pre_logits(cells[:, None].expand(-1, self._prefix + 1, -1))
+        return self._pre_logits(cells[:, None, None] if self._layout == 'NHWC' else cells[..., None, None])
+
+    @cached_property
+    def _layout(self) -> str:
+        """Axes of what the head takes."""
+        features = self.probe(self.model.forward_features)
+        if not torch.is_tensor(features) or features.dim() not in (3, 4):
+            raise UserError(
+                self._name,
+                'a model whose head takes one map, or tokens',
+                tuple(getattr(features, 'shape', ())) or type(features).__name__,
+                'use a method that reads logits, stages or embeddings, or another model',
+            )
+        return 'NLC' if features.dim() == 3 else str(getattr(self.model, 'output_fmt', 'NCHW'))
+
+    @property
+    def _prefix(self) -> int:
+        return getattr(self.model, 'num_prefix_tokens', 0)
 
     def _all_maps(self, inputs):
         if not hasattr(self.model, 'forward_intermediates'):
