@@ -1,7 +1,8 @@
 """The run's clock: the seed and the epoch that random views and warm-ups of losses depend on.
 
 One place for the whole process and its data workers. ``EpochSeedHook`` sets it; ``RandomSeeded``, the data
-preprocessors and losses with a warm-up read it.
+preprocessors and losses with a warm-up read it. In the same memory stands whether a signal lets the process
+finish its step.
 """
 
 from contextlib import contextmanager
@@ -11,18 +12,23 @@ import torch
 
 from hetkd.errors import UserError
 
-# (seed, epoch) in memory that forked data workers share; -1 while nobody has set it.
-_now = torch.full((2,), -1, dtype=torch.int64).share_memory_()
+
+def _unset() -> torch.Tensor:
+    """Seed, epoch (-1: unset) and whether a step is finished, in memory that data workers share."""
+    return torch.tensor([-1, -1, 0]).share_memory_()
+
+
+_now = _unset()
 
 
 def set_clock(seed: int, epoch: int) -> None:
     """Set what all random views depend on from now on."""
-    _now[:] = torch.tensor([seed, epoch])
+    _now[:2] = torch.tensor([seed, epoch])
 
 
 def read_clock() -> Optional[tuple[int, int]]:
     """(seed, epoch), or None where nobody has set it."""
-    seed, epoch = _now.tolist()
+    seed, epoch, _ = _now.tolist()
     return None if epoch < 0 else (seed, epoch)
 
 
@@ -43,23 +49,41 @@ def needed_clock(reader: str) -> tuple[int, int]:
     return now
 
 
+def finish_steps(finish: bool) -> None:
+    """Set whether a signal lets this process finish its step, for which it needs its data workers."""
+    _now[2] = finish
+
+
+def finishes_steps() -> bool:
+    """Whether a signal lets the process, or that of this data worker, finish its step."""
+    return bool(_now[2])
+
+
 @contextmanager
 def own_clock():
-    """Inside, the clock begins unset; afterwards it is what it was."""
-    before = _now.clone()
-    _now.fill_(-1)
+    """Inside, the clock begins unset; afterwards it is what it was.
+
+    It is in memory of its own: runs in processes that were forked from one do not share it.
+    """
+    global _now
+    before, _now = _now, _unset()
     try:
         yield
     finally:
-        _now.copy_(before)
+        _now = before
 
 
-def shared_memory() -> torch.Tensor:
-    """The clock's memory, for data workers that are not forked; see :func:`join_clock`."""
-    return _now
+class SharedClock:
+    """To be given to a data worker: it reads the clock of the process that starts it.
+
+    A forked worker does so anyway, another one as it unpickles this.
+    """
+
+    def __reduce__(self):
+        return _join, (_now,)
 
 
-def join_clock(memory: torch.Tensor) -> None:
-    """Read the clock of the process that this memory is of."""
+def _join(memory: torch.Tensor) -> SharedClock:
     global _now
     _now = memory
+    return SharedClock()

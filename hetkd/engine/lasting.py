@@ -60,16 +60,17 @@ class LastingRun:
         Leaves clock and signals as they were.
         """
         resumes = bool(self._resume) or 'resume_options' in self.cfg
-        try:
-            with claimed(self.work_dir, resumes), own_clock():
-                super().dump_config()
-                return super().train()
-        except RuntimeError as error:
-            if 'DataLoader worker (pid' in str(error):
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises again for each worker that ends
-            raise
-        finally:
-            self.call_hook('release')
+        with own_clock():
+            try:
+                with claimed(self.work_dir, resumes):
+                    super().dump_config()
+                    return super().train()
+            except RuntimeError as error:
+                if 'DataLoader worker (pid' in str(error):
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises for each worker that ends
+                raise
+            finally:
+                self.call_hook('release')
 
     def dump_config(self) -> None:
         """Not yet: the work dir may be another run's; see :meth:`train`."""

@@ -9,8 +9,8 @@ from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
+from hetkd.clock import finish_steps
 from hetkd.engine.batches import starting_at
-from hetkd.engine.data_workers import keep_workers
 from hetkd.registry import HOOKS
 
 FILE = 'terminated.pth'
@@ -38,7 +38,7 @@ class InterruptHook(Hook):
         self._handlers = {}
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
-            keep_workers(True)
+            finish_steps(True)
         loop = runner.train_loop
         self._resumed = ExitStack()
         self._first = _first_batch(runner) if isinstance(loop, EpochBasedTrainLoop) else 0
@@ -93,7 +93,7 @@ class InterruptHook(Hook):
 
     def release(self, runner) -> None:
         """The same, also after an error; called by the runner. A run that leaves keeps noting signals."""
-        keep_workers(False)
+        finish_steps(False)
         for number, handler in getattr(self, '_handlers', {}).items():
             signal.signal(number, handler)
         self._handlers = {}

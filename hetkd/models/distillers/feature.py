@@ -14,11 +14,11 @@ class FeatureDistiller(BaseDistiller):
     """The label loss, any feature losses and any logit losses.
 
     A feature loss names what it reads in ``needs`` (of ``'stages'``, ``'embedding'``, ``'mean'``,
-    ``'class_map'``, ``'logits'``, ``'index'``, ``'target'``) and is called as ``loss(student, teacher, target)`` with
-    :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where it needs the images' places in the
-    training set. Where one needs stages, it sees pairs of them: the nets' stages are paired from the deepest
-    (a net with more keeps its shallowest out), and the matcher has brought the student's to the teacher's
-    shapes, whatever the two families are.
+    ``'class_map'``, ``'logits'``, ``'index'``, ``'target'``) and is called as
+    ``loss(student, teacher, target)`` with :class:`~hetkd.models.nets.NetOutput`, and with ``index=`` where
+    it needs the images' places in the training set. Where one needs stages, it sees pairs of them: the nets'
+    stages are paired from the deepest (a net with more keeps its shallowest out), and the matcher has brought
+    the student's to the teacher's shapes, whatever the two families are.
 
     Args:
         losses: configs of registered feature losses.
