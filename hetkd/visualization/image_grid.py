@@ -13,6 +13,7 @@ class Tile(NamedTuple):
     image: np.ndarray
     """(H, W, 3) in [0, 1]."""
     title: str = ''
+    """Above the image; may have several lines."""
     heat: Optional[np.ndarray] = None
     """(h, w) in [0, 1], drawn over the image."""
 
