@@ -119,10 +119,13 @@ def figures():
         box(35, 120, 165, 56, 't', 'frozen teacher', 'own size and mean/std'),
         box(280, 120, 165, 56, 'k', 'student', 'the exported part'),
         arrow('M220 70C220 98 118 92 118 118'), arrow('M260 70C260 98 362 92 362 118'),
-        box(265, 225, 120, 50, '', 'connectors', 'train-only'), arrow('M325 176V223'), text(257, 206, 'stages, embedding', ''),
+        box(265, 225, 120, 50, '', 'connectors', 'train-only'), arrow('M325 176V223'),
+        text(257, 206, 'stages, embedding', ''),
         box(145, 315, 160, 56, 'l', 'losses', 'loss_ce, loss_...'),
-        arrow('M118 176C118 250 185 250 185 313'), text(74, 240, 'logits, stages,', ''), text(74, 258, 'embedding', ''),
-        arrow('M325 275C325 298 270 290 270 313'), arrow('M420 176V300C420 335 390 343 307 343'),
+        arrow('M118 176C118 250 185 250 185 313'), text(74, 240, 'logits, stages,', ''),
+        text(74, 258, 'embedding', ''),
+        arrow('M325 275C325 298 270 290 270 313'),
+        arrow('M420 176V300C420 335 390 343 307 343'),
         text(446, 260, 'logits', ''), width=480)}
     projector = box(325, 225, 135, 50, '', 'StageProjector', 'stages to P channels')
     drawn['mldrkd'] = method(

@@ -13,7 +13,7 @@ project = 'hetkd'
 author = copyright = 'hetkd contributors'
 release = version = __version__
 
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx.ext.viewcode']
 myst_enable_extensions = ['dollarmath', 'colon_fence']
 myst_heading_anchors = 3
 autodoc_typehints = 'none'

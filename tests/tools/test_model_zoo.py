@@ -67,7 +67,9 @@ def test_rows_hold_what_the_runs_hold(checkout):
     assert digits[1] == 'At 16 px; epochs: 20, seeds: 2.'
     scratch, kd = digits[2].splitlines()[2:]
     pair = '(../../configs/mldrkd/vit-micro_cnn-micro_digits.py) | '
-    assert scratch.startswith(f'| cnn-micro | [labels only]{pair}51.00 ± 1.41 | 52.00 ± 1.41 |  |  | 8.0 | [log]')
+    assert scratch.startswith(
+        f'| cnn-micro | [labels only]{pair}51.00 ± 1.41 | 52.00 ± 1.41 |  |  | 8.0 | [log]'
+    )
     assert kd.startswith(
         f'| vit-micro → cnn-micro | [KD]{pair}60.50 ± 0.71 | 62.00 ± 1.41 | +9.50 | 97.00 |  | [log]'
     )
