@@ -210,9 +210,9 @@ HEAD = """\
 Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is the epoch that is
 best on the test set, so it says less. *Gain* is over the student trained on labels only, last epochs.
 *Teacher* is the teacher's accuracy, as the same runs measured it. *ECE* is the calibration error in per cent.
-Each row is derived from the `results.json` of its runs in `docs/zoo`. Weights are not kept: the commands above
-a table make them. A method's name links to its config; `python tools/train.py CONFIG --method NAME` trains one
-row.
+Each row is derived from the `results.json` of its runs in `docs/zoo`. Weights are not kept: the commands
+above a table make them. A method's name links to its config; `python tools/train.py CONFIG --method NAME`
+trains one row.
 """
 
 

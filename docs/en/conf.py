@@ -37,7 +37,8 @@ def formula(writer, node):
     except MathError as error:
         logger.warning('%s in the formula %r', error, node.astext(), location=node)
         raise SkipNode from None
-    mathml = mathml.replace('<mo>‖</mo>', '<mo stretchy="false">‖</mo>')  # of KL(p ‖ q): as high as a letter
+    mathml = mathml.replace('<mo>‖</mo>', '<mo stretchy="false">‖</mo>')  # KL(p ‖ q): as high as a letter
+    mathml = mathml.replace('<mi>log</mi>', '<mi>log</mi><mspace width="0.17em"></mspace>')
     writer.body.append(f'<div class="formula">{mathml}</div>\n' if block else mathml)
     raise SkipNode
 
