@@ -113,15 +113,20 @@ def method(height, title, *parts):
 def figures():
     """The SVG text of each figure, by name."""
     drawn = {'data_flow': svg(
-        250, 'Data flow of a distillation step',
-        box(15, 100, 90, 50, '', 'images'), box(135, 100, 130, 50, '', 'data', 'preprocessor'),
-        box(315, 25, 155, 55, 't', 'frozen teacher', 'own size and mean/std'),
-        box(315, 170, 155, 55, 'k', 'student', 'the exported part'),
-        box(525, 170, 130, 55, '', 'connectors', 'train-only'),
-        box(715, 90, 125, 70, 'l', 'losses', 'loss_ce, loss_...'), text(575, 119, 'logits'),
-        link(105, 125, 133, 125), link(265, 115, 313, 52), link(265, 135, 313, 197), link(470, 197, 523, 197),
-        link(470, 52, 713, 107, 'logits, stages, embedding'),
-        arrow('M470 182C530 130 600 125 713 125'), link(655, 197, 713, 143), width=860)}
+        390, 'Data flow of a distillation step',
+        box(15, 20, 90, 50, '', 'images'), box(165, 20, 150, 50, '', 'data', 'preprocessor'),
+        link(105, 45, 163, 45),
+        box(35, 120, 165, 56, 't', 'frozen teacher', 'own size and mean/std'),
+        box(280, 120, 165, 56, 'k', 'student', 'the exported part'),
+        arrow('M220 70C220 98 118 92 118 118'), arrow('M260 70C260 98 362 92 362 118'),
+        box(265, 225, 120, 50, '', 'connectors', 'train-only'), arrow('M325 176V223'),
+        text(257, 206, 'stages, embedding', ''),
+        box(145, 315, 160, 56, 'l', 'losses', 'loss_ce, loss_...'),
+        arrow('M118 176C118 250 185 250 185 313'), text(74, 240, 'logits, stages,', ''),
+        text(74, 258, 'embedding', ''),
+        arrow('M325 275C325 298 270 290 270 313'),
+        arrow('M420 176V300C420 335 390 343 307 343'),
+        text(446, 260, 'logits', ''), width=480)}
     projector = box(325, 225, 135, 50, '', 'StageProjector', 'stages to P channels')
     drawn['mldrkd'] = method(
         340, 'MLDR-KD from images to losses', projector, box(510, 225, 110, 50, '', 'MSDF', 'heads and gate'),

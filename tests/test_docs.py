@@ -1,13 +1,15 @@
 """Code blocks, file names and links of the README and the docs."""
 
 import re
+import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import torch
 from mmengine.registry import Registry
 
-from hetkd import registry
+from hetkd import functional, registry
 from hetkd.apis import load_config
 from hetkd.utils import register_all_modules
 
@@ -73,6 +75,55 @@ def test_everything_that_is_registered_is_in_the_api_reference():
         x.__name__ for y in registries for x in y.module_dict.values() if x.__module__.startswith('hetkd.')
     }
     assert len(ours) > 50 and [name for name in sorted(ours) if not re.search(rf'\b{name}\b', page)] == []
+
+
+def test_every_equation_is_in_the_api_reference():
+    page = (ROOT / 'docs/en/api.md').read_text()
+    listed = set(re.findall(r'auto(?:function|class|data):: (\w+)', page))
+    assert listed == set(functional.__all__)
+
+
+def test_formulas_need_no_network(tmp_path):
+    """A page of formulas, built as the site is: MathML, and nothing that another host serves."""
+    build_main = pytest.importorskip('sphinx.cmd.build', reason='the extra docs is not installed').build_main
+    shutil.copy(ROOT / 'docs/en/conf.py', tmp_path)
+    shutil.copytree(ROOT / 'docs/en/_static', tmp_path / '_static')
+    (tmp_path / 'index.md').write_text('# A\n\nWith $T^2$:\n\n$$\\mathrm{KL}(p \\| q) = \\sum_i x_i$$\n')
+    build_main(['-q', '-W', '-b', 'html', str(tmp_path), str(tmp_path / 'html')])
+    page = (tmp_path / 'html/index.html').read_text()
+    assert page.count('<math') == 2 and '<div class="formula">' in page
+    assert re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="https?:', page) == []
+    (tmp_path / 'index.md').write_text('# A\n\n$$\\nosuchcommand$$\n')
+    assert build_main(['-q', '-W', '-b', 'html', str(tmp_path), str(tmp_path / 'html')]) != 0
+
+
+def test_the_home_page_and_the_chinese_readme_show_the_same_numbers():
+    """What is copied by hand is not out of date."""
+    numbers = [
+        set(re.findall(r'\d+\.\d+ ± \d+\.\d+', (ROOT / name).read_text()))
+        for name in ('docs/en/index.md', 'docs/en/model_zoo.md', 'README.md', 'README_zh-CN.md')
+    ]
+    home, zoo, english, chinese = numbers
+    assert home and home <= zoo
+    assert english and english == chinese
+
+
+def test_the_badges_are_true():
+    page, setup = (ROOT / 'README.md').read_text(), (ROOT / 'setup.cfg').read_text()
+    versions = re.findall(r'Python :: (3\.\d+)', setup)
+    low, high = re.search(r'torch>=(2\.\d+),<2\.(\d+)', setup).groups()
+    licence = re.search(r'license = (.+)', setup)[1]
+    assert re.findall(r'!\[(.+?)\]\(https://img', page) == [
+        f'Python {" | ".join(versions)}',
+        f'torch {low} to 2.{int(high) - 1}',
+        f'Licence: {licence}',
+    ]
+    shown = [unquote(x) for x in re.findall(r'shields\.io/badge/([^)]+)-\w+\)', page)]
+    assert [x.replace('--', '-').partition('-')[2] for x in shown] == [
+        ' | '.join(versions),
+        f'{low} to 2.{int(high) - 1}',
+        licence,
+    ]
 
 
 def test_the_figures_are_what_the_script_draws():

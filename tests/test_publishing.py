@@ -47,6 +47,24 @@ def test_the_index_has_every_metafile_and_the_metafiles_every_method():
     assert len({x.name for x in index.collections}) == len(methods()) + 1, 'and the teachers'
 
 
+def test_workflows_call_the_makefile_and_issue_forms_ask_something():
+    targets = re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    steps = [
+        step.get('run', '')
+        for path in (ROOT / '.github/workflows').glob('*.yml')
+        for job in yaml.safe_load(path.read_text())['jobs'].values()
+        for step in job['steps']
+    ]
+    made = [x.split()[1] for x in steps if x.startswith('make ')]
+    assert sorted(made) == ['docs', 'test'] and set(made) <= set(targets)
+    for path in (ROOT / '.github/ISSUE_TEMPLATE').glob('*.yml'):
+        form = yaml.safe_load(path.read_text())
+        if path.stem != 'config':
+            asked = [x for x in form['body'] if x['type'] != 'markdown']
+            assert form['name'] and form['description'] and all(x['attributes']['label'] for x in asked)
+            assert len({x['id'] for x in asked}) == len(asked) > 1, 'each has its id'
+
+
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory):
     """The wheel, built from the source archive, in an environment that shares the other packages."""

@@ -6,6 +6,7 @@ by hand.
 """
 
 import difflib
+import itertools
 import json
 import re
 import statistics
@@ -36,10 +37,9 @@ SIZES = {'digits': 16, 'digits_5labels': 16}
 OWN_FOLDERS = ('mldrkd', 'hcd', 'teachers')
 PAGE = 'docs/en/model_zoo.md'
 
-MEASURED = ('Teacher → student', 'Method', 'px', 'Epochs', 'Seeds', 'Last', 'Best', 'Teacher', 'Labels only')
-MEASURED += ('Gain', 'ECE', 'Config', 'Log')
-REPORTED = ('Teacher → student', 'Method', 'Ours, last', 'Ours, best', 'Reported', 'Its teacher')
-REPORTED += ('Its labels only', 'Source', 'Config')
+MEASURED = ('Teacher → student', 'Method', 'Last', 'Best', 'Gain', 'Teacher', 'ECE', 'Log')
+REPORTED = ('Teacher → student', 'Method', 'Ours, last', 'Ours, best', 'Reported', 'Teacher', 'Labels only')
+REPORTED += ('Source',)
 
 # What the tables take from a run's record.
 NEEDED = {'best', 'epochs', 'last', 'settings'}
@@ -94,6 +94,16 @@ class Cell:
     def values(self, which: str) -> list[float]:
         """Top-1 of each run, of the ``'last'`` or ``'best'`` epoch."""
         return [record[which]['value'] for record in self.records]
+
+    @property
+    def setting(self) -> tuple[int, int, int]:
+        """Image size, epochs, seeds."""
+        return self.image_size, self.records[0]['epochs'], len(self.records)
+
+    @property
+    def link(self) -> str:
+        """The method's name, linked to the config."""
+        return f'[{NAMES.get(self.method, self.method)}](../../{self.file})'
 
     @property
     def mean(self) -> float:
@@ -199,10 +209,12 @@ HEAD = """\
 
 <!-- Written by `python tools/model_zoo.py write`; its command `check` compares. -->
 
-Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is chosen on the
-test set and says less. *Teacher* and *labels only* are what the same runs measured. Each row is derived from
-the `results.json` of its runs in `docs/zoo`; weights are not kept: the commands above a table make them. One
-row is trained by `python tools/train.py CONFIG --method NAME`.
+Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is the epoch that is
+best on the test set, so it says less. *Gain* is over the student trained on labels only, last epochs.
+*Teacher* is the teacher's accuracy, as the same runs measured it. *ECE* is the calibration error in per cent.
+Each row is derived from the `results.json` of its runs in `docs/zoo`. Weights are not kept: the commands
+above a table make them. A method's name links to its config; `python tools/train.py CONFIG --method NAME`
+trains one row.
 """
 
 
@@ -220,29 +232,28 @@ def _measured(root: Path, data: str, cells: list[Cell]) -> str:
     note = root / f'docs/zoo/{data}.md'
     lines = [f'\n### {DATA.get(data, data)}']
     if note.exists():
-        lines += ['', note.read_text().rstrip(), '']
-    lines.append(_header(MEASURED))
-    scratch = {x.student: x for x in cells if x.method == 'scratch'}
-    for cell in sorted(cells, key=lambda x: (x.student, x.teacher != '', x.teacher, x.mean)):
-        base = scratch.get(cell.student)
-        against = None if base is None or base is cell else base.mean
-        row = [
-            f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
-            NAMES.get(cell.method, cell.method),
-            cell.image_size,
-            cell.records[0]['epochs'],
-            len(cell.records),
-            mean_and_spread(cell.values('last')),
-            mean_and_spread(cell.values('best')),
-            _number(cell.metric('teacher/top1')),
-            _number(against),
-            '' if against is None else f'{cell.mean - against:+.2f}',
-            _number(cell.metric('calibration/ece'), 1),
-            f'[config](../../{cell.file})',
-            f'[log](../zoo/{cell.method}/{cell.config}/seed0/scalars.json)',
-        ]
-        lines.append('| ' + ' | '.join(map(str, row)) + ' |')
+        lines += ['', note.read_text().rstrip()]
+    cells = sorted(cells, key=lambda x: (x.setting, x.student, x.teacher != '', x.teacher, x.mean))
+    scratch = {(x.student, *x.setting[:2]): x for x in cells if x.method == 'scratch'}
+    for (size, epochs, seeds), group in itertools.groupby(cells, key=lambda x: x.setting):
+        lines += ['', f'At {size} px; epochs: {epochs}, seeds: {seeds}.', '', _header(MEASURED)]
+        lines += [_measured_row(x, scratch.get((x.student, size, epochs))) for x in group]
     return '\n'.join(lines) + '\n'
+
+
+def _measured_row(cell: Cell, scratch: Optional[Cell]) -> str:
+    gain = '' if scratch is None or scratch is cell else f'{cell.mean - scratch.mean:+.2f}'
+    row = (
+        f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
+        cell.link,
+        mean_and_spread(cell.values('last')),
+        mean_and_spread(cell.values('best')),
+        gain,
+        _number(cell.metric('teacher/top1')),
+        _number(cell.metric('calibration/ece'), 1),
+        f'[log](../zoo/{cell.method}/{cell.config}/seed0/scalars.json)',
+    )
+    return '| ' + ' | '.join(row) + ' |'
 
 
 def _reported(reported: dict, cells: list[Cell]) -> str:
@@ -258,14 +269,13 @@ def _reported(reported: dict, cells: list[Cell]) -> str:
         teacher, student, *_ = value['config'].split('_')
         row = [
             f'{teacher} → {student}',
-            NAMES[value['method']],
+            Cell(value['method'], value['config'], ()).link,
             '' if cell is None else mean_and_spread(cell.values('last')),
             '' if cell is None else mean_and_spread(cell.values('best')),
             f'{value["top1"]:.2f}',
             _number(value.get('teacher')),
             _number(value.get('scratch')),
             f'{sources.index(value["source"]) + 1}',
-            f'[config](../../{Cell(value["method"], value["config"], ()).file})',
         ]
         lines.append('| ' + ' | '.join(row) + ' |')
     lines.append('')

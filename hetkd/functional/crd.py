@@ -30,8 +30,8 @@ def crd_loss(
     image among K others in the memory of the OTHER net, whose vectors m are embeddings of earlier batches.
 
     .. math:: h(v, m) = e^{v^\top m / \tau} / Z, \qquad
-              L = -\frac1N \sum_n \Big[ \log\frac{h_+}{h_+ + K/M} +
-              \sum_{k=1}^K \log\frac{K/M}{h_k + K/M} \Big]
+              L = -\frac1N \sum_n \left[ \log\frac{h_+}{h_+ + K/M} +
+              \sum_{k=1}^K \log\frac{K/M}{h_k + K/M} \right]
 
     The loss is summed over student and teacher anchors. Each term is computed as a softplus of a logit, so it
     is finite for any input. The gradient is computed together with the value: the memories may be updated in

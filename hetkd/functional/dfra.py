@@ -15,9 +15,13 @@ class DFRA(NamedTuple):
     """Result of :func:`dfra_loss`; each a scalar, or of the student's leading shape."""
 
     total: torch.Tensor
+    """The loss: the sum of the terms, with ``alpha`` on the last."""
     class_relation: torch.Tensor
+    """Term of the class relations."""
     sample_relation: torch.Tensor
+    """Term of the sample relations."""
     probability: torch.Tensor
+    """KL divergence of the class probabilities."""
 
 
 def dfra_loss(

@@ -18,7 +18,7 @@ def dkd_loss(
 ) -> torch.Tensor:
     r"""Decoupled knowledge distillation (arXiv 2203.08679).
 
-    .. math:: T^2 [\alpha\,\mathrm{KL}(b_t \| b_s) + \beta\,\mathrm{KL}(\hat p_t \| \hat p_s)]
+    .. math:: T^2 [\alpha\,\mathrm{KL}(b_t \| b_s) + \beta\,\mathrm{KL}({\hat p{}}_t \| {\hat p{}}_s)]
 
     b is the pair (probability of the true class, of all others); :math:`\hat p` the distribution over the
     others alone. KD is the special case of weights 1 and :math:`1 - p_t(y)`, sample by sample.

@@ -7,7 +7,7 @@ from torch.autograd.graph import GradientEdge
 def grad_cam(stage: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
     r"""Grad-CAM of a stage map (Selvaraju et al., ICCV 2017, arXiv 1610.02391, equations 1 and 2).
 
-    .. math:: \mathrm{ReLU}\Big(\sum_k \alpha_k A_k\Big), \qquad
+    .. math:: \mathrm{ReLU}\left(\sum_k \alpha_k A_k\right), \qquad
         \alpha_k = \mathrm{mean}_{hw}\ \partial\, \mathrm{score} / \partial A_{khw}
 
     A token net's map is a slice of its tokens, and the net continues with the tokens. So the map is not part

@@ -34,7 +34,7 @@ def resize_matrix(
     r"""Matrices that crop a part of a line of pixels and resize it as Pillow does.
 
     .. math::
-        W_{ij} \propto f\Big(\frac{j + 1/2 - c_i}{\max(s, 1)}\Big), \quad s = \text{length} / \text{out},
+        W_{ij} \propto f\left(\frac{j + 1/2 - c_i}{\max(s, 1)}\right), \quad s = \text{length} / \text{out},
         \quad c_i = \text{start} + (i + 1/2)\, s, \quad \sum_j W_{ij} = 1
 
     for pixels j of the part, 0 outside it. f is the triangle or Keys' cubic with a = -1/2, as in

@@ -14,6 +14,7 @@ class Panel(NamedTuple):
     """A heat map's title, values and colour limits."""
 
     title: str
+    """Above the map."""
     values: np.ndarray
     """(rows, columns)."""
     limits: Optional[tuple[float, float]] = None

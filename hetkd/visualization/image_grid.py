@@ -13,6 +13,7 @@ class Tile(NamedTuple):
     image: np.ndarray
     """(H, W, 3) in [0, 1]."""
     title: str = ''
+    """Above the image; may have several lines."""
     heat: Optional[np.ndarray] = None
     """(h, w) in [0, 1], drawn over the image."""
 
@@ -21,7 +22,8 @@ def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) 
     """Write a grid of images; ``names`` label the rows on the left."""
     columns = max(map(len, rows))
     lines = max((tile.title.count('\n') + 1 if tile.title else 0 for row in rows for tile in row), default=0)
-    figure = new_figure(1.25 * columns + (0.4 if names else 0), (1.25 + 0.16 * lines) * len(rows))
+    side = max(1.25, 5 / columns)  # inches: a few images are larger than many
+    figure = new_figure(side * columns + (0.4 if names else 0), (side + 0.2 * lines) * len(rows))
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])

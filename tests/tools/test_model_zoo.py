@@ -63,11 +63,17 @@ def test_rows_hold_what_the_runs_hold(checkout):
     kept = json.loads(kept.read_text())
     assert kept['machine'] == dict(threads=1)
     page = derive(checkout)['docs/en/model_zoo.md']
-    kd = next(x for x in page.splitlines() if x.startswith('| vit-micro → cnn-micro'))
-    assert '| KD | 16 | 20 | 2 | 60.50 ± 0.71 | 62.00 ± 1.41 | 97.00 | 51.00 | +9.50 |  | [config]' in kd
-    scratch = next(x for x in page.splitlines() if x.startswith('| cnn-micro |'))
-    assert '| labels only | 16 | 20 | 2 | 51.00 ± 1.41 | 52.00 ± 1.41 |  |  |  | 8.0 | [config]' in scratch
-    reported = [x for x in page.splitlines() if x.startswith('| swin-t → res18') and '| KD |' in x]
+    digits = page.split('### Digits')[1].split('\n\n')
+    assert digits[1] == 'At 16 px; epochs: 20, seeds: 2.'
+    scratch, kd = digits[2].splitlines()[2:]
+    pair = '(../../configs/mldrkd/vit-micro_cnn-micro_digits.py) | '
+    assert scratch.startswith(
+        f'| cnn-micro | [labels only]{pair}51.00 ± 1.41 | 52.00 ± 1.41 |  |  | 8.0 | [log]'
+    )
+    assert kd.startswith(
+        f'| vit-micro → cnn-micro | [KD]{pair}60.50 ± 0.71 | 62.00 ± 1.41 | +9.50 | 97.00 |  | [log]'
+    )
+    reported = [x for x in page.splitlines() if x.startswith('| swin-t → res18') and '| [KD](' in x]
     assert '| 70.00 | 71.00 | 78.74 |' in reported[-1]
     models = yaml.safe_load(derive(checkout)[METAFILE])['Models']
     assert [(x['In Collection'], x['Results'][0]['Metrics']['Top 1 Accuracy']) for x in models] == [
@@ -84,7 +90,7 @@ def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
         shutil.copytree(checkout / 'work/kd/vit-micro_cnn-micro_digits', checkout / 'work' / name)
     collect(checkout / 'work', checkout)
     page = derive(checkout)['docs/en/model_zoo.md']
-    assert '| vit-micro | labels only | 16 |' in page and '| vit-micro → cnn-micro | mine | 16 |' in page
+    assert '| vit-micro | [labels only](' in page and '| vit-micro → cnn-micro | [mine](' in page
 
 
 def test_a_changed_row_is_found(checkout, monkeypatch, capsys):

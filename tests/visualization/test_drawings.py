@@ -88,6 +88,7 @@ def test_a_grid_of_images_with_heat_and_names(tmp_path, figures):
     visualization.image_grid(tmp_path / 'x.png', rows, ['student', 'teacher'])
     assert is_picture(tmp_path / 'x.png')
     assert [len(x.images) for x in figures[0].axes] == [1, 2, 1, 0]
+    assert figures[0].get_figwidth() >= 5, 'inches: few images are not tiny'
     assert {'a', 'b', 'student', 'teacher'} <= set(texts(figures[0]))
 
 

@@ -38,7 +38,7 @@ class OverStages(FunctionLoss):
 class SubLogitLoss(OverStages):
     r"""Sub-logit Decoupled Distillation: CE of the sub-logits, and their KL to the student.
 
-    .. math:: \sum_i \mathrm{mean}_j [CE(s_{ij}, y) + w T^2 KL(s_{ij} \| z_s)]
+    .. math:: \sum_i \mathrm{mean}_j [\mathrm{CE}(s_{ij}, y) + w T^2 \mathrm{KL}(s_{ij} \| z_s)]
 
     Source: HCD (arXiv 2511.10942); details second-hand, from a third-party port.
 
