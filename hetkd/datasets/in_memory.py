@@ -1,13 +1,14 @@
 """In-memory data set of small images."""
 
 from copy import copy
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 import torch
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
+from hetkd.arguments import Count
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
@@ -28,6 +29,8 @@ class InMemory(Dataset):
         dataset: config of an mmengine data set without a pipeline, such as
             ``dict(type='CIFAR100', data_root='data/cifar100', split='train')``. All images must have one
             size, and one label each, or none where the data set asks for unlabelled images.
+        labelled: number of images per class to keep the label of, the first ones; all others are unlabelled.
+            Default: all.
 
     Attributes:
         images: (M, 3, H, W) uint8.
@@ -40,7 +43,7 @@ class InMemory(Dataset):
             not have three channels; an image has several labels or none.
     """
 
-    def __init__(self, dataset: dict):
+    def __init__(self, dataset: dict, labelled: Optional[Count] = None):
         if dataset.get('pipeline'):
             raise UserError(
                 'InMemory',
@@ -61,6 +64,12 @@ class InMemory(Dataset):
                 'use the data set with a pipeline instead (configs/_base_/datasets/*_per_image.py)',
             )
         self.labels = torch.tensor([int(np.asarray(info.get('gt_label', NO_LABEL)).item()) for info in infos])
+        if labelled is not None:
+            self.with_label = False
+            order = self.labels.argsort(stable=True)
+            _, counts = self.labels[order].unique_consecutive(return_counts=True)
+            rank = torch.cat([torch.arange(count) for count in counts.tolist()])
+            self.labels[order[rank >= labelled]] = NO_LABEL
         # Arrays, not lists: reference counting would copy a list into every worker.
         self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
         self.images = torch.empty(0, dtype=torch.uint8)

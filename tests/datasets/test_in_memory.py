@@ -9,6 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from hetkd.apis import load_config
+from hetkd.datasets import asks_for_unlabelled
 from hetkd.datasets.digest import data_digest
 from hetkd.datasets.transforms import LoadImage
 from hetkd.engine.hooks.training_data import labels_of
@@ -68,6 +69,13 @@ def test_a_subset_is_a_subset():
     assert torch.equal(some.images, whole.images[[5, 3, 11]])
     assert [x['data_samples'].sample_idx for x in (some[0], some[2])] == [0, 2]
     assert len(in_memory(type='Digits', indices=7)) == 7
+
+
+def test_a_few_labels_are_those_of_a_data_set_with_few():
+    few = DATASETS.build(dict(type='InMemory', labelled=5, dataset=dict(type='Digits')))
+    other = in_memory(type='Digits', labelled=5)
+    assert torch.equal(few.labels, other.labels) and (few.labels >= 0).sum() == 50
+    assert asks_for_unlabelled(few) and not asks_for_unlabelled(in_memory(type='Digits'))
 
 
 @pytest.mark.parametrize('workers', [0, 2])

@@ -1,0 +1,12 @@
+_base_ = [
+    '../datasets/cifar100_32px.py',
+    '../recipes/small_5e.py',
+    '../nets/effnet-lite0_96px.py',
+    '../nets/res18-w8.py',
+]
+
+_pair = dict(
+    teacher=dict(_base_._effnet_lite0_96px, checkpoint='checkpoints/effnet-lite0_cifar100_96px.pth'),
+    student=_base_._res18_w8,
+)
+train_dataloader = dict(batch_size=64)
