@@ -1,6 +1,7 @@
 _base_ = [
     '../_base_/datasets/tiny-imagenet_64px.py',
-    '../_base_/recipes/small_100e.py',
+    '../_base_/schedules/adamw_100e.py',
+    '../_base_/default_runtime.py',
     '../_base_/nets/deit-t-p8.py',
 ]
 

@@ -1,6 +1,7 @@
 _base_ = [
     '../_base_/datasets/digits.py',
-    '../_base_/recipes/digits.py',
+    '../_base_/schedules/digits.py',
+    '../_base_/digits_runtime.py',
     '../_base_/nets/vit-micro.py',
 ]
 

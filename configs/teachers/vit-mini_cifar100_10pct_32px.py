@@ -1,7 +1,8 @@
 # Eight epochs: minutes on a CPU.
 _base_ = [
     '../_base_/datasets/cifar100_32px.py',
-    '../_base_/recipes/small_10e.py',
+    '../_base_/schedules/adamw_10e.py',
+    '../_base_/default_runtime.py',
     '../_base_/nets/vit-mini.py',
 ]
 

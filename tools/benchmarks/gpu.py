@@ -51,7 +51,13 @@ class Size(NamedTuple):
 
 
 FULL = Size(
-    ('datasets/cifar100_32px', 'recipes/small_10e', 'nets/deit-t-p4', 'nets/res18-cifar'),
+    (
+        'datasets/cifar100_32px',
+        'schedules/adamw_10e',
+        'default_runtime',
+        'nets/deit-t-p4',
+        'nets/res18-cifar',
+    ),
     teacher_epochs=40,
     epochs=20,
     batch_size=256,
@@ -67,7 +73,7 @@ FULL = Size(
     input=tuple(f'configs/_base_/datasets/cifar100_{x}.py' for x in ('224_per_image', '224', '32px')),
 )
 TINY = Size(
-    ('datasets/digits_5shot', 'recipes/digits', 'nets/vit-micro', 'nets/cnn-micro'),
+    ('datasets/digits_5shot', 'schedules/digits', 'digits_runtime', 'nets/vit-micro', 'nets/cnn-micro'),
     teacher_epochs=2,
     epochs=2,
     batch_size=25,

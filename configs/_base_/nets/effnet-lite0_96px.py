@@ -1,4 +1,4 @@
-# EfficientNet-Lite0 for 96 px images, normalised as for its pretrained weights; a teacher that is fast on a CPU.
+# EfficientNet-Lite0 for 96 px images, normalised to the range of -1 to 1; a teacher that is fast on a CPU.
 _base_ = ['./effnet-lite0.py']
 
 _effnet_lite0_96px = dict(

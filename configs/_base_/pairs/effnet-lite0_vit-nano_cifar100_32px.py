@@ -1,6 +1,7 @@
 _base_ = [
     '../datasets/cifar100_32px.py',
-    '../recipes/small_5e.py',
+    '../schedules/adamw_5e.py',
+    '../default_runtime.py',
     '../nets/effnet-lite0_96px.py',
     '../nets/vit-nano.py',
 ]

@@ -1,6 +1,7 @@
 _base_ = [
     '../datasets/digits_5shot.py',
-    '../recipes/digits_5shot.py',
+    '../schedules/digits_5shot.py',
+    '../digits_runtime.py',
     '../nets/vit-micro.py',
     '../nets/cnn-micro.py',
 ]

@@ -1,6 +1,7 @@
 _base_ = [
     '../datasets/digits_5labels.py',
-    '../recipes/digits_5labels.py',
+    '../schedules/digits_5labels.py',
+    '../digits_runtime.py',
     '../nets/vit-micro.py',
     '../nets/cnn-micro.py',
 ]

@@ -1,6 +1,7 @@
 _base_ = [
     '../datasets/cifar100_10pct_32px.py',
-    '../recipes/small_10e.py',
+    '../schedules/adamw_10e.py',
+    '../default_runtime.py',
     '../nets/vit-mini.py',
     '../nets/res18-w8.py',
 ]

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/vim-micro_cnn-micro_digits.py', '../_base_/methods/mldrkd.py']
-
-model = _base_._pair
