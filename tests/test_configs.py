@@ -370,6 +370,13 @@ def test_ofas_exponent_is_larger_on_imagenet():
         assert ofa == dict(METHODS['ofa']['ofa'], eps=1.5 if pair.endswith('_imagenet') else 1.0)
 
 
+def test_hcds_other_reading_is_one_flag_away():
+    plain, other = (load_config(CONFIGS / f'hcd/{MICRO}.py', method=x).model for x in (None, 'hcd_detached'))
+    assert other.pop('sub_logit') == dict(detach=True, reduction='mean')
+    assert other.pop('orthogonality') == dict(reduction='mean') and other == plain
+    assert 'hcd_detached' not in methods()
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_a_cell_is_the_published_setting_on_its_pair(method):
     cfg = load_config(CONFIGS / 'mldrkd/mixer-b16_mobilenetv2_cifar100.py', method=method)
