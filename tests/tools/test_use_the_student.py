@@ -104,7 +104,7 @@ def test_an_image_file_is_seen_in_the_colours_of_the_data_set(name, tmp_path):
     classifier, checkpoint = untrained(cfg, tmp_path)
     cv2.imwrite(str(tmp_path / 'x.png'), colours(32)[..., ::-1])
     loaded = dict(img_path=str(tmp_path / 'x.png')) if name.endswith('cub') else dict(img=colours(32))
-    steps = cfg.test_dataloader.dataset.get('pipeline', [dict(type='PackInputs')])  # in memory: their own size
+    steps = cfg.test_dataloader.dataset.get('pipeline', [dict(type='PackInputs')])  # as they are
     pipeline = Compose([TRANSFORMS.build(x) for x in steps])
     inputs = classifier.data_preprocessor(dict(inputs=pipeline(loaded)['inputs'][None]))['inputs']
     with torch.no_grad():

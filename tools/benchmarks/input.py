@@ -1,7 +1,9 @@
 """Benchmark of the input: images per second of loading, views, normalisation and mixing for training.
 
+The first row is the usual form, torchvision's transforms of single images, for the size of the first CONFIG.
 Each CONFIG is measured with loading in this process and, if it has data workers, with them. The rounds are
-interleaved. Ratios refer to the first row.
+interleaved, and ratios refer to the first row. Without data workers, on one thread of a CPU, the seconds are
+CPU seconds.
 """
 
 import json
@@ -11,11 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from measure import DEVICE, machine, timed
+from measure import DEVICE, machine, timed, work_of
 from mmengine.config import DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from PIL import Image
+from torchvision import transforms as T
 
 from hetkd.apis import load_config
 from hetkd.apis.cli import add_out, run_tool, tool_parser
@@ -64,15 +68,46 @@ class Input:
             self.loader = Runner.build_dataloader(loader, seed=0)
         self.preprocessor = MODELS.build({'type': 'SeededPreprocessor', **cfg.data_preprocessor}).to(DEVICE)
 
+    def side(self):
+        """Of a view, in pixels."""
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=0))
+        return self.preprocessor(next(iter(self.loader)), training=True)['inputs'].shape[-1]
+
     def round(self, epoch):
         """Images per second of an epoch."""
         EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=epoch))
-        seconds, _ = timed(self._epoch)
+        seconds, _ = (timed if self.workers else work_of)(self._epoch)
         return len(self.loader) * self.batch_size / seconds
 
     def _epoch(self):
         for batch in self.loader:
             self.preprocessor(batch, training=True)
+
+
+class Usual:
+    """The recipe's views of the same images by torchvision, one by one."""
+
+    name, workers = 'torchvision, no workers', 0
+
+    def __init__(self, like):
+        loader, size = like.loader, like.side()
+        dataset = getattr(loader.dataset, 'dataset', loader.dataset)
+        count = len(loader) * like.batch_size
+        self.images, self.batch_size = like.images, like.batch_size
+        self._images = [dataset.get_data_info(i)['img'] for i in range(count)]
+        crop = T.RandomResizedCrop(size, antialias=True) if size > 100 else T.RandomCrop(size, padding=4)
+        mean, std = (x.flatten().div(255).tolist() for x in (like.preprocessor.mean, like.preprocessor.std))
+        self._transform = T.Compose([crop, T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize(mean, std)])
+
+    def round(self, epoch):
+        """Images per second of an epoch."""
+        seconds, _ = work_of(self._epoch)
+        return len(self._images) / seconds
+
+    def _epoch(self):
+        for begin in range(0, len(self._images), self.batch_size):
+            batch = self._images[begin : begin + self.batch_size]
+            torch.stack([self._transform(Image.fromarray(x)) for x in batch]).to(DEVICE)
 
 
 def main(argv=None):
@@ -92,6 +127,7 @@ def main(argv=None):
         inputs.append(Input(path, args.cfg_options, 0, args.batches))
         full = Input(path, args.cfg_options, None, args.batches)
         inputs += [full] if full.workers else []
+    inputs.insert(0, Usual(inputs[0]))
     rates = [[] for _ in inputs]
     for epoch in range(args.rounds + 1):
         for one, seen in zip(inputs, rates):
