@@ -37,6 +37,7 @@ class InMemory(Dataset):
         labels: (M,) int64; -1 without a label.
         with_label: False where images may have no label.
         metainfo: the data set's own.
+        kind: the data set's class.
 
     Raises:
         UserError: a pipeline is given, which would not be run; images differ in size, are not uint8 or do
@@ -52,7 +53,7 @@ class InMemory(Dataset):
                 'drop it (_delete_=True where a base set it) and name the views in data_preprocessor',
             )
         inner = DATASETS.build(dataset)
-        self.metainfo = inner.metainfo
+        self.metainfo, self.kind = inner.metainfo, type(inner).__name__
         infos = [inner.get_data_info(i) for i in range(len(inner))]
         self.with_label = not asks_for_unlabelled(inner)
         check_infos(infos, f'InMemory ({type(inner).__name__})', unlabelled=not self.with_label)

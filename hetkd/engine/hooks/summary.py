@@ -95,7 +95,8 @@ def _net(student) -> str:
 
 
 def _data(loader) -> str:
-    return f'{len(loader.dataset):,} images of {type(loader.dataset).__name__}'
+    kind = getattr(loader.dataset, 'kind', type(loader.dataset).__name__)  # InMemory holds another data set
+    return f'{len(loader.dataset):,} images of {kind}'
 
 
 def _losses(runner, steps: int) -> str:
