@@ -5,6 +5,7 @@ _base_ = ['./methods/mldrkd.py', './default_runtime.py']
 own_images = dict(
     size=224,  # pixels
     pretrained=True,  # nets by name begin with timm's weights of ImageNet
+    min_area=0.25,  # of an image, the smallest part to train on
     flip=True,  # train on mirror images too: not for text
     trains='student',  # or 'teacher', on labels alone
 )

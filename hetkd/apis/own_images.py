@@ -9,9 +9,10 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from mmengine.config import Config
+from pydantic import Field
 
 from hetkd.arguments import Count, check_names, check_value
 from hetkd.errors import UserError
@@ -23,6 +24,7 @@ KEYS = {
     'teacher': Union[str, dict],
     'student': Union[str, dict],
     'pretrained': bool,
+    'min_area': Annotated[float, Field(gt=0, le=1)],
     'flip': bool,
     'trains': Literal['student', 'teacher'],
 }
@@ -61,7 +63,7 @@ def _data(cfg: Config, own: dict) -> dict[str, Any]:
     size, root = own['size'], own['root']
     random = [
         dict(
-            type='RandomResizedCrop', scale=size, crop_ratio_range=(0.25, 1.0), backend='pillow',
+            type='RandomResizedCrop', scale=size, crop_ratio_range=(own['min_area'], 1.0), backend='pillow',
             interpolation='bicubic',
         ),
         *([dict(type='RandomFlip', prob=0.5, direction='horizontal')] if own['flip'] else []),

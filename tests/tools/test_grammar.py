@@ -1,7 +1,7 @@
 """One grammar of all tools: TOOL CONFIG [CHECKPOINT] --out FILE; mmpretrain's names are accepted."""
 
 import os
-import sys
+import subprocess
 from importlib import import_module
 
 import pytest
@@ -97,6 +97,7 @@ def test_converters_take_out_as_a_flag_and_as_the_last_argument(tool, given, mon
 
 
 def test_the_help_of_the_tutorial_trains_nothing_and_writes_nothing(tmp_path):
-    command = [sys.executable, str(ROOT / 'demo/tutorial.py'), '--help']
-    done = preloaded.run(command, tmp_path, {**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=100)
+    command = [preloaded.python(), str(ROOT / 'demo/tutorial.py'), '--help']
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0 and '--epochs' in done.stdout and not list(tmp_path.iterdir())
