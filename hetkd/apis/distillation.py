@@ -17,14 +17,7 @@ EXPORTS = {'.pth': 'export_student', '.onnx': 'export', '.pt2': 'export'}
 
 
 class Distilled(NamedTuple):
-    """What :func:`distill` leaves.
-
-    Attributes:
-        config: file of the student's whole config, for any tool.
-        checkpoint: of the student after the last epoch.
-        accuracy: its top-1 on the validation images, in per cent.
-        teacher: checkpoint of the teacher.
-    """
+    """What :func:`distill` returns."""
 
     config: str
     checkpoint: str
@@ -61,6 +54,11 @@ def distill(
         out: file to export the student to, ``*.pth``, ``*.onnx`` or ``*.pt2``.
         work_dir: folder of both runs, ``teacher`` and ``student``.
         options: other settings by dotted keys, as ``--cfg-options``; those of ``model`` are the student's.
+
+    Returns:
+        ``config``, the file of the student's whole config, for any tool; ``checkpoint`` of the student after
+        the last epoch; ``accuracy``, its top-1 on the validation images in per cent; ``teacher``, the
+        teacher's checkpoint.
 
     Raises:
         UserError: an argument, the folder or a setting is wrong.
