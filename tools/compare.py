@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from hetkd.apis.cell import Cell, cell_name
 from hetkd.apis.cli import run_tool, tool_parser
 from hetkd.apis.results import SCRATCH, by_config, to_csv, to_latex, to_markdown
+from hetkd.apis.slurm import CPUS, ArrayJob
 from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 from hetkd.visualization import Runs, comparison
@@ -42,6 +43,8 @@ def parse_args(argv=None):
     parser.add_argument('--seeds', type=int, default=3, help='runs of each config, with seeds 0, 1, ...')
     parser.add_argument('--work-dir', default='work_dirs/compare', help='folder of all runs and tables')
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, each on GPUs of its own')
+    parser.add_argument('--slurm', metavar='PARTITION', help='run them as an array job, --jobs at a time')
+    parser.add_argument('--slurm-hours', type=int, default=24, help='time limit of a job; longer runs resume')
     parser.add_argument('--gpus', type=int, default=1, help='processes of each run (tools/dist_train.sh)')
     parser.add_argument('--metric', default='accuracy/top1', help='what the tables show')
     parser.add_argument(
@@ -52,9 +55,9 @@ def parse_args(argv=None):
         help='override settings of all configs, as key=value; those of model.teacher where there is one',
     )
     args = parser.parse_args(argv)
-    for name in ('seeds', 'jobs', 'gpus'):
+    for name in ('seeds', 'jobs', 'gpus', 'slurm_hours'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name}: expected >= 1, got {getattr(args, name)}')
+            parser.error(f'--{name.replace("_", "-")}: expected >= 1, got {getattr(args, name)}')
     return args
 
 
@@ -88,7 +91,7 @@ def make_cells(args):
             raise UserError(
                 'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
             )
-    threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
+    threads = CPUS if args.slurm else max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
     return [
         Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method, sweep)
         for config, method, sweep in named.values()
@@ -140,7 +143,7 @@ class Comparison:
         self.total = sum(cell.epochs for cell in cells)
         self.already, self.begin = self.behind(), time.time()
         self.stop, self.lock, self.finished = threading.Event(), threading.Lock(), 0
-        self.places = queue.SimpleQueue()
+        self.array, self.places = None, queue.SimpleQueue()
         for place in places(args.jobs, args.gpus):
             self.places.put(place)
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -153,12 +156,17 @@ class Comparison:
         self.console.print(
             f'{len(self.cells)} runs, {len(self.todo)} to do; files go to {self.args.work_dir}'
         )
+        jobs = self.args.jobs
+        if self.args.slurm and self.todo:
+            folder, jobs = Path(self.args.work_dir) / 'slurm', len(self.todo)
+            limits = self.args.jobs, self.args.slurm_hours
+            self.array = ArrayJob(self.todo, folder, self.args.slurm, *limits)
         columns = BarColumn(), TextColumn('{task.completed}/{task.total} epochs')
         progress = Progress(
             *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        with progress, ThreadPoolExecutor(self.args.jobs) as pool:
+        with progress, ThreadPoolExecutor(jobs) as pool:
             task = progress.add_task('training', total=self.total, completed=self.already)
             futures = [pool.submit(self.run_cell, cell) for cell in self.todo]
             try:
@@ -174,10 +182,11 @@ class Comparison:
     def run_cell(self, cell):
         if self.stop.is_set():
             return
-        place = self.places.get()
-        try:
+        if self.array is not None:
+            self.array.wait(cell, self.stop)
+        else:
+            place = self.places.get()
             cell.run(self.stop, place)
-        finally:
             self.places.put(place)
         with self.lock:
             self.finished += 1

@@ -70,7 +70,7 @@ class Cell:
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        self._recall()
+        self.reload()
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
@@ -88,8 +88,8 @@ class Cell:
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
         self.digest = hashlib.sha256(content.encode()).hexdigest()
 
-    def _recall(self) -> None:
-        """Read the state left by an earlier comparison."""
+    def reload(self) -> None:
+        """Read the state that another process has left."""
         path = self.folder / 'cell.json'
         if not path.exists():
             return
@@ -144,7 +144,7 @@ class Cell:
             except BlockingIOError:
                 self.state |= {'status': 'elsewhere', 'reason': 'another comparison is training it'}
                 return
-            self._recall()
+            self.reload()
             if self.is_settled:  # by another comparison, since we looked
                 return
             self._save(status='running', digest=self.digest, reason='')

@@ -11,6 +11,7 @@ import pytest
 
 from hetkd.apis.results import RunResult
 from tests.conftest import ROOT, tool_command
+from tools import compare as compare_tool
 from tools.compare import places, sentence
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
@@ -97,6 +98,33 @@ def test_each_run_has_gpus_of_its_own(seen, jobs, gpus, expected, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     monkeypatch.setattr('torch.cuda.device_count', lambda: 0)
     assert places(jobs, gpus) == [None] * jobs
+
+
+def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    class Stub:
+        def __init__(self, cells, *args):
+            seen.append((len(cells), *args))
+
+        def wait(self, cell, stop):
+            cell.state |= dict(status='crashed', reason='by the stub')
+
+    monkeypatch.setattr(compare_tool, 'ArrayJob', Stub)
+    args = [
+        str(ROOT / CELL),
+        '--methods',
+        'scratch',
+        '--seeds',
+        '2',
+        '--jobs',
+        '2',
+        '--work-dir',
+        str(tmp_path),
+    ]
+    with pytest.raises(SystemExit, match='2 of 2 runs crashed'):
+        compare_tool.main([*args, '--slurm', 'fast', '--slurm-hours', '3'])
+    assert seen == [(2, tmp_path / 'slurm', 'fast', 2, 3)] and 'by the stub' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
