@@ -109,6 +109,10 @@ def become(request, files):
     sys.executable = python
     import torch
 
+    from hetkd import clock
+
+    # Its memory is shared with every other fork: two runs at a time would set each other's epoch.
+    clock.join_clock(clock.shared_memory().clone().share_memory_())
     torch.set_num_threads(int(environment.get('OMP_NUM_THREADS', 1)))
     module = argv[0] == '-m'
     sys.argv = argv[1:] if module else argv
