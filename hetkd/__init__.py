@@ -11,4 +11,12 @@ if find_spec('mmcv') is None:
         'everything here, or `mim install -r requirements/mminstall.txt` for the full mmcv.'
     )
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'distill']
+
+
+def __getattr__(name: str):
+    if name != 'distill':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .apis.distillation import distill
+
+    return distill

@@ -33,8 +33,9 @@ PYTHON = [
     pytest.param(block, id=f'{page.name}-{index}')
     for page in PAGES
     for index, block in enumerate(blocks(page))
-    # Trained below; the last is run with a student in tests/tools/test_use_the_student.py.
-    if page.name not in ('add_a_loss.md', 'add_a_net.md', 'add_an_algorithm.md', 'use_the_student.md')
+    # Trained below; the last two in tests/tools/test_use_the_student.py and tests/apis/test_own_images.py.
+    if page.name
+    not in ('add_a_loss.md', 'add_a_net.md', 'add_an_algorithm.md', 'use_the_student.md', 'tutorial.md')
 ]
 
 

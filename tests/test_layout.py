@@ -96,7 +96,7 @@ def allowed(path, name):
     relative = path.relative_to(PACKAGE).as_posix()
     layer = next((x for x in ALLOWED if relative.startswith(x)), None)
     if layer is None:
-        return relative in ('__init__.py', 'version.py')
+        return relative in ('__init__.py', '__main__.py', 'version.py')
     own = 'hetkd.' + layer.removesuffix('.py').removesuffix('/__init__').replace('/', '.')
     return any(name == x or name.startswith(x + '.') for x in [own, *(f'hetkd.{x}' for x in ALLOWED[layer])])
 

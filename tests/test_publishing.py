@@ -1,5 +1,6 @@
-"""Metafiles, the wheel and its names, the example project, the tutorial."""
+"""Metafiles, the wheel and its names, the example project, the tutorial and its notebook."""
 
+import json
 import os
 import re
 import shutil
@@ -98,7 +99,10 @@ def installed(tmp_path_factory):
     call.cwd = folder / 'elsewhere'
     call.cwd.mkdir()
     return SimpleNamespace(
-        folder=call.cwd, mim=site / 'hetkd/.mim', run=lambda *args: python(*args, interpreter=clean)
+        command=clean.parent / 'hetkd',
+        folder=call.cwd,
+        mim=site / 'hetkd/.mim',
+        run=lambda *args: python(*args, interpreter=clean),
     )
 
 
@@ -113,6 +117,11 @@ def test_the_wheel_carries_all_configs_and_tools(installed):
         ROOT / 'tools/dist_train.sh', os.X_OK
     )
     assert not load(str(installed.mim / 'model-index.yml')).check_errors
+
+
+def test_the_wheel_has_the_console_command(installed):
+    done = subprocess.run([installed.command], cwd=installed.folder, capture_output=True, text=True)
+    assert done.returncode == 0 and '  train ' in done.stdout and 'benchmark' not in done.stdout
 
 
 def test_names_of_the_package_work_from_the_wheel(installed):
@@ -152,6 +161,22 @@ def test_the_example_project_trains_with_its_own_loss(tmp_path, tiny_teacher):
         env={'PYTHONPATH': f'{ROOT}:{project}'},
     )  # fmt: skip
     assert re.search(r'epoch 1/1.*loss_cosine: [\d.]+', done.stdout + done.stderr)
+
+
+def test_the_notebook_has_the_cells_of_the_tutorial():
+    """So that the notebook's code is run by the next test."""
+    from docs.notebook import notebook
+
+    path = ROOT / 'demo/hetkd_tutorial.ipynb'
+    assert path.read_text() == notebook(), 'run python docs/notebook.py'
+    cells = json.loads(path.read_text())['cells']
+    code = [''.join(x['source']) for x in cells if x['cell_type'] == 'code']
+    script = (ROOT / 'demo/tutorial.py').read_text()
+    assert len(code) == script.count('# %% ') == 3 and all(x in script for x in code)
+    rest = script.split('# %%', 1)[1]
+    for x in code:
+        rest = rest.replace(x, '')
+    assert all(line.startswith('#') or not line.strip() for line in ('# %%' + rest).splitlines())
 
 
 def test_the_tutorial_leads_from_images_to_a_student(tmp_path):

@@ -1,10 +1,12 @@
-"""Train pairs with several methods and seeds, and write a table, a CSV file and a picture.
+"""Train pairs with several methods and seeds, and write tables (Markdown, CSV, LaTeX) and a picture.
 
 A crashed run is reported and does not stop the others. Rerun the same command to do what is missing:
 finished runs stay, interrupted ones are resumed.
 """
 
+import argparse
 import os
+import queue
 import signal
 import threading
 import time
@@ -18,7 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hetkd.apis.cell import Cell, cell_name
 from hetkd.apis.cli import run_tool, tool_parser
-from hetkd.apis.results import by_config, to_csv, to_markdown
+from hetkd.apis.results import SCRATCH, by_config, to_csv, to_latex, to_markdown
+from hetkd.apis.slurm import CPUS, ArrayJob
 from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 from hetkd.visualization import Runs, comparison
@@ -33,9 +36,15 @@ def parse_args(argv=None):
         '--methods', nargs='+', metavar='NAME|FILE',
         help="methods to put on each config (see tools/train.py --method); default: the config's own",
     )  # fmt: skip
+    parser.add_argument(
+        '--sweep', nargs='+', type=sweep_of, default=[], metavar='KEY=1,2,4',
+        help='settings to vary, a row for each combination; those of model leave "scratch" as it is',
+    )  # fmt: skip
     parser.add_argument('--seeds', type=int, default=3, help='runs of each config, with seeds 0, 1, ...')
     parser.add_argument('--work-dir', default='work_dirs/compare', help='folder of all runs and tables')
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time, which share the machine')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at a time, each on GPUs of its own')
+    parser.add_argument('--slurm', metavar='PARTITION', help='run them as an array job, --jobs at a time')
+    parser.add_argument('--slurm-hours', type=int, default=24, help='time limit of a job; longer runs resume')
     parser.add_argument('--gpus', type=int, default=1, help='processes of each run (tools/dist_train.sh)')
     parser.add_argument('--metric', default='accuracy/top1', help='what the tables show')
     parser.add_argument(
@@ -46,26 +55,46 @@ def parse_args(argv=None):
         help='override settings of all configs, as key=value; those of model.teacher where there is one',
     )
     args = parser.parse_args(argv)
-    for name in ('seeds', 'jobs', 'gpus'):
+    for name in ('seeds', 'jobs', 'gpus', 'slurm_hours'):
         if getattr(args, name) < 1:
-            parser.error(f'--{name}: expected >= 1, got {getattr(args, name)}')
+            parser.error(f'--{name.replace("_", "-")}: expected >= 1, got {getattr(args, name)}')
     return args
 
 
+def sweep_of(text):
+    """Key and values of KEY=1,2,4."""
+    key, separator, values = text.partition('=')
+    if not (key and separator and values):
+        raise argparse.ArgumentTypeError(f'expected KEY=1,2,4, got {text!r}')
+    return key, [DictAction._parse_int_float_bool(x) for x in values.split(',')]
+
+
+def sweeps(args, method):
+    """The settings of each row of a method."""
+    alone = method is not None and Path(method).stem == SCRATCH
+    kept = [(key, values) for key, values in args.sweep if not (alone and key.startswith('model.'))]
+    return [dict(zip([key for key, _ in kept], x)) for x in product(*(values for _, values in kept))]
+
+
 def make_cells(args):
-    """Every config with every method and seed; refuses what would mix two runs before anything is run."""
+    """Every config with every method, setting and seed; refuses what would mix two runs before any is run."""
     named = {}
-    for config, method in product(args.configs, args.methods or [None]):
-        name = cell_name(config, method)
-        other = named.setdefault(name, (config, method))
+    rows = [
+        (config, method, sweep)
+        for config, method in product(args.configs, args.methods or [None])
+        for sweep in sweeps(args, method)
+    ]
+    for config, method, sweep in rows:
+        name = cell_name(config, method, sweep)
+        other = named.setdefault(name, (config, method, sweep))
         if other[1] != method or Path(other[0]).resolve() != Path(config).resolve():
             raise UserError(
                 'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
             )
-    threads = max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
+    threads = CPUS if args.slurm else max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
     return [
-        Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method)
-        for config, method in named.values()
+        Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method, sweep)
+        for config, method, sweep in named.values()
         for seed in range(args.seeds)
     ]
 
@@ -75,10 +104,34 @@ def write_tables(cells, args):
     folder = Path(args.work_dir)
     folder.mkdir(parents=True, exist_ok=True)
     results = [cell.result(args.metric) for cell in cells]
-    texts = {'compare.md': to_markdown(results, args.metric), 'compare.csv': to_csv(results)}
+    texts = {
+        'compare.md': to_markdown(results, args.metric),
+        'compare.csv': to_csv(results),
+        'compare.tex': to_latex(results, args.metric),
+    }
     for name, text in texts.items():
         write_whole(folder / name, text)
     return results
+
+
+def places(jobs, gpus):
+    """``CUDA_VISIBLE_DEVICES`` of each run at a time; None where a run has the environment's."""
+    import torch
+
+    seen = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
+    seen = [x for x in seen if x] or [str(i) for i in range(torch.cuda.device_count())]
+    if len(seen) < gpus:
+        return [None] * jobs
+    sets = [','.join(seen[i : i + gpus]) for i in range(0, len(seen) - gpus + 1, gpus)]
+    return [sets[job % len(sets)] for job in range(jobs)]
+
+
+def sentence(result, metric):
+    """How a run has ended."""
+    if result.last is not None:
+        return f'{metric} {result.last:.2f} after {result.seconds:.0f} s'
+    begin = 'crashed' if result.status == 'crashed' else 'not finished'
+    return f'{begin} after {result.seconds:.0f} s: {result.reason}'
 
 
 class Comparison:
@@ -90,6 +143,9 @@ class Comparison:
         self.total = sum(cell.epochs for cell in cells)
         self.already, self.begin = self.behind(), time.time()
         self.stop, self.lock, self.finished = threading.Event(), threading.Lock(), 0
+        self.array, self.places = None, queue.SimpleQueue()
+        for place in places(args.jobs, args.gpus):
+            self.places.put(place)
         self.console = Console(soft_wrap=True, highlight=False, markup=False)
 
     def behind(self):
@@ -100,12 +156,17 @@ class Comparison:
         self.console.print(
             f'{len(self.cells)} runs, {len(self.todo)} to do; files go to {self.args.work_dir}'
         )
+        jobs = self.args.jobs
+        if self.args.slurm and self.todo:
+            folder, jobs = Path(self.args.work_dir) / 'slurm', len(self.todo)
+            limits = self.args.jobs, self.args.slurm_hours
+            self.array = ArrayJob(self.todo, folder, self.args.slurm, *limits)
         columns = BarColumn(), TextColumn('{task.completed}/{task.total} epochs')
         progress = Progress(
             *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        with progress, ThreadPoolExecutor(self.args.jobs) as pool:
+        with progress, ThreadPoolExecutor(jobs) as pool:
             task = progress.add_task('training', total=self.total, completed=self.already)
             futures = [pool.submit(self.run_cell, cell) for cell in self.todo]
             try:
@@ -121,15 +182,17 @@ class Comparison:
     def run_cell(self, cell):
         if self.stop.is_set():
             return
-        cell.run(self.stop)
+        if self.array is not None:
+            self.array.wait(cell, self.stop)
+        else:
+            place = self.places.get()
+            cell.run(self.stop, place)
+            self.places.put(place)
         with self.lock:
             self.finished += 1
-            result = cell.result(self.args.metric)
-            value = f'{result.status} {result.reason}' if result.last is None else f'{result.last:.2f}'
+            end = sentence(cell.result(self.args.metric), self.args.metric)
             count = f'[{self.finished}/{len(self.todo)}]'
-            self.console.print(
-                f'{count} {cell.name}, seed {cell.seed}: {value} in {result.seconds:.0f} s{self.left()}'
-            )
+            self.console.print(f'{count} {cell.name}, seed {cell.seed}: {end}{self.left()}')
             write_tables(self.cells, self.args)
 
     def left(self):
@@ -156,7 +219,8 @@ def main(argv=None):
     }
     comparison(Path(args.work_dir) / 'compare.png', groups, args.metric)
     print('\n' + to_markdown(results, args.metric))
-    print(f'written: {", ".join(str(Path(args.work_dir) / f"compare.{x}") for x in ("md", "csv", "png"))}')
+    files = [str(Path(args.work_dir) / f'compare.{x}') for x in ('md', 'csv', 'tex', 'png')]
+    print(f'written: {", ".join(files)}')
     crashed = sum(run.status == 'crashed' for run in results)
     if not whole:
         raise SystemExit('interrupted; rerun the same command to continue')

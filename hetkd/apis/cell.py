@@ -23,6 +23,9 @@ from .results import RunResult, read_curve, read_epoch, read_record
 POLL = 0.2
 SAVE_EVERY = 10.0
 
+# The teacher's value of a metric of the student.
+TEACHERS = {'accuracy/top1': 'teacher/top1'}
+
 
 class Cell:
     """One config with one method and one seed, trained by ``tools/train.py`` in a folder of its own.
@@ -39,6 +42,7 @@ class Cell:
         gpus: processes of the run.
         threads: CPU threads of each process.
         method: put on the config as by ``--method``; default: the config's own.
+        sweep: further overrides, which are part of its name.
 
     Raises:
         UserError: the folder holds a run of other settings.
@@ -54,18 +58,19 @@ class Cell:
         gpus: int = 1,
         threads: int = 1,
         method: Optional[str] = None,
+        sweep: Optional[dict] = None,
     ):
         self.config, self.seed, self.tools, self.gpus, self.threads = str(config), seed, tools, gpus, threads
-        self.method, self.name = method, cell_name(config, method)
+        self.method, self.name, self.devices = method, cell_name(config, method, sweep), None
         self.folder = Path(work_dir) / self.name / f'seed{seed}'
         self.state = {'status': 'missing', 'seconds': 0.0, 'memory': None, 'reason': ''}
         self.epochs, self.digest, self.options = 1, None, {}
         try:
-            self._read(dict(options or {}))
+            self._read({**(options or {}), **(sweep or {})})
         except Exception as error:
             self.state |= {'status': 'crashed', 'reason': _line(f'{type(error).__name__}: {error}')}
             return
-        self._recall()
+        self.reload()
 
     def _read(self, options: dict) -> None:
         if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
@@ -83,8 +88,8 @@ class Cell:
         self.options, self.epochs = options, cfg.train_cfg.max_epochs
         self.digest = hashlib.sha256(content.encode()).hexdigest()
 
-    def _recall(self) -> None:
-        """Read the state left by an earlier comparison."""
+    def reload(self) -> None:
+        """Read the state that another process has left."""
         path = self.folder / 'cell.json'
         if not path.exists():
             return
@@ -117,8 +122,14 @@ class Cell:
             return self.epochs
         return min(self.epochs, read_epoch(self.folder))
 
-    def run(self, stop: Event) -> None:
-        """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``."""
+    def run(self, stop: Event, devices: Optional[str] = None) -> None:
+        """Train, from the latest checkpoint on if there is one, until the end, a crash or ``stop``.
+
+        Args:
+            stop: set to interrupt it.
+            devices: value of ``CUDA_VISIBLE_DEVICES``; default: the environment's.
+        """
+        self.devices = devices
         try:
             self._run(stop)
         except (OSError, ValueError) as error:  # the disk is full, a file is in the way or damaged
@@ -133,7 +144,7 @@ class Cell:
             except BlockingIOError:
                 self.state |= {'status': 'elsewhere', 'reason': 'another comparison is training it'}
                 return
-            self._recall()
+            self.reload()
             if self.is_settled:  # by another comparison, since we looked
                 return
             self._save(status='running', digest=self.digest, reason='')
@@ -180,6 +191,8 @@ class Cell:
     def _env(self) -> dict[str, str]:
         paths = [str(self.tools.parent), os.environ.get('PYTHONPATH', '')]
         own = {'PYTHON': sys.executable, 'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+        if self.devices is not None:
+            own['CUDA_VISIBLE_DEVICES'] = self.devices
         if self.gpus > 1:
             own['PORT'] = str(_free_port())  # each run its own, also where the environment names one
         return {'OMP_NUM_THREADS': str(self.threads), **os.environ, **own}
@@ -210,13 +223,17 @@ class Cell:
             return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
-        return RunResult(self.name, self.seed, status, curve, **shown)
+        teacher = read_curve(self.folder, TEACHERS[metric]) if metric in TEACHERS else {}
+        return RunResult(
+            self.name, self.seed, status, curve, **shown, teacher=teacher[max(teacher)] if teacher else None
+        )
 
 
-def cell_name(config, method: Optional[str] = None) -> str:
-    """``METHOD/NAME`` of a config, or of ``FOLDER/NAME.py`` with its own method."""
+def cell_name(config, method: Optional[str] = None, sweep: Optional[dict] = None) -> str:
+    """``METHOD/NAME`` of a config, or of ``FOLDER/NAME.py`` with its own method; then each ``KEY=VALUE``."""
     path = Path(config)
-    return f'{Path(method).stem if method else path.resolve().parent.name}/{path.stem}'
+    settings = (re.sub(r'[^\w.=+-]+', '-', f'{key}={_text(value)}') for key, value in (sweep or {}).items())
+    return '/'.join([Path(method).stem if method else path.resolve().parent.name, path.stem, *settings])
 
 
 def _metrics(folder: Path) -> str:

@@ -24,6 +24,7 @@ HELPER_KEYS = {
     'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
+    'own_images',
     'resume_options',
     'runner_type',
     'strategy',
@@ -75,12 +76,18 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
     """
     # Here, since a tool shows its --help without torch.
     from .config_check import check_config
+    from .own_images import fill_own_images
 
     path = find_config(path)
     cfg = read_config(path)
     check_keys(cfg, path)
     for key in [key for key in cfg if key.startswith('_')]:
         cfg.pop(key)
+    if 'own_images' in cfg:
+        # Size of batches and length of the run decide on others; the nets are not there yet.
+        _merge(cfg, {key: x for key, x in (options or {}).items() if not key.startswith('model.')})
+        fill_own_images(cfg)
+        options = {key: x for key, x in (options or {}).items() if not key.startswith('own_images.')}
     if method is not None:
         put_method(cfg, find_method(method, path))
     if options:

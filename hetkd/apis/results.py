@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Optional, Sequence
 
 from hetkd.errors import UserError
 
+from .gains import gain
+
+SCRATCH = 'scratch'
 COLUMNS = (
     'config',
     'seed',
@@ -20,6 +24,7 @@ COLUMNS = (
     'epochs',
     'seconds',
     'memory_mib',
+    'teacher',
     'reason',
 )
 
@@ -29,7 +34,8 @@ class RunResult:
     """One run of one config with one seed.
 
     ``status`` is ``'done'``, ``'crashed'`` or ``'missing'``; ``curve`` holds the metric by epoch; ``memory``
-    is the peak in MiB, of the GPU where there is one, else of the process.
+    is the peak in MiB, of the GPU where there is one, else of the process; ``teacher`` is the teacher's value
+    of the metric, where the run measured it.
     """
 
     config: str
@@ -39,6 +45,7 @@ class RunResult:
     seconds: float = 0.0
     memory: Optional[float] = None
     reason: str = ''
+    teacher: Optional[float] = None
 
     @property
     def last(self) -> Optional[float]:
@@ -107,25 +114,85 @@ def by_config(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
     return groups
 
 
-def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> str:
-    """Markdown table, one row per config: mean and standard deviation over the finished seeds."""
-    head = f'| config | last {metric} | best {metric} | time of a run | memory | seeds | |'
-    rows = [head, '|---|---|---|---|---|---|---|']
-    for config, runs in by_config(results).items():
-        done = [run for run in runs if run.last is not None]
+def table(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> list[list[str]]:
+    """A row of titles, then one a config: means and standard deviations over the finished seeds, and gains.
+
+    The columns of gains are there where a config is ``scratch/...``, or where runs know their teacher's
+    value.
+    """
+    groups = by_config(results)
+    done = {x: [run for run in runs if run.last is not None] for x, runs in groups.items()}
+    last = {x: {run.seed: run.last for run in runs} for x, runs in done.items()}
+    teacher = {
+        x: {run.seed: run.teacher for run in runs if run.teacher is not None} for x, runs in done.items()
+    }
+    gains = {}
+    if any(map(_is_scratch, groups)):
+        gains['gain over scratch'] = {x: gain(last[x], last.get(_scratch_of(x, groups), {})) for x in groups}
+    if any(teacher.values()):
+        gains['gain over teacher'] = {x: gain(last[x], teacher[x]) for x in groups}
+    rows = [
+        ['config', f'last {metric}', *gains, f'best {metric}', 'time of a run', 'memory', 'seeds', ''],
+    ]
+    for config, runs in groups.items():
+        ended = done[config]
         crashed = [f'seed {run.seed} crashed: {run.reason}' for run in runs if run.status == 'crashed']
-        memory = [run.memory for run in done if run.memory is not None]
-        cells = [
-            config,
-            mean_and_spread([run.last for run in done]),
-            mean_and_spread([run.best for run in done]),
-            f'{statistics.mean(run.seconds for run in done):.0f} s' if done else '',
-            f'{max(memory):.0f} MiB' if memory else '',
-            f'{len(done)} of {len(runs)}',
-            '; '.join(crashed).replace('|', '/'),
-        ]
-        rows.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(rows) + '\n'
+        memory = [run.memory for run in ended if run.memory is not None]
+        rows.append(
+            [
+                config,
+                mean_and_spread([run.last for run in ended]),
+                *(column[config] for column in gains.values()),
+                mean_and_spread([run.best for run in ended]),
+                f'{statistics.mean(run.seconds for run in ended):.0f} s' if ended else '',
+                f'{max(memory):.0f} MiB' if memory else '',
+                f'{len(ended)} of {len(runs)}',
+                '; '.join(crashed),
+            ]
+        )
+    return rows
+
+
+def _is_scratch(config: str) -> bool:
+    return config.startswith(f'{SCRATCH}/')
+
+
+def _scratch_of(config: str, groups: dict) -> str:
+    """The config of the student alone on the same pair, with the same settings but for those of the model."""
+    _, *pair = config.split('/')
+    names = [
+        '/'.join([SCRATCH, *pair]),
+        '/'.join([SCRATCH, *(x for x in pair if not x.startswith('model.'))]),
+    ]
+    return '' if _is_scratch(config) else next((x for x in names if x in groups), '')
+
+
+def to_markdown(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> str:
+    """Markdown table; see :func:`table`."""
+    titles, *rows = table(results, metric)
+    lines = [titles, ['---'] * len(titles), *([x.replace('|', '/') for x in row] for row in rows)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+
+
+def to_latex(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> str:
+    """LaTeX table for ``\\usepackage{booktabs}``, without crashes; see :func:`table`."""
+    titles, *rows = (row[:-1] for row in table(results, metric))
+    lines = [' & '.join(map(_latex, row)) + r' \\' for row in (titles, *rows)]
+    columns = 'l' + 'r' * (len(titles) - 1)
+    lines = [
+        rf'\begin{{tabular}}{{{columns}}}',
+        r'\toprule',
+        lines[0],
+        r'\midrule',
+        *lines[1:],
+        r'\bottomrule',
+    ]
+    return '\n'.join([*lines, r'\end{tabular}']) + '\n'
+
+
+def _latex(text: str) -> str:
+    text = re.sub(r'([_%&#$])', r'\\\1', text).replace(' ± ', r' $\pm$ ')
+    return re.sub(r'^([+-])(?=\d)', r'$\1$', text)
 
 
 def to_csv(results: Sequence[RunResult]) -> str:
@@ -134,10 +201,22 @@ def to_csv(results: Sequence[RunResult]) -> str:
     writer = csv.writer(out, lineterminator='\n')
     writer.writerow(COLUMNS)
     for run in results:
-        last, best = (x if x is None else round(x, 4) for x in (run.last, run.best))
-        values = (last, best, run.best_epoch, max(run.curve, default=None), round(run.seconds, 1))
-        writer.writerow((run.config, run.seed, run.status, *values, run.memory, run.reason))
+        values = (
+            rounded(run.last),
+            rounded(run.best),
+            run.best_epoch,
+            max(run.curve, default=None),
+            round(run.seconds, 1),
+        )
+        writer.writerow(
+            (run.config, run.seed, run.status, *values, run.memory, rounded(run.teacher), run.reason)
+        )
     return out.getvalue()
+
+
+def rounded(value: Optional[float]) -> Optional[float]:
+    """To four digits after the point."""
+    return None if value is None else round(value, 4)
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

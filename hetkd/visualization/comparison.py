@@ -26,7 +26,7 @@ def comparison(path, groups: Mapping[str, Runs], metric: str) -> None:
         groups: runs by the name of their config.
         metric: name of the metric.
     """
-    figure = new_figure(11, max(3.5, 0.4 * len(groups) + 1.2))
+    figure = new_figure(11, max(3.5, 0.5 * len(groups) + 1.5))
     left, right = figure.subplots(1, 2)
     for row, (name, runs) in enumerate(groups.items()):
         color = f'C{row % 10}'
@@ -51,5 +51,8 @@ def comparison(path, groups: Mapping[str, Runs], metric: str) -> None:
     right.set(xlabel='epoch', ylabel=metric)
     right.grid(alpha=0.3)
     if len(groups) <= MAX_LEGEND:
-        right.legend(fontsize='small')
+        # Below the axes, where it covers no curve.
+        figure.legend(
+            *right.get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize='small'
+        )
     save(figure, path)

@@ -75,6 +75,12 @@ def test_a_damaged_record_ends_no_comparison(text, tmp_path, tools):
     assert found.status == 'crashed' and 'results.json: expected the record of a run' in found.reason
 
 
+def test_a_run_sees_the_gpus_it_is_given(tmp_path, tools):
+    one = cell(tmp_path, tools, 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])')
+    one.run(Event(), '5')
+    assert (one.folder / 'output.log').read_text() == '5\n'
+
+
 def test_the_number_of_processes_belongs_to_the_settings(tmp_path, tools):
     cell(tmp_path, tools, 'print(1)').run(Event())
     assert cell(tmp_path, tools).is_settled

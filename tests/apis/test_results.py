@@ -3,7 +3,11 @@
 import csv
 import json
 
-from hetkd.apis.results import RunResult, read_curve, read_epoch, to_csv, to_markdown
+import pytest
+from scipy.stats import ttest_rel
+
+from hetkd.apis.gains import gain, p_value
+from hetkd.apis.results import RunResult, read_curve, read_epoch, table, to_csv, to_latex, to_markdown
 
 RUNS = [
     RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
@@ -54,3 +58,40 @@ def test_the_epoch_is_that_of_the_latest_line_also_of_a_log_that_a_kill_cut_off(
             '\n'.join([*lines, '{"accuracy/top1": 5.0, "step": 9}', '{"epo'])
         )
     assert read_epoch(tmp_path) == 4
+
+
+def test_a_gain_is_paired_and_what_the_noise_explains_is_said_so():
+    ours, theirs = [70.1, 71.3, 69.8, 72.0], [69.0, 70.6, 69.1, 71.1]
+    p = ttest_rel(ours, theirs).pvalue
+    assert p_value([x - y for x, y in zip(ours, theirs)]) == pytest.approx(p) and p < 0.05
+    assert gain(dict(enumerate(ours)), dict(enumerate(theirs))) == f'+0.85 (p {p:.2g})'
+    assert gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 1.0, 2: 3.5}) == '-0.17, within noise (p 0.81)'
+    assert gain({0: 5.0, 1: 7.0}, {0: 4.0, 1: 6.5}) == '+0.75, within noise'
+    assert gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2}) == '+2.15'
+    assert gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0}) == '+1.00 (one seed)'
+    assert gain({0: 5.0}, {1: 5.0}) == ''
+    assert gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0}) == '+0.00, within noise (p 1)'
+
+
+def test_gains_are_over_the_student_alone_with_the_same_settings_and_over_the_teacher():
+    def run(config, value, teacher=None):
+        return RunResult(config, 0, 'done', {1: value}, teacher=teacher)
+
+    runs = [
+        run('scratch/a', 50.0), run('kd/a/model.ce_weight=2', 53.0, 60.0), run('scratch/a/lr=1', 40.0),
+        run('kd/a/model.x=1/lr=1', 45.0, 60.0), run('kd/b', 45.0),
+    ]  # fmt: skip
+    titles, *rows = table(runs)
+    assert titles[2:4] == ['gain over scratch', 'gain over teacher']
+    assert [row[2] for row in rows] == ['', '+3.00 (one seed)', '', '+5.00 (one seed)', '']
+    assert [row[3] for row in rows] == ['', '-7.00 (one seed)', '', '-15.00 (one seed)', '']
+    assert 'gain' not in to_markdown(RUNS), 'nothing to compare with'
+    assert next(csv.DictReader(to_csv(runs[1:2]).splitlines()))['teacher'] == '60.0'
+
+
+def test_the_latex_table_is_booktabs_with_its_characters_escaped():
+    lines = to_latex([*RUNS, RunResult('kd/a_b', 0, 'done', {1: 1.0}, reason='50%')]).splitlines()
+    assert lines[:2] == [r'\begin{tabular}{lrrrrr}', r'\toprule'] and lines[3] == r'\midrule'
+    assert lines[4].startswith(r'kd/a & 30.00 $\pm$ 14.14 & ') and r'kd/a\_b & ' in lines[6]
+    assert lines[-2:] == [r'\bottomrule', r'\end{tabular}'] and all(x.count('&') == 5 for x in lines[4:7])
+    assert 'ValueError' not in str(lines)

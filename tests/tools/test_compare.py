@@ -9,7 +9,10 @@ import time
 
 import pytest
 
+from hetkd.apis.results import RunResult
 from tests.conftest import ROOT, tool_command
+from tools import compare as compare_tool
+from tools.compare import places, sentence
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 NAME = 'vit-micro_cnn-micro_digits'
@@ -63,6 +66,77 @@ def test_a_comparison_runs_all_and_the_second_time_only_what_is_missing(compare,
     assert done.returncode, 'an unknown key is a crash'
     done = compare(*SCRATCH, '--seeds', '1', options=['optim_wrapper.optimizer.lr=1'], check=False)
     assert done.returncode and 'got one of other settings; choose another --work-dir' in done.stderr
+
+
+def test_a_sweep_has_a_row_for_each_value_beside_the_student_alone(compare, tmp_path):
+    printed = compare(*BOTH, '--seeds', '1', '--sweep', 'model.ce_weight=1,0.5').stdout
+    assert '3 runs, 3 to do' in printed and 'accuracy/top1' in printed
+    names = [f'scratch/{NAME}', f'kd/{NAME}/model.ce_weight=1', f'kd/{NAME}/model.ce_weight=0.5']
+    assert [key[0] for key in rows(tmp_path)] == names
+    for name, weight in zip(names[1:], ('1', '0.5')):
+        assert f'ce_weight={weight}' in (tmp_path / 'all' / name / f'seed0/{NAME}.py').read_text()
+    table = (tmp_path / 'all/compare.md').read_text()
+    assert 'gain over scratch' in table and 'gain over teacher' in table and table.count('(one seed)') == 4
+    assert (tmp_path / 'all/compare.tex').read_text().startswith(r'\begin{tabular}')
+    done = compare(*KD, '--sweep', 'model.ce_weight', check=False)
+    assert done.returncode and "--sweep: expected KEY=1,2,4, got 'model.ce_weight'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    'seen, jobs, gpus, expected',
+    [
+        ('0,1,2', 2, 1, ['0', '1']),
+        ('3,5', 3, 1, ['3', '5', '3']),
+        ('0,1,2,3,4', 2, 2, ['0,1', '2,3']),
+        ('GPU-a,GPU-b', 1, 2, ['GPU-a,GPU-b']),
+        ('0', 2, 2, [None, None]),
+    ],
+)
+def test_each_run_has_gpus_of_its_own(seen, jobs, gpus, expected, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', seen)
+    assert places(jobs, gpus) == expected
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 0)
+    assert places(jobs, gpus) == [None] * jobs
+
+
+def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    class Stub:
+        def __init__(self, cells, *args):
+            seen.append((len(cells), *args))
+
+        def wait(self, cell, stop):
+            cell.state |= dict(status='crashed', reason='by the stub')
+
+    monkeypatch.setattr(compare_tool, 'ArrayJob', Stub)
+    args = [
+        str(ROOT / CELL),
+        '--methods',
+        'scratch',
+        '--seeds',
+        '2',
+        '--jobs',
+        '2',
+        '--work-dir',
+        str(tmp_path),
+    ]
+    with pytest.raises(SystemExit, match='2 of 2 runs crashed'):
+        compare_tool.main([*args, '--slurm', 'fast', '--slurm-hours', '3'])
+    assert seen == [(2, tmp_path / 'slurm', 'fast', 2, 3)] and 'by the stub' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'result, text',
+    [
+        (dict(status='done', curve={1: 71.234}), 'accuracy/top1 71.23 after 46 s'),
+        (dict(status='crashed', reason='out of memory'), 'crashed after 46 s: out of memory'),
+        (dict(status='missing', reason='interrupted'), 'not finished after 46 s: interrupted'),
+    ],
+)
+def test_the_end_of_a_run_is_a_sentence(result, text):
+    assert sentence(RunResult('kd/a', 0, seconds=46, **result), 'accuracy/top1') == text
 
 
 def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):

@@ -99,5 +99,5 @@ def test_converters_take_out_as_a_flag_and_as_the_last_argument(tool, given, mon
 def test_the_help_of_the_tutorial_trains_nothing_and_writes_nothing(tmp_path):
     command = [preloaded.python(), str(ROOT / 'demo/tutorial.py'), '--help']
     env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0 and '--epochs' in done.stdout and not list(tmp_path.iterdir())
