@@ -65,6 +65,7 @@ class LibraryNet(Net):
 
     @cached_property
     def mean_channels(self) -> int:
+        """See :class:`Net`; measured by one forward on a black image."""
         return self.probe(lambda image: self(image, mean=True)).mean.shape[1]
 
     def check_class_map(self) -> None:
