@@ -184,11 +184,11 @@ def test_the_tutorial_leads_from_images_to_a_student(tmp_path):
     assert len(script.read_text().splitlines()) < 60
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(
-        [preloaded.python(), script, '--epochs', '8'], cwd=tmp_path, env=env, capture_output=True, text=True
+        [preloaded.python(), script, '--epochs', '4'], cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    teacher, student = re.findall(r'epoch 8/8.*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
-    assert float(teacher) > 20 and float(student) > 60
+    teacher, student = re.findall(r'epoch 4/4.*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
+    assert float(teacher) > 20 and float(student) > 40
     assert re.search(r'digit_\d with probability [01]\.\d\d', done.stdout)
     assert (tmp_path / 'student.py').exists()
     meta = torch.load(tmp_path / 'student.pth', weights_only=True)['meta']
