@@ -1,8 +1,8 @@
-"""The model zoo: collect finished runs, regenerate page and metafiles, and check them.
+"""The model zoo: collect finished runs, regenerate page, chart and metafiles, check them, pack weights.
 
 ``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run,
-``docs/zoo/reported.yml`` what papers report. Page and metafiles are derived from them; nothing there is typed
-by hand.
+``docs/zoo/reported.yml`` what papers report and public logs hold. Page, chart and metafiles are derived from
+them; nothing there is typed by hand.
 """
 
 import difflib
@@ -17,32 +17,46 @@ from typing import Optional
 
 import yaml
 
-from hetkd.apis.cli import run_tool, tool_parser
-from hetkd.apis.results import mean_and_spread, read_record
+from hetkd.apis.cli import add_out, run_tool, tool_parser
+from hetkd.apis.gains import Gain, gain, gain_text
+from hetkd.apis.results import SCRATCH, mean_and_spread, read_record
 from hetkd.errors import UserError
+from hetkd.utils.whole_file import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
 NAMES |= dict(rld='RLD', rsd='RSD', cat='CAT', vkd='VkD')
-NAMES |= {'rsd-logits': 'RSD on logits', 'lskd': 'Logit standardisation'}
+NAMES |= {'rsd-logits': 'RSD on logits', 'lskd': 'Logit standardisation', 'hcd_detached': 'HCD, detached'}
 NAMES |= dict(mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teachers='labels only')
+# By the name without its pixels.
 DATA = {
+    'aircraft': 'FGVC-Aircraft',
     'cifar100': 'CIFAR-100',
-    'cifar100_32px': 'CIFAR-100',
-    'cifar100_10pct_32px': 'CIFAR-100, 10 % of the images',
+    'cifar100_10pct': 'CIFAR-100, 10 % of the images',
+    'cifar100_50labels': 'CIFAR-100, 50 labels per class, the other images unlabelled',
+    'cub': 'CUB-200-2011',
     'digits': 'Digits, 5 images per class',
     'digits_5labels': 'Digits, 5 labels per class, the other images unlabelled',
+    'imagenet': 'ImageNet',
+    'tiny-imagenet': 'Tiny-ImageNet',
 }
 SIZES = {'digits': 16, 'digits_5labels': 16}
+# By the beginning of a student's name; the first that fits.
+FAMILIES = {
+    'MLP': ('mixer', 'resmlp'),
+    'Mamba': ('vim', 'vmamba'),
+    'Transformer': ('vit', 'deit', 'swin'),
+    'CNN': ('cnn', 'res', 'mobilenet', 'convnext', 'effnet'),
+}
 OWN_FOLDERS = ('mldrkd', 'hcd', 'teachers')
 PAGE = 'docs/en/model_zoo.md'
+CHART = 'docs/en/_static/zoo/gain.svg'
 
-MEASURED = ('Teacher → student', 'Method', 'Last', 'Best', 'Gain', 'Teacher', 'ECE', 'Log')
-REPORTED = ('Teacher → student', 'Method', 'Ours, last', 'Ours, best', 'Reported', 'Teacher', 'Labels only')
-REPORTED += ('Source',)
+MEASURED = ('Method', 'Last', 'Gain', 'Best', 'ECE', 'Log')
+PUBLISHED = ('Method', 'Ours, last', 'Ours, best', 'Published', 'Kind', 'Source')
 
 # What the tables take from a run's record.
-NEEDED = {'best', 'epochs', 'last', 'settings'}
+NEEDED = {'best', 'epochs', 'last', 'seconds', 'settings'}
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,8 @@ class Cell:
 
     method: str
     config: str
-    records: tuple[dict, ...]
+    records: dict[int, dict]
+    """By seed."""
 
     @property
     def names(self) -> list[str]:
@@ -64,14 +79,24 @@ class Cell:
         return self.names[2]
 
     @property
+    def data_name(self) -> str:
+        """The data as papers call them."""
+        return DATA.get(re.sub(r'_\d+px', '', self.data), self.data)
+
+    @property
     def student(self) -> str:
         """Name of the student."""
         return self.names[1]
 
     @property
+    def family(self) -> str:
+        """Family of the student; empty of a net that is not known."""
+        return next((family for family, names in FAMILIES.items() if self.student.startswith(names)), '')
+
+    @property
     def teacher(self) -> str:
         """Name of the teacher; empty where the net was trained without one."""
-        return '' if self.method == 'scratch' else self.names[0]
+        return '' if self.method == SCRATCH else self.names[0]
 
     @property
     def file(self) -> str:
@@ -93,17 +118,37 @@ class Cell:
 
     def values(self, which: str) -> list[float]:
         """Top-1 of each run, of the ``'last'`` or ``'best'`` epoch."""
-        return [record[which]['value'] for record in self.records]
+        return [record[which]['value'] for record in self.records.values()]
 
     @property
-    def setting(self) -> tuple[int, int, int]:
-        """Image size, epochs, seeds."""
-        return self.image_size, self.records[0]['epochs'], len(self.records)
+    def first(self) -> dict:
+        """Record of the first seed."""
+        return self.records[min(self.records)]
+
+    @property
+    def log(self) -> str:
+        """Log of the first seed, from the checkout."""
+        return f'docs/zoo/{self.method}/{self.config}/seed{min(self.records)}/scalars.json'
+
+    @property
+    def setting(self) -> tuple[str, int, int]:
+        """What a table has in common: nets and data, epochs, seeds."""
+        return self.config, self.first['epochs'], len(self.records)
+
+    @property
+    def label(self) -> str:
+        """The method's name."""
+        return NAMES.get(self.method, self.method)
 
     @property
     def link(self) -> str:
         """The method's name, linked to the config."""
-        return f'[{NAMES.get(self.method, self.method)}](../../{self.file})'
+        return f'[{self.label}](../../{self.file})'
+
+    @property
+    def title(self) -> str:
+        """Teacher and student."""
+        return ' → '.join(x for x in self.names[:2] if x)
 
     @property
     def mean(self) -> float:
@@ -112,8 +157,49 @@ class Cell:
 
     def metric(self, name: str) -> Optional[float]:
         """Mean over the runs of another metric at the last epoch, or None."""
-        found = [record['metrics'][str(record['last']['epoch'])].get(name) for record in self.records]
+        found = [x['metrics'][str(x['last']['epoch'])].get(name) for x in self.records.values()]
         return None if None in found else statistics.mean(found)
+
+    def gain(self, other: 'Cell') -> Optional[Gain]:
+        """Of the last epoch over another cell, by seed."""
+        mine, others = (
+            {seed: x['last']['value'] for seed, x in cell.records.items()} for cell in (self, other)
+        )
+        return gain(mine, others)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of one pair with the same epochs and seeds, and their gains over the student on labels only."""
+
+    cells: list[Cell]
+    gains: dict[str, Gain]
+    """By method, of those that have one."""
+
+    @property
+    def title(self) -> str:
+        """Of its panel in the chart."""
+        cell = self.cells[0]
+        family = f'{cell.family} student: ' if cell.family else ''
+        length = f'epochs: {cell.first["epochs"]}, seeds: {len(cell.records)}'
+        return f'{family}{cell.title}. {cell.data_name}, {cell.image_size} px; {length}'
+
+    @property
+    def verdict(self) -> str:
+        """Who wins, in words; empty where there is nothing to compare."""
+        kinds = {
+            'Better than labels only': [
+                x for x in self.gains if self.gains[x].counts and self.gains[x].mean > 0
+            ],
+            'Within noise of labels only': [x for x in self.gains if self.gains[x].counts is False],
+            'Worse than labels only': [
+                x for x in self.gains if self.gains[x].counts and self.gains[x].mean < 0
+            ],
+            'One seed, so not judged': [x for x in self.gains if self.gains[x].counts is None],
+        }
+        return ' '.join(
+            f'{kind}: {", ".join(NAMES.get(x, x) for x in names)}.' for kind, names in kinds.items() if names
+        )
 
 
 def collect(work_dir, root) -> list[Path]:
@@ -155,17 +241,25 @@ def read_cells(root) -> list[Cell]:
     """All cells of the zoo."""
     cells = []
     for folder in sorted((Path(root) / 'docs/zoo').glob('*/*/')):
-        records = tuple(read_record(x) for x in sorted(folder.glob('seed*')))
+        records = {int(x.name[4:]): read_record(x) for x in sorted(folder.glob('seed*'))}
         if records:
             cells.append(Cell(folder.parent.name, folder.name, records))
     return cells
 
 
 def derive(root) -> dict[str, str]:
-    """Content of the zoo's page and of each metafile, by path from the checkout."""
+    """Content of the zoo's page, its chart and each metafile, by path from the checkout."""
+    from hetkd.visualization import Bar, gain_chart
+
     root = Path(root)
     cells = read_cells(root)
-    files = {PAGE: _page(root, cells)}
+    tables = _tables(cells)
+    panels = {
+        x.title: {NAMES.get(method, method): Bar(y.mean, y.spread, y.counts) for method, y in x.gains.items()}
+        for x in tables
+        if x.gains
+    }
+    files = {PAGE: _page(root, cells, tables), CHART: gain_chart(panels)}
     for path in sorted((root / 'configs').rglob('metafile.yml')):
         known = [x['Name'] for x in yaml.safe_load(path.read_text())['Collections']]
         mine = [x for x in cells if _collection(x) in known]
@@ -178,11 +272,11 @@ def derive(root) -> dict[str, str]:
 
 
 def _collection(cell: Cell) -> str:
-    return dict(scratch='Scratch', teachers='Teachers').get(cell.method, NAMES.get(cell.method, ''))
+    return dict(scratch='Scratch', teachers='Teachers').get(cell.method, cell.label)
 
 
 def _model(cell: Cell) -> dict:
-    settings = cell.records[0]
+    settings = cell.first
     return {
         'Name': f'{cell.method}_{cell.config}',
         'In Collection': _collection(cell),
@@ -196,92 +290,149 @@ def _model(cell: Cell) -> dict:
         'Results': [
             {
                 'Task': 'Image Classification',
-                'Dataset': DATA.get(cell.data, cell.data),
+                'Dataset': cell.data_name,
                 'Metrics': {'Top 1 Accuracy': round(cell.mean, 2)},
             }
         ],
-        'Training Log': f'docs/zoo/{cell.method}/{cell.config}/seed0/scalars.json',
+        'Training Log': cell.log,
     }
 
 
-HEAD = """\
+HEAD = f"""\
 # Model zoo
 
 <!-- Written by `python tools/model_zoo.py write`; its command `check` compares. -->
 
+![Gain over labels only, by student and method]({CHART.removeprefix('docs/en/')})
+
 Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epoch. *Best* is the epoch that is
-best on the test set, so it says less. *Gain* is over the student trained on labels only, last epochs.
-*Teacher* is the teacher's accuracy, as the same runs measured it. *ECE* is the calibration error in per cent.
-Each row is derived from the `results.json` of its runs in `docs/zoo`. Weights are not kept: the commands
-above a table make them. A method's name links to its config; `python tools/train.py CONFIG --method NAME`
-trains one row.
+best on the test set, so it says less. *Gain* is over the same student trained on labels only: the mean of the
+differences seed by seed, last epochs. *ECE* is the calibration error in per cent.
+
+A difference counts only where it exceeds the spread of the seeds. From three seeds on, that is p < 0.05 in a
+paired t-test; of two seeds, a difference above the larger standard deviation. Any other difference is *within
+noise*. `tools/compare.py` judges in the same way. A method within noise is neither better nor worse: more
+seeds may decide.
+
+Each row is derived from the `results.json` of its runs in `docs/zoo`. A method's name links to its config;
+`python tools/train.py CONFIG --method NAME` trains one row. Weights are not in git:
+`python tools/model_zoo.py pack WORK_DIR --out FOLDER` makes release assets of the students, their configs and
+their teachers from a folder of runs.
+"""
+
+PUBLISHED_HEAD = """
+## Published
+
+Not our results. *Reported* values are those of papers. *Logged* values are the last epochs of independent
+training logs in public. [Why numbers differ](reproduce.md#why-numbers-differ) says what to compare and what
+not. Empty cells wait for our own runs, on GPUs: run the command of a table, then
+`python tools/model_zoo.py collect work_dirs/zoo`.
 """
 
 
-def _page(root: Path, cells: list[Cell]) -> str:
-    reported = yaml.safe_load((root / 'docs/zoo/reported.yml').read_text())
+def _page(root: Path, cells: list[Cell], tables: list[Table]) -> str:
+    published = yaml.safe_load((root / 'docs/zoo/reported.yml').read_text())
     parts = [HEAD, '\n## Measured\n']
-    for data in sorted({x.data for x in cells}):
-        mine = [x for x in cells if x.data == data]
-        parts.append(_measured(root, data, mine))
-    parts.append(_reported(reported, cells))
+    for data, mine in itertools.groupby(tables, key=lambda x: x.cells[0].data):
+        parts.append(_measured(root, data, list(mine)))
+    parts.append(_published(root, published, cells))
     return ''.join(parts)
 
 
-def _measured(root: Path, data: str, cells: list[Cell]) -> str:
+def _tables(cells: list[Cell]) -> list[Table]:
+    """Ordered by data, size of the images and student."""
+    scratch = {(x.student, x.data, x.first['epochs']): x for x in cells if x.method == SCRATCH}
+    cells = sorted(cells, key=lambda x: (x.data, x.family, x.student, x.setting, x.method != SCRATCH, x.mean))
+    tables = []
+    for _, group in itertools.groupby(cells, key=lambda x: x.setting):
+        group = list(group)
+        others = {x.method: scratch.get((x.student, x.data, x.first['epochs'])) for x in group if x.teacher}
+        gains = {x.method: x.gain(others[x.method]) for x in group if others.get(x.method)}
+        tables.append(Table(group, {method: found for method, found in gains.items() if found}))
+    return tables
+
+
+def _measured(root: Path, data: str, tables: list[Table]) -> str:
+    first = tables[0].cells[0]
+    lines = [f'\n### {first.data_name}, {first.image_size} px']
     note = root / f'docs/zoo/{data}.md'
-    lines = [f'\n### {DATA.get(data, data)}']
     if note.exists():
         lines += ['', note.read_text().rstrip()]
-    cells = sorted(cells, key=lambda x: (x.setting, x.student, x.teacher != '', x.teacher, x.mean))
-    scratch = {(x.student, *x.setting[:2]): x for x in cells if x.method == 'scratch'}
-    for (size, epochs, seeds), group in itertools.groupby(cells, key=lambda x: x.setting):
-        lines += ['', f'At {size} px; epochs: {epochs}, seeds: {seeds}.', '', _header(MEASURED)]
-        lines += [_measured_row(x, scratch.get((x.student, size, epochs))) for x in group]
+    for table in tables:
+        lines += ['', _facts(table), '', _header(MEASURED)]
+        lines += [_measured_row(x, table.gains.get(x.method)) for x in table.cells]
+        if table.verdict:
+            lines += ['', table.verdict]
     return '\n'.join(lines) + '\n'
 
 
-def _measured_row(cell: Cell, scratch: Optional[Cell]) -> str:
-    gain = '' if scratch is None or scratch is cell else f'{cell.mean - scratch.mean:+.2f}'
+def _facts(table: Table) -> str:
+    first = table.cells[0]
+    teachers = {_number(x.metric('teacher/top1')) for x in table.cells} - {''}
+    hours = sum(x['seconds'] for cell in table.cells for x in cell.records.values()) / 3600
+    facts = [f'**{first.title}**', first.family and f'student: {first.family}']
+    facts += [teachers and f'teacher: {" or ".join(sorted(teachers))} %', f'epochs: {first.first["epochs"]}']
+    facts += [f'seeds: {len(first.records)}', f'all runs: {hours:.1f} h']
+    return '; '.join(filter(None, facts)) + '.'
+
+
+def _measured_row(cell: Cell, found: Optional[Gain]) -> str:
     row = (
-        f'{cell.teacher} → {cell.student}' if cell.teacher else cell.student,
         cell.link,
         mean_and_spread(cell.values('last')),
+        gain_text(found),
         mean_and_spread(cell.values('best')),
-        gain,
-        _number(cell.metric('teacher/top1')),
         _number(cell.metric('calibration/ece'), 1),
-        f'[log](../zoo/{cell.method}/{cell.config}/seed0/scalars.json)',
+        f'[log](../{cell.log.removeprefix("docs/")})',
     )
     return '| ' + ' | '.join(row) + ' |'
 
 
-def _reported(reported: dict, cells: list[Cell]) -> str:
+def _published(root: Path, published: dict, cells: list[Cell]) -> str:
     ran = {(x.method, x.config): x for x in cells}
-    lines = [
-        '\n## Reported by papers, CIFAR-100 at 224 px\n',
-        'Not our results. Empty cells wait for runs of 300 epochs on GPUs.\n',
-        _header(REPORTED),
-    ]
-    sources = list(reported['sources'])
-    for value in sorted(reported['values'], key=lambda x: (x['config'], x['top1'])):
-        cell = ran.get((value['method'], value['config']))
-        teacher, student, *_ = value['config'].split('_')
-        row = [
-            f'{teacher} → {student}',
-            Cell(value['method'], value['config'], ()).link,
-            '' if cell is None else mean_and_spread(cell.values('last')),
-            '' if cell is None else mean_and_spread(cell.values('best')),
-            f'{value["top1"]:.2f}',
-            _number(value.get('teacher')),
-            _number(value.get('scratch')),
-            f'{sources.index(value["source"]) + 1}',
-        ]
-        lines.append('| ' + ' | '.join(row) + ' |')
-    lines.append('')
-    for i, source in enumerate(reported['sources'].values(), 1):
-        lines.append(f'{i}. [{source["text"]}]({source["url"]})')
-    return '\n'.join(lines) + '\n'
+    sources = {name: (i, x) for i, (name, x) in enumerate(published['sources'].items(), 1)}
+    parts, data = [PUBLISHED_HEAD], None
+    values = sorted(published['values'], key=lambda x: (x['config'].split('_', 2)[2], x['config'], x['top1']))
+    for config, group in itertools.groupby(values, key=lambda x: x['config']):
+        pair, rows = Cell('mldrkd', config, {}), list(group)
+        if pair.data != data:
+            data = pair.data
+            parts.append(f'\n### {pair.data_name}, {pair.image_size} px\n')
+        has_config = (root / pair.file).exists()
+        parts.append(_published_facts(pair, rows, has_config))
+        for value in rows:
+            cell = Cell(value['method'], config, {})
+            name = cell.link if has_config else cell.label
+            parts.append(
+                _published_row(name, ran.get((cell.method, config)), value, *sources[value['source']])
+            )
+    notes = [f'{i}. [{x["text"]}]({x["url"]})\n' for i, x in sources.values()]
+    return ''.join([*parts, '\n', *notes])
+
+
+def _published_facts(pair: Cell, rows: list[dict], has_config: bool) -> str:
+    """Nets, what papers report of them, the command that fills our cells, and the table's head."""
+    facts = [f'**{pair.title}**']
+    for key, words in (('teacher', 'teacher'), ('scratch', 'labels only')):
+        facts += [f'{words}: {value:.2f}, reported' for value in sorted({x[key] for x in rows if key in x})]
+    methods = ' '.join(dict.fromkeys([SCRATCH, *(x['method'] for x in rows)]))
+    command = (
+        f'```bash\npython tools/compare.py {pair.file} \\\n'
+        f'    --methods {methods} --work-dir work_dirs/zoo\n```\n\n'
+    )
+    return f'\n{"; ".join(facts)}.\n\n{command if has_config else ""}{_header(PUBLISHED)}\n'
+
+
+def _published_row(name: str, cell: Optional[Cell], value: dict, number: int, source: dict) -> str:
+    row = (
+        name,
+        '' if cell is None else mean_and_spread(cell.values('last')),
+        '' if cell is None else mean_and_spread(cell.values('best')),
+        f'{value["top1"]:.2f}',
+        'logged' if source['confidence'] == 'log' else 'reported',
+        str(number),
+    )
+    return '| ' + ' | '.join(row) + ' |\n'
 
 
 def _header(columns) -> str:
@@ -310,18 +461,25 @@ def main(argv=None):
     commands = parser.add_subparsers(dest='command', required=True)
     take = commands.add_parser('collect', help='copy records and logs of a comparison into docs/zoo; write')
     take.add_argument('work_dir', help='folder of tools/compare.py')
-    commands.add_parser('write', help='write docs/en/model_zoo.md and the metafiles')
+    commands.add_parser('write', help='write docs/en/model_zoo.md, its chart and the metafiles')
     commands.add_parser('check', help='fail where one of them differs from the results of the runs')
+    assets = commands.add_parser('pack', help='make release assets: weights, configs, teachers, SHA256SUMS')
+    assets.add_argument('work_dir', help='folder of tools/compare.py')
+    add_out(assets, text='folder to write, new or empty')
     args = parser.parse_args(argv)
     if args.command == 'check':
         if wrong := check(ROOT):
             sys.exit(f'{wrong} file(s) differ from the results; run `python tools/model_zoo.py write`')
-        return print('page and metafiles agree with the results')
+        return print('page, chart and metafiles agree with the results')
+    if args.command == 'pack':
+        from hetkd.apis.release_assets import pack
+
+        return print(*pack(args.work_dir, args.out), sep='\n')
     if args.command == 'collect':
         for path in collect(args.work_dir, ROOT):
             print(path.relative_to(ROOT))
     for name, text in derive(ROOT).items():
-        (ROOT / name).write_text(text)
+        write_whole(ROOT / name, text)
 
 
 if __name__ == '__main__':

@@ -2,17 +2,28 @@
 
 import math
 import statistics
-from typing import Mapping
+from typing import Mapping, NamedTuple, Optional
 
 LEVEL = 0.05
 
 
-def gain(values: Mapping[int, float], others: Mapping[int, float]) -> str:
-    """The mean difference over the seeds that both have, as a text; empty where they share none.
+class Gain(NamedTuple):
+    """The differences of a metric between two configs, one a seed."""
 
-    From three seeds on it has the p value of a paired t-test; from p = 0.05 on it is *within noise*. Two
-    seeds are within noise where the difference is not above the larger of the standard deviations. One seed
-    has no spread.
+    mean: float
+    spread: float
+    """Standard deviation of the differences; 0 of one seed."""
+    p: Optional[float]
+    """Of a paired t-test; None below three seeds."""
+    counts: Optional[bool]
+    """Whether it is more than noise; None of one seed, which has no spread."""
+
+
+def gain(values: Mapping[int, float], others: Mapping[int, float]) -> Optional[Gain]:
+    """The difference over the seeds that both have; None where they share none.
+
+    From three seeds on it counts where the p value of a paired t-test is below 0.05. That of two seeds counts
+    where it is above the larger of the standard deviations.
 
     Args:
         values: a metric by seed.
@@ -21,16 +32,26 @@ def gain(values: Mapping[int, float], others: Mapping[int, float]) -> str:
     seeds = sorted(values.keys() & others.keys())
     differences = [values[seed] - others[seed] for seed in seeds]
     if not seeds:
-        return ''
+        return None
     mean = statistics.mean(differences)
-    text = f'{mean:+.2f}'
     if len(seeds) == 1:
-        return f'{text} (one seed)'
+        return Gain(mean, 0.0, None, None)
+    spread = statistics.stdev(differences)
     if len(seeds) == 2:
-        spread = max(statistics.stdev(x[seed] for seed in seeds) for x in (values, others))
-        return text if abs(mean) > spread else f'{text}, within noise'
+        noise = max(statistics.stdev(x[seed] for seed in seeds) for x in (values, others))
+        return Gain(mean, spread, None, abs(mean) > noise)
     p = p_value(differences)
-    return f'{text} (p {p:.2g})' if p < LEVEL else f'{text}, within noise (p {p:.2g})'
+    return Gain(mean, spread, p, p < LEVEL)
+
+
+def gain_text(found: Optional[Gain]) -> str:
+    """A gain with its p value, and *within noise* where it does not count; empty for None."""
+    if found is None:
+        return ''
+    if found.counts is None:
+        return f'{found.mean:+.2f} (one seed)'
+    p = '' if found.p is None else f' (p {found.p:.2g})'
+    return f'{found.mean:+.2f}{"" if found.counts else ", within noise"}{p}'
 
 
 def p_value(differences: list[float]) -> float:

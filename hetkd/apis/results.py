@@ -11,7 +11,7 @@ from typing import Optional, Sequence
 
 from hetkd.errors import UserError
 
-from .gains import gain
+from .gains import gain, gain_text
 
 SCRATCH = 'scratch'
 COLUMNS = (
@@ -128,9 +128,11 @@ def table(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> list[l
     }
     gains = {}
     if any(map(_is_scratch, groups)):
-        gains['gain over scratch'] = {x: gain(last[x], last.get(_scratch_of(x, groups), {})) for x in groups}
+        gains['gain over scratch'] = {
+            x: gain_text(gain(last[x], last.get(_scratch_of(x, groups), {}))) for x in groups
+        }
     if any(teacher.values()):
-        gains['gain over teacher'] = {x: gain(last[x], teacher[x]) for x in groups}
+        gains['gain over teacher'] = {x: gain_text(gain(last[x], teacher[x])) for x in groups}
     rows = [
         ['config', f'last {metric}', *gains, f'best {metric}', 'time of a run', 'memory', 'seeds', ''],
     ]

@@ -1,9 +1,10 @@
-"""Plots: arrays in, a PNG file out."""
+"""Plots: arrays in, a PNG file out; a chart as SVG."""
 
 from .bars import shares
 from .comparison import Runs, comparison
 from .curves import curves
 from .fusion import fusion_weights
+from .gain_chart import Bar, gain_chart
 from .heat_map import Panel, heat_maps
 from .image_grid import Tile, contact_sheet, image_grid
 from .reliability import reliability
@@ -11,6 +12,7 @@ from .scatter import scatter
 from .sub_logits import sub_logits
 
 __all__ = [
+    'Bar',
     'Panel',
     'Runs',
     'Tile',
@@ -18,6 +20,7 @@ __all__ = [
     'contact_sheet',
     'curves',
     'fusion_weights',
+    'gain_chart',
     'heat_maps',
     'image_grid',
     'reliability',

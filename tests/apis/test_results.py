@@ -6,7 +6,7 @@ import json
 import pytest
 from scipy.stats import ttest_rel
 
-from hetkd.apis.gains import gain, p_value
+from hetkd.apis.gains import gain, gain_text, p_value
 from hetkd.apis.results import RunResult, read_curve, read_epoch, table, to_csv, to_latex, to_markdown
 
 RUNS = [
@@ -64,13 +64,15 @@ def test_a_gain_is_paired_and_what_the_noise_explains_is_said_so():
     ours, theirs = [70.1, 71.3, 69.8, 72.0], [69.0, 70.6, 69.1, 71.1]
     p = ttest_rel(ours, theirs).pvalue
     assert p_value([x - y for x, y in zip(ours, theirs)]) == pytest.approx(p) and p < 0.05
-    assert gain(dict(enumerate(ours)), dict(enumerate(theirs))) == f'+0.85 (p {p:.2g})'
-    assert gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 1.0, 2: 3.5}) == '-0.17, within noise (p 0.81)'
-    assert gain({0: 5.0, 1: 7.0}, {0: 4.0, 1: 6.5}) == '+0.75, within noise'
-    assert gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2}) == '+2.15'
-    assert gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0}) == '+1.00 (one seed)'
-    assert gain({0: 5.0}, {1: 5.0}) == ''
-    assert gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0}) == '+0.00, within noise (p 1)'
+    assert gain_text(gain(dict(enumerate(ours)), dict(enumerate(theirs)))) == f'+0.85 (p {p:.2g})'
+    assert (
+        gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 1.0, 2: 3.5})) == '-0.17, within noise (p 0.81)'
+    )
+    assert gain_text(gain({0: 5.0, 1: 7.0}, {0: 4.0, 1: 6.5})) == '+0.75, within noise'
+    assert gain_text(gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2})) == '+2.15'
+    assert gain_text(gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0})) == '+1.00 (one seed)'
+    assert gain_text(gain({0: 5.0}, {1: 5.0})) == ''
+    assert gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0})) == '+0.00, within noise (p 1)'
 
 
 def test_gains_are_over_the_student_alone_with_the_same_settings_and_over_the_teacher():

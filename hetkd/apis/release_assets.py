@@ -1,0 +1,102 @@
+"""Release assets: weight files and configs of a comparison's students, weights of teachers, checksums."""
+
+import shutil
+from pathlib import Path
+
+from mmengine.config import Config
+
+from hetkd.errors import UserError
+from hetkd.utils.digest import file_digest
+
+from .config import load_config
+from .results import read_record
+from .student import export_student, student_config
+
+TESTED_BY = ('test_dataloader', 'test_evaluator', 'test_cfg')
+
+README = """\
+# Students and teachers
+
+Top-1 in per cent on the test images, after the last epoch. `sha256sum -c SHA256SUMS` checks the files.
+
+`python tools/test.py NAME.py NAME.pth` of hetkd measures a student's top-1 again. In Python:
+`hetkd.apis.init_model('NAME.py', 'NAME.pth')`. A student with a `NAME_mmpretrain.py` needs no hetkd:
+`mmpretrain.get_model('NAME_mmpretrain.py', pretrained='NAME.pth')`. The config of a teacher's net has its
+name in `configs/teachers`.
+
+| Weights | What | Method | Seed | Epochs | Top-1 |
+|---|---|---|---|---|---|
+"""
+
+
+def pack(work_dir, out) -> list[Path]:
+    """Export the student of each finished run, and copy the teachers' weight files.
+
+    Args:
+        work_dir: folder of ``tools/compare.py``.
+        out: folder to write, new or empty: no file in it is of an earlier call.
+
+    Returns:
+        The files, ``README.md`` and ``SHA256SUMS`` at the end.
+
+    Raises:
+        UserError: ``out`` holds files, there is no finished run, or a checkpoint or teacher is missing.
+    """
+    work_dir, out = Path(work_dir), Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise UserError('out', 'a new or an empty folder', f'{out}, which holds files', 'choose another')
+    finished = {
+        path.parent: record
+        for path in sorted(work_dir.glob('*/*/seed*/results.json'))
+        if (record := read_record(path.parent)).get('finished')
+    }
+    if not finished:
+        raise UserError(work_dir, 'finished runs of tools/compare.py', 'none')
+    students = [_Student(folder, record) for folder, record in finished.items()]
+    teachers = {file.name: file for student in students for file in student.teachers}
+    for file in [*(x.checkpoint for x in students), *teachers.values()]:
+        if not file.exists():
+            raise UserError(file, 'weights of a run or of its teacher', 'no such file', 'train or copy it')
+    out.mkdir(parents=True, exist_ok=True)
+    for student in students:
+        student.export(out)
+    for name, file in teachers.items():
+        shutil.copyfile(file, out / name)
+    rows = [*(x.row for x in students), *(f'| `{x}` | teacher | | | | |' for x in teachers)]
+    (out / 'README.md').write_text(README + '\n'.join(rows) + '\n')
+    files = sorted(x for x in out.iterdir() if x.name != 'README.md') + [out / 'README.md']
+    sums = out / 'SHA256SUMS'
+    sums.write_text(''.join(f'{file_digest(x)}  {x.name}\n' for x in files))
+    return [*files, sums]
+
+
+class _Student:
+    """Of a finished run."""
+
+    def __init__(self, folder: Path, record: dict):
+        self.method, self.pair, self.seed = folder.parts[-3:]
+        self.last = record['last']
+        self.name = f'{self.method}_{self.pair}_{self.seed}'
+        self.cfg = load_config(folder / f'{self.pair}.py')
+        self.checkpoint = folder / f'epoch_{self.last["epoch"]}.pth'
+
+    @property
+    def teachers(self) -> list[Path]:
+        """Weight files of its teachers, or of those that its caches are of."""
+        found = self.cfg.model.get('teacher') or []
+        found = found if isinstance(found, (list, tuple)) else [found]
+        return [Path(x.get('net', x).checkpoint) for x in found]
+
+    @property
+    def row(self) -> str:
+        """Its line of the table."""
+        what = f'`{self.name}.pth` | student of `{self.pair}` | {self.method} | {self.seed[4:]}'
+        return f'| {what} | {self.last["epoch"]} | {self.last["value"]:.2f} |'
+
+    def export(self, out: Path) -> None:
+        """Write weights, a config of the student alone, and mmpretrain's where it is a net of mmpretrain."""
+        config = out / f'{self.name}.py'
+        if mmpretrains := export_student(self.cfg, str(self.checkpoint), str(config.with_suffix('.pth'))):
+            Path(mmpretrains).rename(out / f'{self.name}_mmpretrain.py')
+        tested_by = {key: self.cfg[key] for key in TESTED_BY if self.cfg.get(key) is not None}
+        Config(dict(default_scope='hetkd', model=student_config(self.cfg), **tested_by)).dump(config)
