@@ -12,7 +12,9 @@ from .config import load_config
 from .results import read_record
 from .student import export_student, student_config
 
-TESTED_BY = ('test_dataloader', 'test_evaluator', 'test_cfg')
+# What a test of the student needs of the run's config, beside the model.
+KEPT = ('default_scope', 'runner_type', 'default_hooks', 'env_cfg', 'log_level')
+KEPT += ('test_dataloader', 'test_evaluator', 'test_cfg')
 
 README = """\
 # Students and teachers
@@ -98,5 +100,5 @@ class _Student:
         config = out / f'{self.name}.py'
         if mmpretrains := export_student(self.cfg, str(self.checkpoint), str(config.with_suffix('.pth'))):
             Path(mmpretrains).rename(out / f'{self.name}_mmpretrain.py')
-        tested_by = {key: self.cfg[key] for key in TESTED_BY if self.cfg.get(key) is not None}
-        Config(dict(default_scope='hetkd', model=student_config(self.cfg), **tested_by)).dump(config)
+        kept = {key: self.cfg[key] for key in KEPT if self.cfg.get(key) is not None}
+        Config(dict(model=student_config(self.cfg), **kept)).dump(config)
