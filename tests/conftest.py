@@ -1,7 +1,6 @@
 """Shared fixtures."""
 
 import gc
-import importlib.util
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import torch
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
 
+from hetkd.apis.shipped import module_of
 from hetkd.clock import own_clock
 from tests import preloaded
 
@@ -117,10 +117,7 @@ def tool_runner(name, *args, check=True, env=None, new=False):
 
 def tool_main(name):
     """The ``main`` of a file of tools/, to be called in this process."""
-    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / 'tools' / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return module_of(ROOT / 'tools' / name).main
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 import ast
 import sys
 from difflib import get_close_matches
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Callable, Optional, Sequence
 
-from .shipped import shipped
+from .shipped import module_of, shipped
 
 
 def tools() -> dict[str, Path]:
@@ -18,10 +17,7 @@ def tools() -> dict[str, Path]:
 
 def tool_main(name: str) -> Callable[[Sequence[str]], None]:
     """The ``main`` of a tool, to be called with its arguments in this process."""
-    spec = spec_from_file_location(name, tools()[name])
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return module_of(tools()[name]).main
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -1,12 +1,13 @@
 """Import of mmpretrain's command-line tools, which are not part of its package."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import mmpretrain
 
 from hetkd.errors import UserError
+
+from .shipped import module_of
 
 
 def mmpretrain_tool(name: str) -> ModuleType:
@@ -29,7 +30,4 @@ def mmpretrain_tool(name: str) -> ModuleType:
             'none',
             'reinstall mmpretrain 1.2 (`pip install --force-reinstall --no-deps mmpretrain`)',
         )
-    spec = importlib.util.spec_from_file_location(f'mmpretrain_tools_{path.stem}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(path)

@@ -10,6 +10,8 @@ from hetkd.arguments import Count, Natural
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
+from .labels import first_of_each
+
 
 @cache
 def _parts() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -59,10 +61,10 @@ class Digits(BaseDataset):
         """Images as (8, 8, 3) uint8 and labels."""
         images, labels = _parts()[self.split]
         if self.per_class is not None:
-            keep = _first_of_each(labels, self.per_class)
+            keep = first_of_each(labels, self.per_class)
             images, labels = images[keep], labels[keep]
         found = [dict(img=np.repeat(image[..., None], 3, axis=2)) for image in images]
-        for i in range(len(labels)) if self.labelled is None else _first_of_each(labels, self.labelled):
+        for i in range(len(labels)) if self.labelled is None else first_of_each(labels, self.labelled):
             found[i]['gt_label'] = int(labels[i])
         return found
 
@@ -70,8 +72,3 @@ class Digits(BaseDataset):
         """The class of an image, for ``ClassBalancedDataset``; none of an unlabelled one."""
         info = self.get_data_info(idx)
         return [info['gt_label']] if 'gt_label' in info else []
-
-
-def _first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
-    """Places of the first images of each class."""
-    return np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(10)])

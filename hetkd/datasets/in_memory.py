@@ -12,7 +12,7 @@ from hetkd.arguments import Count
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
-from .labels import asks_for_unlabelled, check_infos, has_label
+from .labels import asks_for_unlabelled, check_infos, first_of_each, has_label
 from .transforms import LoadImage
 
 NO_LABEL = -1
@@ -67,10 +67,8 @@ class InMemory(Dataset):
         self.labels = torch.tensor([int(np.asarray(info.get('gt_label', NO_LABEL)).item()) for info in infos])
         if labelled is not None:
             self.with_label = False
-            order = self.labels.argsort(stable=True)
-            _, counts = self.labels[order].unique_consecutive(return_counts=True)
-            rank = torch.cat([torch.arange(count) for count in counts.tolist()])
-            self.labels[order[rank >= labelled]] = NO_LABEL
+            kept = torch.from_numpy(first_of_each(self.labels.numpy(), labelled))
+            self.labels = torch.full_like(self.labels, NO_LABEL).scatter(0, kept, self.labels[kept])
         # Arrays, not lists: reference counting would copy a list into every worker.
         self._paths = np.array([info['img_path'] for info in infos]) if 'img' not in infos[0] else None
         self.images = torch.empty(0, dtype=torch.uint8)

@@ -103,6 +103,11 @@ def has_label(info: dict) -> bool:
     return info.get('gt_label') is not None or info.get('gt_score') is not None
 
 
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Places of the first ``count`` images of each class."""
+    return np.concatenate([np.flatnonzero(labels == c)[:count] for c in np.unique(labels)])
+
+
 def asks_for_unlabelled(dataset) -> bool:
     """Whether a data set, or one in a wrapper, says that its images may have no label: ``with_label=False``.
 

@@ -1,6 +1,5 @@
 """tools/train.py and its launchers."""
 
-import importlib.util
 import json
 import re
 import signal
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from hetkd.apis import load_config
+from hetkd.apis.shipped import module_of
 from hetkd.engine import has_bfloat16
 from tests.conftest import ROOT, free_port, tool_command
 from tests.tools.conftest import CONFIG
@@ -29,10 +29,7 @@ def scalars(work_dir):
 
 
 def load_train_py():
-    spec = importlib.util.spec_from_file_location('train', ROOT / 'tools/train.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(ROOT / 'tools/train.py')
 
 
 def test_a_run_logs_each_loss_saves_and_evaluates(short_run):

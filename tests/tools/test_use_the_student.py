@@ -1,7 +1,6 @@
 """A trained student: init_model, inference, deployment, publishing."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -36,6 +35,7 @@ from hetkd.apis.deploy import (
     load_onnx,
     load_program,
 )  # fmt: skip
+from hetkd.apis.shipped import module_of
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
 from hetkd.testing import micro_net
@@ -67,10 +67,7 @@ def colours(size=40):
 
 def main_of(path, *args):
     """Run a script in this process."""
-    spec = importlib.util.spec_from_file_location('script', ROOT / path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([str(x) for x in args])
+    module_of(ROOT / path).main([str(x) for x in args])
 
 
 def test_a_checkpoint_its_export_and_mmpretrains_inferencer_agree(short_run, exported, digit):

@@ -1,11 +1,7 @@
-# CIFAR-100 at 224 px, in memory: the same views, made of whole batches on the training device.
+# CIFAR-100 at 224 px, in memory.
 _base_ = ['./cifar100_224_per_image.py']
 
-data_preprocessor = dict(
-    type='BatchViewPreprocessor',
-    train_view=dict(type='BatchRandomResizedCrop', scale=224),
-    test_view=dict(type='BatchResizeCentreCrop', resize=256, crop=224),
-)
+data_preprocessor = _base_._batch_views
 train_dataloader = dict(
     num_workers=0,
     dataset=dict(_delete_=True, type='InMemory', dataset=dict(_base_._data, split='train')),

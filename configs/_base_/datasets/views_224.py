@@ -31,6 +31,14 @@ _test_pipeline = [
     dict(type='PackInputs'),
 ]
 
+# The same views for images of one size in memory, made of whole batches on the training device.
+_batch_views = dict(
+    type='BatchViewPreprocessor',
+    to_rgb=False,  # InMemory gives RGB
+    train_view=dict(type='BatchRandomResizedCrop', scale=224),
+    test_view=dict(type='BatchResizeCentreCrop', resize=256, crop=224),
+)
+
 train_dataloader = dict(
     batch_size=128,  # per process
     num_workers=4,
