@@ -21,7 +21,8 @@ class CachedTeacher(Teacher):
     """A teacher's logits (and embeddings) from a :class:`~hetkd.teacher_cache.TeacherCache`, without a net.
 
     The cache holds V views of each image; epoch e trains on view e mod V, which ``ReplayHook`` has the data
-    pipeline repeat: crops, flips, and partners of mixup and cutmix.
+    pipeline repeat: crops, flips, and partners of mixup and cutmix. The key ``cache`` in the config of a
+    teacher's net is short for it: ``teacher=dict(type='TimmNet', ..., cache=FOLDER)``.
 
     Args:
         cache: folder written by ``tools/cache_teacher.py``.
@@ -65,7 +66,7 @@ class CachedTeacher(Teacher):
             UserError: always.
         """
         raise UserError(
-            'CachedTeacher',
+            'teacher.cache',
             'a method on logits or embeddings',
             'one that reads stages, which are too large to keep',
             'use the teacher itself',

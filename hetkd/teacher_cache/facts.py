@@ -14,7 +14,7 @@ from hetkd.registry import DATA_SAMPLERS
 from hetkd.utils.digest import file_digest
 
 # How a net is run does not change its outputs.
-RUNNING = ('compile', 'channels_last', 'weight')
+RUNNING = ('cache', 'compile', 'channels_last', 'weight')
 # Where the data lie and how they are fetched is no part of what they are.
 PLACES = ('data_root', 'download', 'lazy_init', 'serialize_data')
 

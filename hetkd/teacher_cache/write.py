@@ -97,6 +97,8 @@ def write_cache(
 
 def _model(cfg: Config):
     config = dict(cfg.model)
+    if isinstance(config.get('teacher'), dict):  # a cache that it names may be the one to write
+        config['teacher'] = {key: x for key, x in config['teacher'].items() if key != 'cache'}
     if cfg.get('data_preprocessor') is not None:
         config['data_preprocessor'] = cfg.data_preprocessor
     model = MODELS.build(config)

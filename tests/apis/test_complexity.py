@@ -65,6 +65,6 @@ def test_a_teachers_own_keys_and_a_cache_count_as_its_net(tmp_path):
         cfg.model.teacher.update(option)
         assert complexity(cfg) == expected
         assert isinstance(build_teacher(cfg, student), Deployed)
-    cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path), net=cfg.model.teacher)
+    cfg.model.teacher.cache = str(tmp_path)
     assert complexity(cfg) == expected
     assert isinstance(build_teacher(cfg, student), Deployed)

@@ -53,7 +53,7 @@ def test_the_same_losses_with_a_cached_teacher(runner_of, tmp_path):
     plain.train()
     cfg = plain.cfg.copy()
     write_cache(cfg, str(tmp_path / 'cache'), views=2)
-    cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=cfg.model.teacher)
+    cfg.model.teacher.cache = str(tmp_path / 'cache')
     cfg.work_dir, cfg.experiment_name = str(tmp_path / 'cached'), 'cached'
     runner = RUNNERS.build(cfg)
     runner.train()

@@ -173,7 +173,7 @@ def config_of(name, folder, options, cached=None):
         del base['train_dataloader.dataset.per_class']
     cfg = load_config(CONFIG, {**base, **options}, name)
     if cached is not None:
-        cfg.model.teacher = dict(type='CachedTeacher', cache=cached, net=cfg.model.teacher)
+        cfg.model.teacher.cache = cached
     cfg.work_dir, cfg.experiment_name, cfg.resume = str(folder), folder.name, False
     complete_loaders(cfg, LOADERS)
     return cfg

@@ -417,7 +417,7 @@ def test_a_cached_teacher_of_other_classes_is_refused(data, config_of, tmp_path)
     with refused('train_dataloader: expected the classes of the teacher', "class 0 is 'a', not 'b'"):
         write_cache(distilled(config_of(*data, method='kd'), wrong), str(tmp_path / 'wrong'), views=1)
     write_cache(distilled(config_of(*data, method='kd'), right), str(tmp_path / 'cache'), views=1)
-    cached = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=right)
+    cached = dict(right, cache=str(tmp_path / 'cache'))
     assert steps(distilled(config_of(*data, method='kd'), cached)) == 4
     header = json.loads((tmp_path / 'cache/header.json').read_text())
     header['teacher']['classes'] = list('bacdefgh')

@@ -468,9 +468,7 @@ def test_tsne_of_both_embeddings(trained, tmp_path):
 def test_a_cached_or_a_half_precision_teacher_is_looked_at_as_its_net(kind, trained, tmp_path):
     cfg = load_config(str(trained.config))
     net = cfg.model.teacher
-    teacher = (
-        dict(net, dtype='bfloat16') if kind == 'half' else dict(type='CachedTeacher', net=net, cache='x')
-    )
+    teacher = dict(net, **(dict(dtype='bfloat16') if kind == 'half' else dict(cache='x')))
     cfg.model.teacher = Config(dict(teacher=teacher)).teacher
     config, cam = tmp_path / 'config.py', tmp_path / 'cam.png'
     cfg.dump(str(config))

@@ -19,7 +19,7 @@ from hetkd.apis import load_config
 from hetkd.apis.launch import LOADERS, complete_loaders
 from hetkd.errors import UserError
 from hetkd.registry import RUNNERS
-from hetkd.teacher_cache import TeacherCache, write_cache
+from hetkd.teacher_cache import CachedTeacher, TeacherCache, write_cache
 from tests.conftest import ROOT, free_port, tool_command
 
 MIX = dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)])
@@ -42,7 +42,7 @@ def config(tiny_teacher, tmp_path):
         }
         cfg = load_config(path, {**base, **options}, method)
         if cached is not None:
-            cfg.model.teacher = dict(type='CachedTeacher', cache=str(cached), net=cfg.model.teacher)
+            cfg.model.teacher.cache = str(cached)
         cfg.experiment_name = f'{method}{cached is None}{time.time_ns()}'
         cfg.work_dir = str(work_dir or tempfile.mkdtemp(dir=tmp_path))  # a run each
         complete_loaders(cfg, LOADERS)
@@ -163,8 +163,22 @@ def test_a_number_of_classes_that_comes_from_the_data_is_the_same_teacher(who, c
     written, read = config('kd'), config('kd')
     (written if who == 'writer' else read).model.teacher.pop('num_classes')
     write_cache(written, str(tmp_path / 'cache'), views=1)
-    read.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=read.model.teacher)
+    read.model.teacher.cache = str(tmp_path / 'cache')
     assert RUNNERS.build(read).model.teacher.num_classes == 10
+
+
+def test_a_config_that_names_its_cache_writes_and_reads_it(config, tmp_path):
+    cfg = config('kd', cached=tmp_path / 'cache')
+    write_cache(cfg, str(tmp_path / 'cache'), views=1)
+    teacher = RUNNERS.build(cfg).model.teacher
+    net = {key: x for key, x in cfg.model.teacher.items() if key != 'cache'}
+    cfg.model.teacher = dict(type='CachedTeacher', cache=str(tmp_path / 'cache'), net=net, weight=0.5)
+    cfg.experiment_name += 'long'
+    long = RUNNERS.build(cfg).model.teacher
+    assert isinstance(teacher, CachedTeacher) and teacher.digest() == long.digest()
+    assert (teacher.weight, long.weight) == (1.0, 0.5)
+    cfg.model.teacher, cfg.experiment_name = dict(net, cache=str(teacher.cache.folder), weight=0.25), 'short'
+    assert RUNNERS.build(cfg).model.teacher.weight == 0.25
 
 
 def test_mixed_images_want_the_batches_of_the_cache(config, tmp_path):
@@ -324,12 +338,6 @@ train_dataloader = dict(batch_size=10, dataset=dict(per_class=6))
 train_cfg = dict(max_epochs=2, val_interval=2)
 default_hooks = dict(logger=dict(interval=1))
 """)
-    (tmp_path / 'cached.py').write_text(f"""
-_base_ = ['{tmp_path}/online.py']
-model = dict(
-    teacher=dict(_delete_=True, type='CachedTeacher', cache='{tmp_path}/cache', net=_base_.model.teacher)
-)
-""")
     run_tool(
         'cache_teacher.py',
         tmp_path / 'online.py',
@@ -343,10 +351,13 @@ model = dict(
         2,
     )
     losses = {}
-    for name in ('online', 'cached'):
+    for name, options in (
+        ('online', ()),
+        ('cached', ('--cfg-options', f'model.teacher.cache={tmp_path}/cache')),
+    ):
         env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
-        args = [tmp_path / f'{name}.py', 2, '--method', 'kd', '--no-validate', '--work-dir', tmp_path / name]
-        run_tool('dist_train.sh', *args, env=env)
+        args = [tmp_path / 'online.py', 2, '--method', 'kd', '--no-validate', '--work-dir', tmp_path / name]
+        run_tool('dist_train.sh', *args, *options, env=env)
         (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')
         lines = [json.loads(x) for x in path.read_text().splitlines()]
         losses[name] = [x['loss_kd'] for x in lines if 'loss_kd' in x]

@@ -211,7 +211,7 @@ def test_pack_makes_assets_that_give_the_runs_numbers(comparison, tiny_teacher, 
     cached = comparison.with_name('seed1')
     shutil.copytree(comparison, cached)
     cfg = Config.fromfile(cached / 'vit-micro_cnn-micro_digits.py')
-    cfg.model.teacher = dict(type='CachedTeacher', cache='caches/away', net=cfg.model.teacher)
+    cfg.model.teacher.cache = 'caches/away'
     cfg.dump(cfg.filename)
     main(['pack', str(tmp_path / 'work'), '--out', str(out)])
     names = {f'{student}.pth', f'{student}.py', tiny_teacher.name, 'README.md'}

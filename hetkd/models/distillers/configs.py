@@ -15,12 +15,18 @@ def build_teacher(
 ) -> Teacher:
     """The teacher of a config: a registered :class:`Teacher`, or a net, which a :class:`FrozenTeacher` runs.
 
+    A net with the key ``cache`` is not run: ``CachedTeacher`` reads its outputs there.
+
     Args:
         config: of either.
         data_mean, data_std: normalisation of the images that a :class:`FrozenTeacher` will get.
     """
     if not _names_a_teacher(config):
-        config = dict(type=FrozenTeacher, net=config)
+        net = dict(config)
+        cache = net.pop('cache', None)
+        config = dict(type=FrozenTeacher, net=net)
+        if cache is not None:
+            config = dict(type='CachedTeacher', cache=cache, net=net, weight=net.get('weight', 1.0))
     is_online = _type(config) is FrozenTeacher
     return MODELS.build(
         config, default_args=dict(data_mean=data_mean, data_std=data_std) if is_online else None

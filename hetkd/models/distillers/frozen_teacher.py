@@ -24,6 +24,7 @@ OWN_KEYS = {
     'compile': bool,
     'channels_last': bool,
     'resize': Literal['bilinear', 'bicubic'],
+    'cache': Optional[str],
 }
 
 
@@ -42,6 +43,8 @@ class FrozenTeacher(Teacher):
             - ``compile`` (default False): run it through ``torch.compile``.
             - ``resize``: ``'bilinear'`` or ``'bicubic'``, the filter for images of another size than its
               own. Default: the one that its file records (see ``export_student``), else bicubic.
+            - ``cache``: folder of its outputs; then a :class:`~hetkd.teacher_cache.CachedTeacher` stands in
+              its place.
         data_mean, data_std: normalisation of the incoming images (per channel, 0-255 scale). The teacher's
             input is re-normalised to the net's own mean and std, where it declares them.
 
