@@ -1,12 +1,13 @@
 _base_ = [
-    '../datasets/cifar100_10pct_32px.py',
-    '../schedules/adamw_10e.py',
+    '../datasets/cifar100_32px.py',
+    '../schedules/adamw_5e.py',
     '../default_runtime.py',
     '../nets/vit-mini.py',
-    '../nets/res18-w8.py',
+    '../nets/res18-w16.py',
 ]
 
 _pair = dict(
     teacher=dict(_base_._vit_mini, checkpoint=_base_._checkpoint.format('vit-mini')),
-    student=_base_._res18_w8,
+    student=_base_._res18_w16,
 )
+train_dataloader = dict(batch_size=64)

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/vit-mini_res18-w8_cifar100_10pct_32px.py', '../_base_/methods/hcd.py']
-
-model = _base_._pair

@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/effnet-lite0_res18-w8_cifar100_32px.py', '../_base_/methods/mldrkd.py']
-
-model = _base_._pair
