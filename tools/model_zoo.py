@@ -32,7 +32,6 @@ NAMES |= dict(mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teach
 DATA = {
     'aircraft': 'FGVC-Aircraft',
     'cifar100': 'CIFAR-100',
-    'cifar100_10pct': 'CIFAR-100, 10 % of the images',
     'cifar100_50labels': 'CIFAR-100, 50 labels per class, the other images unlabelled',
     'cub': 'CUB-200-2011',
     'digits': 'Digits, 5 images per class',

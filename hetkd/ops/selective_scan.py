@@ -77,16 +77,17 @@ def _torch_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
     batch, channels, length = u.shape
     groups = B.shape[1]
     x, dt, A, B, C = (value.to(dtype) for value in (u, delta, A, B, C))
-    if delta_bias is not None:
-        dt = dt + delta_bias.to(dtype)[:, None]
-    if delta_softplus:
-        dt = F.softplus(dt)
 
     def by_time(value):
         return value.reshape(batch, groups, -1, length).permute(3, 0, 1, 2).contiguous()
 
+    dt = by_time(dt)  # first, so that the softplus has gradients in its own layout
+    if delta_bias is not None:
+        dt = dt + delta_bias.to(dtype).unflatten(0, (groups, -1))
+    if delta_softplus:
+        dt = F.softplus(dt)
     scan = parallel_scan if torch.compiler.is_exporting() else ChunkedScan.apply
-    y, last = scan(by_time(x), by_time(dt), A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
+    y, last = scan(by_time(x), dt, A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
     y = y.permute(1, 2, 3, 0).reshape(batch, channels, length)
     if D is not None:
         y = y + D.to(dtype)[:, None] * x

@@ -21,4 +21,4 @@ def test_one_data_set_and_files(run_tool):
     assert len(files) == 1 and all((ROOT / name).exists() and name.endswith('digits.py') for name in files)
     done = run_tool('misc/list_configs.py', '--data', 'cifra', check=False)
     assert done.returncode
-    assert "expected one of ['aircraft', 'cifar100', 'cifar100_10pct_32px', 'cifar100_32px', " in done.stderr
+    assert "expected one of ['aircraft', 'cifar100', 'cifar100_32px', " in done.stderr

@@ -192,7 +192,7 @@ def test_every_pair_has_data_and_a_student_that_the_zoo_knows():
         and [x.config for x in cells if not x.family or x.data_name not in DATA.values()] == []
     )
     families = {x.student: x.family for x in cells}
-    names = ('res18-w8', 'resmlp-s12', 'vim-nano', 'vit-nano', 'mixer-nano')
+    names = ('res18-w16', 'resmlp-s12', 'vim-nano', 'vit-nano', 'mixer-nano')
     assert [families[x] for x in names] == ['CNN', 'MLP', 'Mamba', 'Transformer', 'MLP']
     few = Cell('kd', 'effnet-lite0_vit-nano_cifar100_32px_50labels', {})
     assert '50 labels' in few.data_name and few.image_size == 32
