@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Callable
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 
 from hetkd.errors import UserError
-from hetkd.terminal import TerminalFilter, capture_warnings
+from hetkd.terminal import TerminalFilter, capture_warnings, quieten
 
 from .config import load_config
 
@@ -109,6 +110,7 @@ def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the 
 def config_of(args: argparse.Namespace) -> Config:
     """The config that :func:`add_config`'s arguments name."""
     TerminalFilter.verbose = args.verbose
+    quieten(MMLogger.get_current_instance())  # of a tool without a runner
     return load_config(args.config, args.cfg_options, args.method)
 
 

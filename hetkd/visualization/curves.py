@@ -3,8 +3,12 @@
 from typing import Mapping, Optional, Sequence
 
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from .figure import new_figure, save
+
+# Most points of a line that are marked: a few make no curve, and one no line.
+MAX_DOTS = 5
 
 
 def curves(
@@ -30,9 +34,10 @@ def curves(
     for axes, key in zip(panels, keys):
         for number, found in enumerate(runs.values()):
             if key in found:
-                dot = 'o' if len(found[key][0]) == 1 else None  # a line needs two points
-                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1, marker=dot)
+                dot = 'o' if len(found[key][0]) <= MAX_DOTS else None
+                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1, marker=dot, markersize=4)
         axes.set(title=key, xlabel='epoch')
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.title.set_fontsize('medium')
         axes.grid(alpha=0.3)
     for axes in list(panels)[len(keys) :]:

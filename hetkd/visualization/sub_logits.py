@@ -34,5 +34,5 @@ def sub_logits(
     right.axhline(student, color=STUDENT, label=f'student {student:.1f}')
     right.set_xticks(places, names, rotation=90, fontsize='small')
     right.set(xlabel='stage.sub-logit', ylabel='top-1, %', ylim=(0, 100))
-    right.legend(fontsize='small', loc='lower left')
+    right.legend(loc='lower center', bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize='small')
     save(figure, path)
