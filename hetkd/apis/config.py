@@ -171,7 +171,11 @@ def find_config(path: Union[str, Path]) -> str:
         )
     known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
     close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
-    raise UserError('config', 'a config file', repr(str(path)), f'nearest: {close}')
+    form = 'hetkd::{}' if separator or not Path('configs').is_dir() else 'configs/{}.py'
+    fix = f'give its path from this folder, {Path.cwd()}; `hetkd list_configs` lists those of hetkd'
+    if close:
+        fix = f'nearest: {", ".join(map(form.format, close))}'
+    raise UserError('config', 'a config file', repr(str(path)), fix)
 
 
 _base_path = Config._get_cfg_path

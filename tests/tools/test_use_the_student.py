@@ -132,7 +132,7 @@ def test_a_config_of_the_package_is_found_by_name():
     assert path == find_config('hetkd::hcd/vit-micro_cnn-micro_digits.py')
     assert os.path.samefile(path, ROOT / 'configs/hcd/vit-micro_cnn-micro_digits.py')
     assert find_config(path) == path
-    with pytest.raises(UserError, match="got 'hetkd::hcd/vit-micro_digits'; nearest: .*'hcd/vi"):
+    with pytest.raises(UserError, match="got 'hetkd::hcd/vit-micro_digits'; nearest: .*hetkd::hcd/vi"):
         load_config('hetkd::hcd/vit-micro_digits')
 
 
