@@ -1,5 +1,7 @@
 """Each plot writes a file that shows its data."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -149,3 +151,13 @@ def test_a_curve_of_one_point_is_seen(tmp_path, figures):
     runs = visualization.Runs([20.0], [{1: 20.0}])
     visualization.comparison(tmp_path / 'y.png', {'kd/a': runs}, 'top-1')
     assert figures[0].axes[0].lines[0].get_marker() == figures[1].axes[1].lines[0].get_marker() == 'o'
+
+
+def test_the_titles_of_a_gain_chart_are_whole():
+    bars = {'KD': visualization.Bar(3.0, 0.5, True)}
+    setting = 'Digits, 5 labels per class, the other images unlabelled, 16 px; epochs: 22, seeds: 3'
+    chart = visualization.gain_chart({f'CNN student: vit-micro → cnn-micro. {setting}': bars})
+    width = int(re.search(r'viewBox="0 0 (\d+)', chart)[1])
+    lines = re.findall(r'x="14"[^>]*>([^<]*)<', chart)
+    assert lines == ['CNN student: vit-micro → cnn-micro', setting]
+    assert max(map(len, lines)) * 7.5 < width, 'pixels of a letter'
