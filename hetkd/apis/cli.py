@@ -5,6 +5,8 @@ It imports no torch, so that ``--help`` is there at once.
 
 import argparse
 import os
+import select
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -168,7 +170,11 @@ def run_tool(main: Callable[[], None]) -> None:
     capture_warnings()
     try:
         main()
+        sys.stdout.flush()
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)  # as a shell's own commands
         from .mistakes import mistake_of
 
         mistake = mistake_of(error)
@@ -181,6 +187,13 @@ def run_tool(main: Callable[[], None]) -> None:
         sys.stdout.flush()
         sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')
     _leave_together()
+
+
+def _reader_has_left() -> bool:
+    """Whether the output goes to a pipe whose reader, such as ``head``, has ended."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    return bool(output.poll(0))  # an error of the pipe alone
 
 
 def _tell_launcher(error: Exception) -> None:
