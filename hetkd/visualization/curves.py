@@ -3,12 +3,8 @@
 from typing import Mapping, Optional, Sequence
 
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from .figure import new_figure, save
-
-# Most points of a line that are marked: a few make no curve, and one no line.
-MAX_DOTS = 5
+from .figure import draw_curve, new_figure, save
 
 
 def curves(
@@ -34,11 +30,8 @@ def curves(
     for axes, key in zip(panels, keys):
         for number, found in enumerate(runs.values()):
             if key in found:
-                dot = 'o' if len(found[key][0]) <= MAX_DOTS else None
-                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1, marker=dot, markersize=4)
-        axes.set(title=key, xlabel='epoch')
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.title.set_fontsize('medium')
+                draw_curve(axes, *found[key], color=f'C{number % 10}')
+        axes.set_title(key, fontsize='medium')
         axes.grid(alpha=0.3)
     for axes in list(panels)[len(keys) :]:
         axes.set_visible(False)
