@@ -12,7 +12,7 @@ def curves(
     runs: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
     keys: Sequence[str],
     title: Optional[str] = None,
-    size: tuple[float, float] = (10, 5),
+    size: tuple[float, float] = (9, 5),
 ) -> None:
     """Line plots: one panel per quantity, one line per run.
 

@@ -61,5 +61,5 @@ def draw_panel(axes, panel: Panel, x_names=None, y_names=None) -> None:
             dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
             axes.text(
                 column, row, f'{value:.{digits}f}', ha='center', va='center',
-                fontsize=7, color='white' if dark else 'black',
+                fontsize=9 if values.shape[1] <= 6 else 7, color='white' if dark else 'black',
             )  # fmt: skip
