@@ -291,8 +291,19 @@ def test_a_method_needs_a_teacher():
 def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead):
     with pytest.raises(UserError, match=f'is gone; take .*{re.escape(instead)}'):
         load_config(gone)
-    with pytest.raises(UserError, match=r"expected a config file, got '.*'; nearest: .'mldrkd/swin"):
-        load_config('configs/mldrkd/swin-t_res18_cifar.py')
+
+
+def test_a_config_that_is_not_there_is_answered_by_what_to_give(tmp_path, monkeypatch):
+    absent = 'configs/mldrkd/swin-t_res18_cifar.py'
+    with pytest.raises(
+        UserError, match=f"expected a config file, got '{absent}'; nearest: configs/mldrkd/swin"
+    ):
+        load_config(absent)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='nearest: hetkd::mldrkd/swin-t_res18_c'):
+        load_config(absent)
+    with pytest.raises(UserError, match=f"got 'photo.py'; give its path from this folder, {tmp_path}"):
+        load_config('photo.py')
 
 
 METHODS = dict(
@@ -452,5 +463,5 @@ def test_a_config_of_ones_own_inherits_from_one_of_the_package(ending, tmp_path)
     cfg, base = load_config(tmp_path / 'mine.py'), load_config(f'hetkd::{name}{ending}')
     assert cfg.train_cfg.max_epochs == 3 and cfg.model == base.model
     (tmp_path / 'mine.py').write_text("_base_ = 'hetkd::mldrkd/vit-micro_cnn-micro_digit'\n")
-    with pytest.raises(UserError, match="nearest: ..mldrkd/vit-micro_cnn-micro_digits'"):
+    with pytest.raises(UserError, match='nearest: hetkd::mldrkd/vit-micro_cnn-micro_digits,'):
         load_config(tmp_path / 'mine.py')

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 import torch
 from mmengine.registry import Registry
+from PIL import Image
 
 from hetkd import functional, registry
 from hetkd.apis import load_config
@@ -40,9 +41,13 @@ PYTHON = [
 
 
 @pytest.mark.parametrize('block', PYTHON)
-def test_a_python_block_works(block, tmp_path):
+def test_a_python_block_works(block, tmp_path, monkeypatch):
     """A config loads and a script runs; a fragment, and code that needs a trained file, compiles."""
     if '_base_' in block:
+        monkeypatch.chdir(tmp_path)
+        for folder in ('train/cat', 'train/dog', 'val/cat', 'val/dog'):
+            (tmp_path / 'my_images' / folder).mkdir(parents=True)
+            Image.new('RGB', (8, 8)).save(tmp_path / 'my_images' / folder / '1.png')
         (tmp_path / 'configs').symlink_to(ROOT / 'configs')
         (tmp_path / 'config.py').write_text(block)
         assert load_config(str(tmp_path / 'config.py')).model.type

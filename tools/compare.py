@@ -45,7 +45,10 @@ def parse_args(argv=None):
     parser.add_argument('--jobs', type=int, default=1, help='runs at a time, each on GPUs of its own')
     parser.add_argument('--slurm', metavar='PARTITION', help='run them as an array job, --jobs at a time')
     parser.add_argument('--slurm-hours', type=int, default=24, help='time limit of a job; longer runs resume')
-    parser.add_argument('--gpus', type=int, default=1, help='processes of each run (tools/dist_train.sh)')
+    parser.add_argument(
+        '--gpus', type=int, default=1,
+        help='processes of each run (tools/dist_train.sh); 0: one process, and no GPU',
+    )  # fmt: skip
     parser.add_argument('--metric', default='accuracy/top1', help='what the tables show')
     parser.add_argument(
         '--cfg-options',
@@ -55,9 +58,9 @@ def parse_args(argv=None):
         help='override settings of all configs, as key=value; those of model.teacher where there is one',
     )
     args = parser.parse_args(argv)
-    for name in ('seeds', 'jobs', 'gpus', 'slurm_hours'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")}: expected >= 1, got {getattr(args, name)}')
+    for name, least in dict(seeds=1, jobs=1, gpus=0, slurm_hours=1).items():
+        if getattr(args, name) < least:
+            parser.error(f'--{name.replace("_", "-")}: expected >= {least}, got {getattr(args, name)}')
     return args
 
 
@@ -91,7 +94,7 @@ def make_cells(args):
             raise UserError(
                 'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
             )
-    threads = CPUS if args.slurm else max(1, (os.cpu_count() or 1) // (args.jobs * args.gpus))
+    threads = CPUS if args.slurm else max(1, (os.cpu_count() or 1) // (args.jobs * max(1, args.gpus)))
     return [
         Cell(config, seed, args.work_dir, TOOLS, args.cfg_options, args.gpus, threads, method, sweep)
         for config, method, sweep in named.values()
@@ -116,6 +119,8 @@ def write_tables(cells, args):
 
 def places(jobs, gpus):
     """``CUDA_VISIBLE_DEVICES`` of each run at a time; None where a run has the environment's."""
+    if not gpus:
+        return [''] * jobs
     import torch
 
     seen = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')

@@ -74,6 +74,7 @@ def main(argv=None):
     print(*lines(report), sep='\n')
     if args.out:
         write_whole(args.out, json.dumps(report, indent=1))
+        print(f'written: {args.out}')
 
 
 if __name__ == '__main__':

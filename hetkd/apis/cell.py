@@ -39,7 +39,7 @@ class Cell:
         work_dir: folder of the whole comparison.
         tools: folder of ``train.py`` and ``dist_train.sh``.
         options: overrides; those of ``model.teacher`` are left out where the model has none.
-        gpus: processes of the run.
+        gpus: processes of the run, each on a GPU where there is one; 0 is one process that uses none.
         threads: CPU threads of each process.
         method: put on the config as by ``--method``; default: the config's own.
         sweep: further overrides, which are part of its name.

@@ -5,15 +5,18 @@ It imports no torch, so that ``--help`` is there at once.
 
 import argparse
 import os
+import select
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from typing import Callable
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 
 from hetkd.errors import UserError
-from hetkd.terminal import TerminalFilter, capture_warnings
+from hetkd.terminal import TerminalFilter, capture_warnings, quieten
 
 from .config import load_config
 
@@ -109,6 +112,7 @@ def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the 
 def config_of(args: argparse.Namespace) -> Config:
     """The config that :func:`add_config`'s arguments name."""
     TerminalFilter.verbose = args.verbose
+    quieten(MMLogger.get_current_instance())  # of a tool without a runner
     return load_config(args.config, args.cfg_options, args.method)
 
 
@@ -166,7 +170,11 @@ def run_tool(main: Callable[[], None]) -> None:
     capture_warnings()
     try:
         main()
+        sys.stdout.flush()
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)  # as a shell's own commands
         from .mistakes import mistake_of
 
         mistake = mistake_of(error)
@@ -179,6 +187,13 @@ def run_tool(main: Callable[[], None]) -> None:
         sys.stdout.flush()
         sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')
     _leave_together()
+
+
+def _reader_has_left() -> bool:
+    """Whether the output goes to a pipe whose reader, such as ``head``, has ended."""
+    output = select.poll()
+    output.register(sys.stdout, 0)
+    return bool(output.poll(0))  # an error of the pipe alone
 
 
 def _tell_launcher(error: Exception) -> None:

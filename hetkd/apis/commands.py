@@ -41,4 +41,4 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 def _summary(path: Path) -> str:
     """The first sentence of a tool's docstring."""
     text = ast.get_docstring(ast.parse(path.read_text())) or ''
-    return ' '.join(text.split('\n\n')[0].split()).split('. ')[0]
+    return ' '.join(text.split('\n\n')[0].split()).split('. ')[0].rstrip('.')

@@ -171,7 +171,16 @@ def find_config(path: Union[str, Path]) -> str:
         )
     known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
     close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
-    raise UserError('config', 'a config file', repr(str(path)), f'nearest: {close}')
+    fix = f'give its path from this folder, {Path.cwd()}; `hetkd list_configs` lists those of hetkd'
+    if close:
+        fix = f'nearest: {", ".join(map("hetkd::{}".format if separator else config_here, close))}'
+    raise UserError('config', 'a config file', repr(str(path)), fix)
+
+
+def config_here(name: str) -> str:
+    """How a config of hetkd is named here: its file in the clone, elsewhere ``'hetkd::NAME'``."""
+    path = f'configs/{name}.py'
+    return path if Path(path).is_file() else f'hetkd::{name}'
 
 
 _base_path = Config._get_cfg_path

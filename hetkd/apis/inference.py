@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmpretrain import get_model
 from mmpretrain.apis import ImageClassificationInferencer
+from mmpretrain.utils import progress
 
 from hetkd.models.nets.checkpoint import load_strict, read_weights
 from hetkd.registry import DATASETS, MODELS, SCOPE
@@ -66,7 +67,12 @@ def inference_model(model: BaseModel, image: Union[str, np.ndarray], **kwargs) -
     Returns:
         ``pred_label``, ``pred_score``, ``pred_scores`` and, where the class names are known, ``pred_class``.
     """
-    return ImageClassificationInferencer(model)(image, **kwargs)[0]
+    shown = progress.disable_progress_bar
+    progress.disable_progress_bar = True  # there is one image
+    try:
+        return ImageClassificationInferencer(model)(image, **kwargs)[0]
+    finally:
+        progress.disable_progress_bar = shown
 
 
 def _preprocessor(data: Config) -> dict:

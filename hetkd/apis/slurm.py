@@ -61,7 +61,7 @@ class ArrayJob:
         gpus = cells[0].gpus
         executor.update_parameters(
             job_name='hetkd', partition=partition, time=60 * hours, nodes=1, ntasks_per_node=1,
-            gpus_per_node=gpus, cpus_per_task=CPUS * gpus, array_parallelism=at_once,
+            gpus_per_node=gpus or None, cpus_per_task=CPUS * max(1, gpus), array_parallelism=at_once,
         )  # fmt: skip
         jobs = executor.submit_array([Run(cell) for cell in cells])
         self.jobs = {cell.folder: job for cell, job in zip(cells, jobs)}

@@ -1,8 +1,9 @@
-"""Data workers that survive a graceful interrupt of the main process, and know the run's clock."""
+"""Data workers: they survive a graceful interrupt of the main process, know the run's clock, end with it."""
 
 import os
 import signal
 from functools import partial
+from typing import Optional
 
 from torch.utils.data import DataLoader
 
@@ -13,6 +14,17 @@ def shield(loader: DataLoader) -> DataLoader:
     """Prepare the workers of a loader."""
     loader.worker_init_fn = partial(_init_worker, loader.worker_init_fn, SharedClock())
     return loader
+
+
+def end_workers(loader: Optional[DataLoader]) -> None:
+    """End persistent workers now; a loader that is read again starts others.
+
+    If the garbage collector ends them, their queues may be closed first, and each worker is waited for 5 s.
+    """
+    iterator = getattr(loader, '_iterator', None)
+    if iterator is not None:
+        iterator._shutdown_workers()
+        loader._iterator = None
 
 
 def _init_worker(init, _: SharedClock, worker_id: int) -> None:

@@ -21,7 +21,7 @@ from hetkd.utils.whole_file import write_whole
 from .absent_data import absence_explained
 from .batches import epoch_length, tell_draws
 from .changes import Rates
-from .data_workers import shield
+from .data_workers import end_workers, shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
 from .hooks.resume import ResumeHook
 from .hooks.summary import SummaryHook
@@ -71,6 +71,18 @@ class LastingRun:
                 raise
             finally:
                 self.call_hook('release')
+                self._end_workers()
+
+    def test(self):
+        """mmengine's."""
+        try:
+            return super().test()
+        finally:
+            self._end_workers()
+
+    def _end_workers(self) -> None:
+        for loop in (self._train_loop, self._val_loop, self._test_loop):
+            end_workers(getattr(loop, 'dataloader', None))
 
     def dump_config(self) -> None:
         """Not yet: the work dir may be another run's; see :meth:`train`."""

@@ -23,6 +23,8 @@ class DumpPredictions(BaseMetric):
         out_file: the file, ``*.npz``.
     """
 
+    default_prefix = 'predictions'  # of no number, but mmengine warns without one
+
     def __init__(self, out_file: str):
         super().__init__()
         check_name(out_file)

@@ -4,7 +4,7 @@ from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from .figure import new_figure, save
+from .figure import draw_curve, new_figure, save
 
 MAX_LEGEND = 12
 
@@ -41,14 +41,12 @@ def comparison(path, groups: Mapping[str, Runs], metric: str) -> None:
         for number, curve in enumerate(runs.curves):
             epochs = sorted(curve)
             label = name if number == 0 else None
-            values = [curve[epoch] for epoch in epochs]
-            dot = 'o' if len(epochs) == 1 else None  # a line needs two points
-            right.plot(epochs, values, color=color, label=label, linewidth=1, marker=dot)
+            draw_curve(right, epochs, [curve[epoch] for epoch in epochs], color=color, label=label)
     left.set_yticks(range(len(groups)), list(groups))
     left.set_ylim(len(groups) - 0.5, -0.5)
     left.set(xlabel=f'{metric}, last epoch')
     left.grid(axis='x', alpha=0.3)
-    right.set(xlabel='epoch', ylabel=metric)
+    right.set_ylabel(metric)
     right.grid(alpha=0.3)
     if len(groups) <= MAX_LEGEND:
         # Below the axes, where it covers no curve.

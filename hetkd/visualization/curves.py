@@ -4,7 +4,7 @@ from typing import Mapping, Optional, Sequence
 
 from matplotlib.lines import Line2D
 
-from .figure import new_figure, save
+from .figure import draw_curve, new_figure, save
 
 
 def curves(
@@ -12,7 +12,7 @@ def curves(
     runs: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
     keys: Sequence[str],
     title: Optional[str] = None,
-    size: tuple[float, float] = (10, 5),
+    size: tuple[float, float] = (9, 5),
 ) -> None:
     """Line plots: one panel per quantity, one line per run.
 
@@ -30,10 +30,8 @@ def curves(
     for axes, key in zip(panels, keys):
         for number, found in enumerate(runs.values()):
             if key in found:
-                dot = 'o' if len(found[key][0]) == 1 else None  # a line needs two points
-                axes.plot(*found[key], color=f'C{number % 10}', linewidth=1, marker=dot)
-        axes.set(title=key, xlabel='epoch')
-        axes.title.set_fontsize('medium')
+                draw_curve(axes, *found[key], color=f'C{number % 10}')
+        axes.set_title(key, fontsize='medium')
         axes.grid(alpha=0.3)
     for axes in list(panels)[len(keys) :]:
         axes.set_visible(False)

@@ -18,8 +18,8 @@ def fusion_weights(path, weights: np.ndarray, target: np.ndarray, names: Sequenc
         names: names of the classes.
     """
     stages = len(weights)
-    figure = new_figure(11, 3.2)
-    bars, classes, each = figure.subplots(1, 3, width_ratios=[1, 1.7, 1.7])
+    figure = new_figure(9.2, 3.2)
+    bars, classes, each = figure.subplots(1, 3, width_ratios=[1, 2.3, 1.3])
     by_sample = weights.mean(2)
     bars.bar(range(stages), by_sample.mean(1), yerr=by_sample.std(1), color=EXTRA, capsize=4)
     bars.axhline(1 / stages, color='grey', linestyle='--', linewidth=1)

@@ -11,7 +11,7 @@ text{font:13px sans-serif;fill:#1b1b1b}
 .bar{stroke-width:2;fill:none}
 </style>"""
 WIDTH, LEFT, RIGHT = 760, 190, 630
-ROW, TITLE = 20, 34
+ROW, TITLE = 20, 51
 STEPS = (0.5, 1, 2, 5, 10, 20, 50)
 
 
@@ -29,7 +29,7 @@ def gain_chart(panels: Mapping[str, Mapping[str, Bar]]) -> str:
     """The chart as SVG: a panel per setting, and in it a dot with its spread per method, on one scale.
 
     Args:
-        panels: gains by method, by the title of the panel.
+        panels: gains by method, by the title of the panel, ``'NETS. SETTING'``.
     """
     bars = [bar for rows in panels.values() for bar in rows.values()]
     low = min([0.0, *(x.mean - x.spread for x in bars)])
@@ -42,7 +42,9 @@ def gain_chart(panels: Mapping[str, Mapping[str, Bar]]) -> str:
 
     parts, y = [], 12
     for title, rows in panels.items():
-        parts.append(f'<text class="title" x="14" y="{y + 18}">{escape(title)}</text>')
+        nets, _, setting = title.partition('. ')
+        parts.append(f'<text class="title" x="14" y="{y + 18}">{escape(nets)}</text>')
+        parts.append(f'<text class="small" x="14" y="{y + 35}">{escape(setting)}</text>')
         y += TITLE
         for method, bar in rows.items():
             parts.append(_row(y, method, bar, x_of))

@@ -31,7 +31,7 @@ def heat_maps(
 ) -> None:
     """Write heat maps side by side."""
     rows, columns = np.shape(panels[0].values)
-    width = min(3.9, max(3.0, 0.3 * columns + 0.9))
+    width = max(3.0, min(3.9, 9 / len(panels)))
     figure = new_figure(width * len(panels), max(2.6, 0.85 * width * rows / columns))
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         draw_panel(axes, panel, x_names, y_names)
@@ -61,5 +61,5 @@ def draw_panel(axes, panel: Panel, x_names=None, y_names=None) -> None:
             dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
             axes.text(
                 column, row, f'{value:.{digits}f}', ha='center', va='center',
-                fontsize=6, color='white' if dark else 'black',
+                fontsize=9 if values.shape[1] <= 6 else 7, color='white' if dark else 'black',
             )  # fmt: skip

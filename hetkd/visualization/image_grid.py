@@ -22,7 +22,7 @@ def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) 
     """Write a grid of images; ``names`` label the rows on the left."""
     columns = max(map(len, rows))
     lines = max((tile.title.count('\n') + 1 if tile.title else 0 for row in rows for tile in row), default=0)
-    side = max(1.25, 5 / columns)  # inches: a few images are larger than many
+    side = max(1.1, 5 / columns)  # inches: a few images are larger than many
     figure = new_figure(side * columns + (0.4 if names else 0), (side + 0.2 * lines) * len(rows))
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:
@@ -41,6 +41,6 @@ def image_grid(path, rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) 
     save(figure, path)
 
 
-def contact_sheet(path, tiles: Sequence[Tile], columns: int = 10) -> None:
+def contact_sheet(path, tiles: Sequence[Tile], columns: int = 8) -> None:
     """Write a sheet of images, ``columns`` per row."""
     image_grid(path, [tiles[i : i + columns] for i in range(0, len(tiles), columns)])

@@ -20,6 +20,8 @@ def reliability(path, nets: Mapping[str, dict], groups: Mapping[str, int]) -> No
     above, below = figure.subfigures(2, 1, height_ratios=[3.2, 1])
     for axes, (name, net) in zip(above.subplots(1, len(nets), squeeze=False)[0], nets.items()):
         _diagram(axes, name, net)
+    legend = axes.get_legend_handles_labels()
+    above.legend(*legend, loc='outside lower center', ncols=2, frameon=False, fontsize='small')
     _bar(below.subplots(), groups)
     save(figure, path)
 
@@ -38,7 +40,6 @@ def _diagram(axes, name: str, net: dict) -> None:
     title = f'{name}: top-1 {net["accuracy"]:.1f} %, ECE {net["ece"]:.1f} %'
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel='confidence', ylabel='accuracy', title=title)
     axes.title.set_fontsize('medium')
-    axes.legend(fontsize='small', loc='upper left')
 
 
 def _bar(axes, groups: Mapping[str, int]) -> None:

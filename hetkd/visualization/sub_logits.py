@@ -18,7 +18,7 @@ def sub_logits(
         student, teacher: accuracies of the nets.
     """
     stages, count = fused.shape
-    figure = new_figure(11, 4.2)
+    figure = new_figure(9.2, 4.2)
     left, right = figure.subplots(1, 2)
     names = [f'{i}.{j}' for i in range(1, stages + 1) for j in range(1, count + 1)]
     draw_panel(left, Panel('cosine without the true class', similarity, (-1, 1)), names, names)
@@ -34,5 +34,5 @@ def sub_logits(
     right.axhline(student, color=STUDENT, label=f'student {student:.1f}')
     right.set_xticks(places, names, rotation=90, fontsize='small')
     right.set(xlabel='stage.sub-logit', ylabel='top-1, %', ylim=(0, 100))
-    right.legend(fontsize='small', loc='lower left')
+    right.legend(loc='lower center', bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize='small')
     save(figure, path)

@@ -54,6 +54,18 @@ def test_an_array_job_has_an_element_a_run_and_leaves_its_state(cells, tmp_path)
     assert 'exit status 1' in cells[1].state['reason']
 
 
+def test_a_run_without_a_gpu_asks_for_none(cells, tmp_path):
+    from hetkd.apis.slurm import ArrayJob
+
+    for cell in cells:
+        cell.gpus = 0
+    array = ArrayJob(cells, tmp_path / 'slurm', 'cpus', at_once=2, hours=3)
+    script = (tmp_path / 'script').read_text()
+    assert 'gpus' not in script and '#SBATCH --cpus-per-task=5\n' in script
+    array.wait(cells[0], Event())
+    assert cells[0].state['status'] == 'done'
+
+
 def test_a_job_at_its_limit_stops_its_run_and_asks_for_another(cells, tmp_path):
     from hetkd.apis.slurm import Run
 

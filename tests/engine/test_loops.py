@@ -1,6 +1,7 @@
 """mmengine's loops and hooks as they are: SIGTERM, crash and resume in each; all runs are real."""
 
 import json
+import multiprocessing
 import os
 import signal
 from contextlib import nullcontext
@@ -265,3 +266,10 @@ def test_an_endless_sampler_is_resumed_at_its_place(build, tmp_path):
     assert run('workers', 2) == whole
     run('broken', step=2 * STEPS + 2)
     assert run('broken', resume=True) == whole
+
+
+@pytest.mark.parametrize('loop', ['epoch', 'iter'])
+def test_workers_end_with_the_run(loop, build, tmp_path):
+    run = build(loop, tmp_path / loop, workers=2)
+    run.train()
+    assert not multiprocessing.active_children(), 'the garbage collector would wait 5 s for each'

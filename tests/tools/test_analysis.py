@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -256,6 +257,20 @@ def test_the_confusion_matrix_of_a_checkpoint_and_of_predictions(trained, tmp_pa
         run('confusion_matrix', trained.config, trained.checkpoint)
 
 
+@pytest.mark.parametrize('classes', [10, 100])
+def test_names_beside_the_confusion_matrix_are_legible_and_apart(classes, tmp_path, monkeypatch):
+    module, saved = import_module('tools.analysis_tools.confusion_matrix'), []
+    monkeypatch.setattr(module, 'matrix_of', lambda *_: torch.eye(classes).long())
+    images = SimpleNamespace(names=lambda count: [str(i) for i in range(count)])
+    monkeypatch.setattr(module, 'Images', lambda *_: images)
+    monkeypatch.setattr(Figure, 'savefig', lambda self, path, dpi, **_: saved.append((self, dpi)))
+    run('confusion_matrix', CONFIG, 'any.pth', '--out', tmp_path / 'x.png')
+    ((figure, dpi),) = saved
+    pixels = figure.axes[0].get_yticklabels()[0].get_size() * dpi / 72
+    pitch = figure.axes[0].get_window_extent().height / figure.dpi * dpi / classes
+    assert 8 <= pixels <= pitch
+
+
 def predictions_of(trained, path):
     """A predictions file, as written by tools/test.py --out."""
     scores = trained.student.logits.softmax(1)
@@ -264,6 +279,7 @@ def predictions_of(trained, path):
         for i, (s, y) in enumerate(zip(scores, trained.target))
     ]
     metric = DumpPredictions(str(path))
+    assert metric.prefix, 'mmengine warns without one'
     metric.process(None, rows)
     metric.compute_metrics(metric.results)
     return path
@@ -386,12 +402,13 @@ def test_both_nets_views_of_the_test_images(trained, tmp_path):
     np.testing.assert_allclose(found['mean']['teacher'], pixels.mean((0, 2, 3)), atol=0.02)
 
 
-def test_training_views_are_those_of_the_first_step_and_mixed_ones_say_so(trained, tmp_path):
+def test_training_views_are_those_of_the_first_step_and_mixed_ones_say_so(trained, tmp_path, run_tool):
     flags = ['-o', tmp_path, '--not-show']
     run('browse_dataset', trained.config, *flags)
     first = numbers(tmp_path / 'train.png')
     mix = [f'data_preprocessor.batch_augments.augments.{x}' for x in ('type=Mixup', 'alpha=0.8')]
-    run('browse_dataset', trained.config, *flags, '--cfg-options', *mix)
+    shown = run_tool('visualization/browse_dataset.py', trained.config, *flags, '--cfg-options', *mix)
+    assert shown.stdout.startswith('written') and 'mmengine' not in shown.stderr
     second = numbers(tmp_path / 'train.png')
     assert first['sample_idx'] == second['sample_idx'] and len(first['labels']) == 8
     assert all(len(x) == 1 for x in first['labels'])

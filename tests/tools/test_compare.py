@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import os
 import re
 import signal
 import subprocess
@@ -98,6 +99,14 @@ def test_each_run_has_gpus_of_its_own(seen, jobs, gpus, expected, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     monkeypatch.setattr('torch.cuda.device_count', lambda: 0)
     assert places(jobs, gpus) == [None] * jobs
+
+
+def test_runs_without_a_gpu_see_none(monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0,1')
+    assert places(2, 0) == ['', '']
+    args = compare_tool.parse_args([str(ROOT / CELL), '--seeds', '1', '--gpus', '0'])
+    (one,) = compare_tool.make_cells(args)
+    assert one.gpus == 0 and one.threads == (os.cpu_count() or 1)
 
 
 def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):

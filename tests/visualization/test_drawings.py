@@ -1,8 +1,11 @@
 """Each plot writes a file that shows its data."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from PIL import Image
 
 from hetkd import visualization
@@ -19,6 +22,12 @@ def figures(monkeypatch):
 
 def texts(figure):
     return [x.get_text() for x in figure.findobj(lambda x: hasattr(x, 'get_text'))]
+
+
+def covers_nothing(legend):
+    figure = legend.get_figure(root=True)
+    boxes = [axes.get_window_extent() for axes in figure.axes]
+    return not any(legend.get_window_extent().overlaps(box) for box in boxes)
 
 
 def is_picture(path):
@@ -62,7 +71,7 @@ def test_a_comparison_has_a_row_a_config_and_a_curve_a_run(tmp_path, figures):
     assert [list(x.get_xdata()) for x in right.lines] == [[1, 2], [1], []]
     (legend,) = figures[0].legends
     assert not figures[1].legends, 'too many for a legend'
-    assert not any(legend.get_window_extent().overlaps(x.get_window_extent()) for x in (left, right))
+    assert covers_nothing(legend)
 
 
 def test_reliability_bars_are_accuracies(tmp_path, figures):
@@ -75,6 +84,8 @@ def test_reliability_bars_are_accuracies(tmp_path, figures):
     assert bars == [(0.25, 0.25), (0.75, 0.9)]
     assert [x.get_width() for x in bar.patches] == [5, 3, 0, 2]
     assert 'student: top-1 71.4 %, ECE 7.1 %' in texts(figures[0])
+    legends = figures[0].findobj(Legend)
+    assert len(legends) == 2 and all(map(covers_nothing, legends))
 
 
 def test_shares_add_up_to_a_hundred(tmp_path, figures):
@@ -124,6 +135,15 @@ def test_sub_logits_are_named_by_stage(tmp_path, figures):
     assert [x.get_height() for x in right.patches] == [90, 80, 70, 60, 45, 40, 35, 30]
     assert [x.get_text() for x in left.get_xticklabels()] == ['1.1', '1.2', '2.1', '2.2']
     assert {'teacher 95.0', 'student 85.0'} <= set(texts(figures[0]))
+    assert covers_nothing(right.get_legend())
+
+
+def test_few_points_are_marked_and_epochs_are_whole(tmp_path, figures):
+    few, many = ([11, 22], [97.0, 98.5]), (list(range(22)), list(range(22)))
+    visualization.curves(tmp_path / 'x.png', {'run': {'top1': few, 'loss': many}}, ['top1', 'loss'])
+    first, second = figures[0].axes
+    assert (first.lines[0].get_marker(), second.lines[0].get_marker()) == ('o', 'None')
+    assert all(x == int(x) for x in first.get_xticks())
 
 
 def test_a_curve_of_one_point_is_seen(tmp_path, figures):
@@ -131,3 +151,13 @@ def test_a_curve_of_one_point_is_seen(tmp_path, figures):
     runs = visualization.Runs([20.0], [{1: 20.0}])
     visualization.comparison(tmp_path / 'y.png', {'kd/a': runs}, 'top-1')
     assert figures[0].axes[0].lines[0].get_marker() == figures[1].axes[1].lines[0].get_marker() == 'o'
+
+
+def test_the_titles_of_a_gain_chart_are_whole():
+    bars = {'KD': visualization.Bar(3.0, 0.5, True)}
+    setting = 'Digits, 5 labels per class, the other images unlabelled, 16 px; epochs: 22, seeds: 3'
+    chart = visualization.gain_chart({f'CNN student: vit-micro → cnn-micro. {setting}': bars})
+    width = int(re.search(r'viewBox="0 0 (\d+)', chart)[1])
+    lines = re.findall(r'x="14"[^>]*>([^<]*)<', chart)
+    assert lines == ['CNN student: vit-micro → cnn-micro', setting]
+    assert max(map(len, lines)) * 7.5 < width, 'pixels of a letter'

@@ -19,7 +19,7 @@ def parse_args(argv=None):
         add_picture(task, required=False)
         if name == 'plot_curve':
             task.add_argument('--keys', nargs='+', default=['loss'], help='quantities; default: loss')
-            task.add_argument('--window-size', default='10*5', help='size of the figure in inches, W*H')
+            task.add_argument('--window-size', default='9*5', help='size of the figure in inches, W*H')
         else:
             task.add_argument('--include-outliers', action='store_true', help='keep the first of each epoch')
     args = parser.parse_args(argv)

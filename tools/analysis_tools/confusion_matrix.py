@@ -67,10 +67,13 @@ def main(argv=None):
         from mmpretrain.evaluation import ConfusionMatrix
 
         plt.switch_backend('Agg')
-        figure = ConfusionMatrix.plot(
-            matrix, include_values=args.include_values, cmap=args.cmap, classes=names, show=False
-        )
-        figure.savefig(args.show_path, dpi=50, bbox_inches='tight')
+        # Names that fit the rows of mmpretrain's figure (490 points high), at a resolution that shows them.
+        size = min(16, max(1, 450 / len(matrix)))
+        with plt.rc_context({'font.size': size}):
+            figure = ConfusionMatrix.plot(
+                matrix, include_values=args.include_values, cmap=args.cmap, classes=names, show=False
+            )
+        figure.savefig(args.show_path, dpi=min(200, max(50, 600 / size)), bbox_inches='tight')
         plt.close(figure)
         finish(
             args.show_path, dict(classes=names, rows='true', columns='predicted', matrix=matrix), args.show

@@ -118,11 +118,12 @@ def main(argv=None):
         path, record = export_all(args, cfg, folder)
         os.replace(path, args.out)
     threads = torch.get_num_threads()
-    print(f'{text(record["table"])}\nmedian of {args.repeats} runs, {threads} CPU threads')
+    print(f'{text(record["table"])}\nmedian of {args.repeats} runs; CPU threads: {threads}')
     record |= dict(format=args.format, threads=threads, classes=read_weights(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
     write_whole(args.out + '.json', json.dumps(record, indent=2))
+    print(f'written: {args.out}, {args.out}.json')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """List the pairs of nets and the methods to train them with."""
 
 from hetkd.apis.cli import run_tool, tool_parser
-from hetkd.apis.config import methods, shipped
+from hetkd.apis.config import config_here, methods, shipped
 from hetkd.errors import UserError
 
 
@@ -15,7 +15,7 @@ def parse_args(argv=None):
 def table(pairs):
     """A Markdown table of the pairs, by data set."""
     rows = [('teacher', 'student', 'data', 'config')]
-    rows += [(*pair.split('_', 2), f'configs/mldrkd/{pair}.py') for pair in pairs]
+    rows += [(*pair.split('_', 2), config_here(f'mldrkd/{pair}')) for pair in pairs]
     widths = [max(map(len, column)) for column in zip(*rows)]
     rows.insert(1, tuple('-' * width for width in widths))
     return '\n'.join(f'| {" | ".join(x.ljust(width) for x, width in zip(row, widths))} |' for row in rows)
@@ -32,10 +32,10 @@ def main(argv=None):
         known = sorted({pair.split('_', 2)[2] for pair in pairs})
         raise UserError('--data', f'one of {known}', repr(args.data))
     if args.files:
-        print('\n'.join(f'configs/mldrkd/{pair}.py' for pair in chosen))
+        print('\n'.join(config_here(f'mldrkd/{pair}') for pair in chosen))
         return
     print(table(chosen))
-    print(f'\n{len(chosen)} pairs, each with --method {" | ".join(methods())}')
+    print(f'\npairs: {len(chosen)}, each with --method {" | ".join(methods())}')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ def main(argv=None):
     cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
     config = export_student(cfg, args.checkpoint, args.out, args.backbone)
-    print(f'Student: {args.out}' + (f'\nIts mmpretrain config: {config}' if config else ''))
+    print(f'written: {args.out}' + (f', {config} (config for mmpretrain)' if config else ''))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ def main(argv=None):
     parser.add_argument('checkpoint', help='checkpoint of a run, or an exported student')
     add_out(parser, '.pth', old=['out'], text='NAME.pth, written as NAME-DIGEST.pth')
     args = parser.parse_args(argv)
-    print(f'Published: {publish_student(args.checkpoint, args.out)}')
+    print(f'written: {publish_student(args.checkpoint, args.out)}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""CKA heat maps between the stages of teacher and student, e.g. before and after distillation."""
+"""CKA heat maps between the stages of teacher and student, before and after distillation, or of two runs."""
 
 from pathlib import Path
 

@@ -77,8 +77,8 @@ class TeacherCheckHook(Hook):
             'one that knows the data',
             f'{found["top1"]:.1f} % on {found["images"]} validation images, where chance gives '
             f'{found["chance"]:.1f} %',
-            'look for another class order, another mean and std (teacher.mean, teacher.std), or a file of '
-            f'another data set ({found["file"] or "pretrained"}). '
+            'look for another class order, another mean and std (teacher.mean, teacher.std), a file of '
+            f'another data set, or a training that was too short ({found["file"] or "pretrained"}). '
             + ('' if is_read else 'Set teacher.num_classes=0: the method reads no logits. ')
             + 'To train all the same: --cfg-options '
             'default_hooks.teacher_check.allow_chance=True',
