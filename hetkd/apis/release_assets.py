@@ -1,5 +1,6 @@
 """Release assets: weight files and configs of a comparison's students, weights of teachers, checksums."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
 
 from .config import load_config
-from .results import read_record
+from .results import finished_runs, row_name
 from .student import export_student, student_config
 
 # What a test of the student needs of the run's config, beside the model.
@@ -47,14 +48,9 @@ def pack(work_dir, out) -> list[Path]:
     work_dir, out = Path(work_dir), Path(out)
     if out.exists() and any(out.iterdir()):
         raise UserError('out', 'a new or an empty folder', f'{out}, which holds files', 'choose another')
-    finished = {
-        path.parent: record
-        for path in sorted(work_dir.glob('*/*/seed*/results.json'))
-        if (record := read_record(path.parent)).get('finished')
-    }
-    if not finished:
+    students = [_Student(work_dir, folder, record) for folder, record in finished_runs(work_dir).items()]
+    if not students:
         raise UserError(work_dir, 'finished runs of tools/compare.py', 'none')
-    students = [_Student(folder, record) for folder, record in finished.items()]
     teachers = {file.name: file for student in students for file in student.teachers}
     for file in [*(x.checkpoint for x in students), *teachers.values()]:
         if not file.exists():
@@ -75,10 +71,12 @@ def pack(work_dir, out) -> list[Path]:
 class _Student:
     """Of a finished run."""
 
-    def __init__(self, folder: Path, record: dict):
-        self.method, self.pair, self.seed = folder.parts[-3:]
-        self.last = record['last']
-        self.name = f'{self.method}_{self.pair}_{self.seed}'
+    def __init__(self, work_dir: Path, folder: Path, record: dict):
+        parts = folder.relative_to(work_dir).parts
+        method, self.pair, *changes, self.seed = parts
+        self.method, self.last = row_name(method, changes), record['last']
+        # GitHub renames assets with other characters.
+        self.name = re.sub(r'[^\w.-]', '-', '_'.join(parts))
         self.cfg = load_config(folder / f'{self.pair}.py')
         self.checkpoint = folder / f'epoch_{self.last["epoch"]}.pth'
 
