@@ -115,8 +115,13 @@ class LastingRun:
         """mmengine's; the model predicts its embedding where a metric reads it (``needs_embedding``)."""
         evaluator = super().build_evaluator(evaluator)
         if any(getattr(x, 'needs_embedding', False) for x in evaluator.metrics):
-            model = plain_model(self)
-            model = getattr(model, 'module', model)  # of test-time augmentation
+            tested = plain_model(self)
+            model = getattr(tested, 'module', tested)  # of test-time augmentation
+            if model is not tested and not getattr(tested, 'averages_embedding', False):
+                raise UserError(
+                    'tta_model', 'AverageViews, since a metric reads the embedding', type(tested).__name__,
+                    'leave out tta_model, or derive yours from AverageViews',
+                )  # fmt: skip
             _ = model.student.embedding_channels  # probes once, before the net is compiled
             model.predicts_embedding = True
         return evaluator
