@@ -34,6 +34,11 @@ def test_scores_label_and_embedding_are_the_mean_of_the_views():
         torch.testing.assert_close(sample.pred_score, scores[i])
         torch.testing.assert_close(sample.embedding, embedding[i])
         assert sample.pred_label == scores[i].argmax()
+    one, other = (
+        DataSample().set_pred_score(torch.tensor(x)).set_pred_label(x.index(max(x)))
+        for x in ([0.6, 0.4], [0.1, 0.9])
+    )
+    assert model.merge_preds([[one, other]])[0].pred_label == 1
     assert sum(x.gt_label.item() for x in found) == 3
     metric = KNNAccuracy(k=1)
     metric.process(None, [x.to_dict() for x in found])
