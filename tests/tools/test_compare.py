@@ -1,5 +1,6 @@
 """tools/compare.py: runs, resumes, reports."""
 
+import argparse
 import csv
 import fcntl
 import re
@@ -12,7 +13,7 @@ import pytest
 from hetkd.apis.results import RunResult
 from tests.conftest import ROOT, tool_command
 from tools import compare as compare_tool
-from tools.compare import places, sentence
+from tools.compare import places, sentence, sweep_of
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 NAME = 'vit-micro_cnn-micro_digits'
@@ -80,6 +81,8 @@ def test_a_sweep_has_a_row_for_each_value_beside_the_student_alone(compare, tmp_
     assert (tmp_path / 'all/compare.tex').read_text().startswith(r'\begin{tabular}')
     done = compare(*KD, '--sweep', 'model.ce_weight', check=False)
     assert done.returncode and "--sweep: expected KEY=1,2,4, got 'model.ce_weight'" in done.stderr
+    with pytest.raises(argparse.ArgumentTypeError, match='expected KEY=1,2,4'):
+        sweep_of('data_preprocessor.mean=[1,2,3],[4,5,6]')
 
 
 @pytest.mark.parametrize(
