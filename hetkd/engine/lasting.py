@@ -15,7 +15,6 @@ from mmengine.runner import Runner
 
 from hetkd.clock import own_clock
 from hetkd.errors import UserError
-from hetkd.terminal import quieten
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
@@ -92,12 +91,6 @@ class LastingRun:
         self.register_hook(PortableCheckpointHook())
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
-
-    def build_logger(self, *args, **kwargs):
-        """mmengine's; what the libraries say goes to the log file alone."""
-        logger = super().build_logger(*args, **kwargs)
-        quieten(logger)
-        return logger
 
     def build_log_processor(self, log_processor):
         """mmengine's, in the loop's unit."""
