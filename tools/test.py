@@ -86,7 +86,7 @@ def main(argv=None):
     load_student(classifier, args.checkpoint)
     dataset = runner.test_loop.dataloader.dataset
     check_net(classifier.student, dataset, 'test_dataloader', args.checkpoint)
-    check_labels(dataset, 'test_dataloader')
+    check_labels(dataset, 'test_dataloader', classes=classifier.student.num_classes)
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpPredictions(args.out))
     metrics = runner.test()

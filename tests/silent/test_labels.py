@@ -110,6 +110,22 @@ def test_validation_is_compared_with_the_nets_where_the_training_set_has_no_name
         steps(config_of(train, folder(root, 'val')))
 
 
+@pytest.mark.parametrize('names', [True, False], ids=['class names', 'none'])
+@pytest.mark.parametrize('split', ['train', 'val'])
+@pytest.mark.parametrize('label', [-1, 8])
+def test_a_label_that_is_no_class_is_refused(label, split, names, folders, config_of):
+    root = folders('train')
+    lines = [f'{name}/{i}.png {y}' for y, name in enumerate(CLASSES) for i in range(4)]
+    (root / 'list.txt').write_text('\n'.join(lines))
+    (root / 'wrong.txt').write_text('\n'.join([*lines[:5], f'b/1.png {label}', *lines[6:]]))
+    files = dict(train='list.txt', val='list.txt') | {split: 'wrong.txt'}
+    more = dict(metainfo=dict(classes=list(CLASSES))) if names else {}
+    sets = [dict(folder(root, 'train'), ann_file=str(root / files[x]), **more) for x in ('train', 'val')]
+    words = f'expected a class (gt_label) from 0 to 7, got {label} for image 5'
+    with refused(f'{split}_dataloader (CustomDataset): {words}'):
+        steps(config_of(*sets))
+
+
 def test_a_test_set_that_is_not_there_does_not_stop_training(folders, config_of):
     root = folders('train')
     folders('val')
