@@ -88,7 +88,7 @@ def make_cells(args):
     for config, method, sweep in rows:
         name = cell_name(config, method, sweep)
         other = named.setdefault(name, (config, method, sweep))
-        if other[1] != method or Path(other[0]).resolve() != Path(config).resolve():
+        if other[1:] != (method, sweep) or Path(other[0]).resolve() != Path(config).resolve():
             raise UserError(
                 'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
             )
@@ -228,6 +228,11 @@ def main(argv=None):
     if crashed:
         raise SystemExit(
             f'{crashed} of {len(results)} runs crashed; rerun the same command to try them again'
+        )
+    ended = sum(cell.state['status'] == 'missing' for cell in cells)
+    if ended:
+        raise SystemExit(
+            f'{ended} of {len(results)} runs have not finished; rerun the same command to continue'
         )
     elsewhere = sum(cell.state['status'] == 'elsewhere' for cell in cells)
     if elsewhere:

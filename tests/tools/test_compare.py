@@ -11,9 +11,10 @@ import time
 import pytest
 
 from hetkd.apis.results import RunResult
+from hetkd.errors import UserError
 from tests.conftest import ROOT, tool_command
 from tools import compare as compare_tool
-from tools.compare import places, sentence, sweep_of
+from tools.compare import make_cells, parse_args, places, sentence, sweep_of
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 NAME = 'vit-micro_cnn-micro_digits'
@@ -85,6 +86,13 @@ def test_a_sweep_has_a_row_for_each_value_beside_the_student_alone(compare, tmp_
         sweep_of('data_preprocessor.mean=[1,2,3],[4,5,6]')
 
 
+def test_values_whose_folders_would_be_one_are_refused(tmp_path):
+    args = [str(ROOT / CELL), '--methods', 'scratch', '--work-dir', str(tmp_path), '--sweep']
+    values = 'train_dataloader.dataset.data_root=a/b,a-b'
+    with pytest.raises(UserError, match='names that differ, got .*data_root=a-b twice'):
+        make_cells(parse_args([*args, values]))
+
+
 @pytest.mark.parametrize(
     'seen, jobs, gpus, expected',
     [
@@ -103,7 +111,8 @@ def test_each_run_has_gpus_of_its_own(seen, jobs, gpus, expected, monkeypatch):
     assert places(jobs, gpus) == [None] * jobs
 
 
-def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize('status, end', [('crashed', 'crashed'), ('missing', 'have not finished')])
+def test_slurm_trains_in_an_array_job(status, end, tmp_path, monkeypatch, capsys):
     seen = []
 
     class Stub:
@@ -111,7 +120,7 @@ def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
             seen.append((len(cells), *args))
 
         def wait(self, cell, stop):
-            cell.state |= dict(status='crashed', reason='by the stub')
+            cell.state |= dict(status=status, reason='by the stub')
 
     monkeypatch.setattr(compare_tool, 'ArrayJob', Stub)
     args = [
@@ -125,7 +134,7 @@ def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
         '--work-dir',
         str(tmp_path),
     ]
-    with pytest.raises(SystemExit, match='2 of 2 runs crashed'):
+    with pytest.raises(SystemExit, match=f'2 of 2 runs {end}'):
         compare_tool.main([*args, '--slurm', 'fast', '--slurm-hours', '3'])
     assert seen == [(2, tmp_path / 'slurm', 'fast', 2, 3)] and 'by the stub' in capsys.readouterr().out
 
