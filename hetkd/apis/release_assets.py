@@ -43,7 +43,8 @@ def pack(work_dir, out) -> list[Path]:
         The files, ``README.md`` and ``SHA256SUMS`` at the end.
 
     Raises:
-        UserError: ``out`` holds files, there is no finished run, or a checkpoint or teacher is missing.
+        UserError: ``out`` holds files, there is no finished run, a checkpoint or teacher is missing, or two
+            teachers have one file name.
     """
     work_dir, out = Path(work_dir), Path(out)
     if out.exists() and any(out.iterdir()):
@@ -51,7 +52,11 @@ def pack(work_dir, out) -> list[Path]:
     students = [_Student(work_dir, folder, record) for folder, record in finished_runs(work_dir).items()]
     if not students:
         raise UserError(work_dir, 'finished runs of tools/compare.py', 'none')
-    teachers = {file.name: file for student in students for file in student.teachers}
+    teachers: dict[str, Path] = {}
+    for file in (file for student in students for file in student.teachers):
+        other = teachers.setdefault(file.name, file)
+        if other.resolve() != file.resolve():
+            raise UserError('teachers', 'files whose names differ', f'{other} and {file}', 'rename one')
     for file in [*(x.checkpoint for x in students), *teachers.values()]:
         if not file.exists():
             raise UserError(file, 'weights of a run or of its teacher', 'no such file', 'train or copy it')
@@ -82,10 +87,11 @@ class _Student:
 
     @property
     def teachers(self) -> list[Path]:
-        """Weight files of its teachers, or of those that its caches are of."""
+        """Weight files of its teachers, or of those that its caches are of; none of a library's weights."""
         found = self.cfg.model.get('teacher') or []
         found = found if isinstance(found, (list, tuple)) else [found]
-        return [Path(x.get('net', x).checkpoint) for x in found]
+        files = [x.get('net', x).get('checkpoint') for x in found]
+        return [Path(x) for x in files if x is not None]
 
     @property
     def row(self) -> str:

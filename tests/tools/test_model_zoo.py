@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from hetkd.apis import init_model
 from hetkd.apis.config import methods
+from hetkd.apis.release_assets import pack
 from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
 from hetkd.visualization import Bar, gain_chart
@@ -300,6 +301,25 @@ def test_pack_makes_assets_that_give_the_runs_numbers(comparison, tiny_teacher, 
     assert f'accuracy/top1: {last:.4g}' in done.stdout and len(done.stdout.splitlines()) <= 3
     assert not hasattr(init_model(str(out / f'{student}.py'), str(out / f'{student}.pth')), 'teachers')
     assert str(tmp_path) not in (out / f'{student}.py').read_text(), 'no place of this machine'
+
+
+def test_teachers_of_one_file_name_are_refused_and_those_of_a_library_left_out(
+    comparison, tiny_teacher, tmp_path
+):
+    cfg = Config.fromfile(comparison / 'vit-micro_cnn-micro_digits.py')
+    other = comparison.with_name('seed1')
+    shutil.copytree(comparison, other)
+    away = tmp_path / 'away' / tiny_teacher.name
+    away.parent.mkdir()
+    shutil.copy(tiny_teacher, away)
+    cfg.model.teacher.checkpoint = str(away)
+    cfg.dump(other / 'vit-micro_cnn-micro_digits.py')
+    with pytest.raises(UserError, match='teachers: expected files whose names differ, got .* and .*away'):
+        pack(tmp_path / 'work', tmp_path / 'assets')
+    cfg.model.teacher.pop('checkpoint')
+    cfg.dump(other / 'vit-micro_cnn-micro_digits.py')
+    names = [x.name for x in pack(tmp_path / 'work', tmp_path / 'assets')]
+    assert names.count(tiny_teacher.name) == 1 and sum(x.endswith('.pth') for x in names) == 3
 
 
 def test_pack_writes_nothing_where_something_is_missing(comparison, tmp_path):
