@@ -7,6 +7,7 @@ finished runs stay, interrupted ones are resumed.
 import argparse
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hetkd.apis.cell import Cell, cell_name
-from hetkd.apis.cli import run_tool, tool_parser
+from hetkd.apis.cli import Options, run_tool, tool_parser
 from hetkd.apis.results import SCRATCH, by_config, to_csv, to_latex, to_markdown
 from hetkd.apis.slurm import CPUS, ArrayJob
 from hetkd.errors import UserError
@@ -53,7 +54,7 @@ def parse_args(argv=None):
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         default={},
         help='override settings of all configs, as key=value; those of model.teacher where there is one',
     )
@@ -67,7 +68,7 @@ def parse_args(argv=None):
 def sweep_of(text):
     """Key and values of KEY=1,2,4."""
     key, separator, values = text.partition('=')
-    if not (key and separator and values):
+    if not (key and separator and values) or re.search(r'[][(){}]', values):
         raise argparse.ArgumentTypeError(f'expected KEY=1,2,4, got {text!r}')
     return key, [DictAction._parse_int_float_bool(x) for x in values.split(',')]
 
@@ -90,7 +91,7 @@ def make_cells(args):
     for config, method, sweep in rows:
         name = cell_name(config, method, sweep)
         other = named.setdefault(name, (config, method, sweep))
-        if other[1] != method or Path(other[0]).resolve() != Path(config).resolve():
+        if other[1:] != (method, sweep) or Path(other[0]).resolve() != Path(config).resolve():
             raise UserError(
                 'configs', 'names that differ', f'{name} twice: {other[0]}, {config}', 'rename one'
             )
@@ -232,6 +233,11 @@ def main(argv=None):
     if crashed:
         raise SystemExit(
             f'{crashed} of {len(results)} runs crashed; rerun the same command to try them again'
+        )
+    ended = sum(cell.state['status'] == 'missing' for cell in cells)
+    if ended:
+        raise SystemExit(
+            f'{ended} of {len(results)} runs have not finished; rerun the same command to continue'
         )
     elsewhere = sum(cell.state['status'] == 'elsewhere' for cell in cells)
     if elsewhere:

@@ -1,8 +1,8 @@
 """The model zoo: collect finished runs, regenerate page, chart and metafiles, check them, pack weights.
 
-``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``) holds ``results.json`` and the log of a run,
-``docs/zoo/reported.yml`` what papers report and public logs hold. Page, chart and metafiles are derived from
-them; nothing there is typed by hand.
+``docs/zoo/<method>/<pair>/seed<k>/`` (``teachers/<config>``; with the ``<key>=<value>`` of a sweep) holds
+``results.json`` and log of a run, ``docs/zoo/reported.yml`` what papers report and public logs hold. Page,
+chart and metafiles are derived from them; nothing there is typed by hand.
 """
 
 import difflib
@@ -19,7 +19,7 @@ import yaml
 
 from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.apis.gains import Gain, gain, gain_text
-from hetkd.apis.results import SCRATCH, mean_and_spread, read_record
+from hetkd.apis.results import SCRATCH, finished_runs, mean_and_spread, of_scratch, row_name
 from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = dict(kd='KD', dkd='DKD', dist='DIST', fitnet='FitNet', cc='CC', rkd='RKD', crd='CRD', ofa='OFA')
 NAMES |= dict(rld='RLD', rsd='RSD', cat='CAT', vkd='VkD')
 NAMES |= {'rsd-logits': 'RSD on logits', 'lskd': 'Logit standardisation', 'hcd_detached': 'HCD, detached'}
+NAMES |= {'ofa_imagenet': 'OFA, eps 1.5'}
 NAMES |= dict(mldrkd='MLDR-KD', hcd='HCD', at='AT', scratch='labels only', teachers='labels only')
 # By the name without its pixels.
 DATA = {
@@ -66,6 +67,8 @@ class Cell:
     config: str
     records: dict[int, dict]
     """By seed."""
+    changes: tuple[str, ...] = ()
+    """``KEY=VALUE`` of each setting that a sweep has changed."""
 
     @property
     def names(self) -> list[str]:
@@ -107,7 +110,8 @@ class Cell:
     def command(self) -> str:
         """The command that trains it."""
         method = '' if self.method in OWN_FOLDERS else f' --method {self.method}'
-        return f'python tools/train.py {self.file}{method}'
+        changes = f' --cfg-options {" ".join(self.changes)}' if self.changes else ''
+        return f'python tools/train.py {self.file}{method}{changes}'
 
     @property
     def image_size(self) -> int:
@@ -127,7 +131,8 @@ class Cell:
     @property
     def log(self) -> str:
         """Log of the first seed, from the checkout."""
-        return f'docs/zoo/{self.method}/{self.config}/seed{min(self.records)}/scalars.json'
+        folder = '/'.join([self.method, self.config, *self.changes])
+        return f'docs/zoo/{folder}/seed{min(self.records)}/scalars.json'
 
     @property
     def setting(self) -> tuple[str, int, int]:
@@ -136,8 +141,8 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The method's name."""
-        return NAMES.get(self.method, self.method)
+        """The method's name, and what a sweep has changed."""
+        return row_name(NAMES.get(self.method, self.method), self.changes)
 
     @property
     def link(self) -> str:
@@ -173,7 +178,7 @@ class Table:
 
     cells: list[Cell]
     gains: dict[str, Gain]
-    """By method, of those that have one."""
+    """By the cell's label, of those that have one."""
 
     @property
     def title(self) -> str:
@@ -181,7 +186,7 @@ class Table:
         cell = self.cells[0]
         family = f'{cell.family} student: ' if cell.family else ''
         length = f'epochs: {cell.first["epochs"]}, seeds: {len(cell.records)}'
-        return f'{family}{cell.title}. {cell.data_name}, {cell.image_size} px; {length}'
+        return f'{family}{cell.title}\n{cell.data_name}, {cell.image_size} px; {length}'
 
     @property
     def verdict(self) -> str:
@@ -196,9 +201,8 @@ class Table:
             ],
             'One seed, so not judged': [x for x in self.gains if self.gains[x].counts is None],
         }
-        return ' '.join(
-            f'{kind}: {", ".join(NAMES.get(x, x) for x in names)}.' for kind, names in kinds.items() if names
-        )
+        # A label may hold commas.
+        return ' '.join(f'{kind}: {"; ".join(names)}.' for kind, names in kinds.items() if names)
 
 
 def collect(work_dir, root) -> list[Path]:
@@ -212,17 +216,15 @@ def collect(work_dir, root) -> list[Path]:
         UserError: no finished run there, or a damaged record.
     """
     copied = []
-    for path in sorted(Path(work_dir).glob('*/*/seed*/results.json')):
-        record = read_record(path.parent)
-        if not record.get('finished'):
-            continue
+    for folder, record in finished_runs(work_dir).items():
         missing = sorted(NEEDED - record.keys())
         if missing:
+            path = folder / 'results.json'
             raise UserError(path, f'the record of a run with {missing}', 'one without', 'train the run again')
-        target = Path(root) / 'docs/zoo' / path.parent.relative_to(work_dir)
+        target = Path(root) / 'docs/zoo' / folder.relative_to(work_dir)
         target.mkdir(parents=True, exist_ok=True)
         (target / 'results.json').write_text(json.dumps(_without_places(record), indent=1) + '\n')
-        logs = sorted(path.parent.glob('*/vis_data/scalars.json'))
+        logs = sorted(folder.glob('*/vis_data/scalars.json'))
         (target / 'scalars.json').write_text(''.join(x.read_text() for x in logs))
         copied.append(target)
     if not copied:
@@ -238,12 +240,14 @@ def _without_places(record: dict) -> dict:
 
 def read_cells(root) -> list[Cell]:
     """All cells of the zoo."""
-    cells = []
-    for folder in sorted((Path(root) / 'docs/zoo').glob('*/*/')):
-        records = {int(x.name[4:]): read_record(x) for x in sorted(folder.glob('seed*'))}
-        if records:
-            cells.append(Cell(folder.parent.name, folder.name, records))
-    return cells
+    zoo, found = Path(root) / 'docs/zoo', {}
+    for folder, record in finished_runs(zoo).items():
+        *row, seed = folder.relative_to(zoo).parts
+        found.setdefault(tuple(row), {})[int(seed.removeprefix('seed'))] = record
+    return [
+        Cell(method, config, records, tuple(changes))
+        for (method, config, *changes), records in sorted(found.items())
+    ]
 
 
 def derive(root) -> dict[str, str]:
@@ -254,7 +258,7 @@ def derive(root) -> dict[str, str]:
     cells = read_cells(root)
     tables = _tables(cells)
     panels = {
-        x.title: {NAMES.get(method, method): Bar(y.mean, y.spread, y.counts) for method, y in x.gains.items()}
+        x.title: {label: Bar(y.mean, y.spread, y.counts) for label, y in x.gains.items()}
         for x in tables
         if x.gains
     }
@@ -271,13 +275,15 @@ def derive(root) -> dict[str, str]:
 
 
 def _collection(cell: Cell) -> str:
-    return dict(scratch='Scratch', teachers='Teachers').get(cell.method, cell.label)
+    """Of its method; a variant such as hcd_detached is in that of hcd."""
+    method = cell.method.split('_')[0]
+    return dict(scratch='Scratch', teachers='Teachers').get(method) or NAMES.get(method, method)
 
 
 def _model(cell: Cell) -> dict:
     settings = cell.first
     return {
-        'Name': f'{cell.method}_{cell.config}',
+        'Name': '_'.join([cell.method, cell.config, *cell.changes]),
         'In Collection': _collection(cell),
         'Config': cell.file,
         'Metadata': {
@@ -340,15 +346,20 @@ def _page(root: Path, cells: list[Cell], tables: list[Table]) -> str:
 
 def _tables(cells: list[Cell]) -> list[Table]:
     """Ordered by data, size of the images and student."""
-    scratch = {(x.student, x.data, x.first['epochs']): x for x in cells if x.method == SCRATCH}
+    scratch = {_alone(x): x for x in cells if x.method == SCRATCH}
     cells = sorted(cells, key=lambda x: (x.data, x.family, x.student, x.setting, x.method != SCRATCH, x.mean))
     tables = []
     for _, group in itertools.groupby(cells, key=lambda x: x.setting):
         group = list(group)
-        others = {x.method: scratch.get((x.student, x.data, x.first['epochs'])) for x in group if x.teacher}
-        gains = {x.method: x.gain(others[x.method]) for x in group if others.get(x.method)}
-        tables.append(Table(group, {method: found for method, found in gains.items() if found}))
+        others = {x.label: scratch.get(_alone(x)) for x in group if x.teacher}
+        gains = {x.label: x.gain(others[x.label]) for x in group if others.get(x.label)}
+        tables.append(Table(group, {label: found for label, found in gains.items() if found}))
     return tables
+
+
+def _alone(cell: Cell) -> tuple:
+    """What a cell has in common with its student trained on labels only."""
+    return cell.student, cell.data, cell.first['epochs'], of_scratch(cell.changes)
 
 
 def _measured(root: Path, data: str, tables: list[Table]) -> str:
@@ -359,7 +370,7 @@ def _measured(root: Path, data: str, tables: list[Table]) -> str:
         lines += ['', note.read_text().rstrip()]
     for table in tables:
         lines += ['', _facts(table), '', _header(MEASURED)]
-        lines += [_measured_row(x, table.gains.get(x.method)) for x in table.cells]
+        lines += [_measured_row(x, table.gains.get(x.label)) for x in table.cells]
         if table.verdict:
             lines += ['', table.verdict]
     return '\n'.join(lines) + '\n'
@@ -388,7 +399,7 @@ def _measured_row(cell: Cell, found: Optional[Gain]) -> str:
 
 
 def _published(root: Path, published: dict, cells: list[Cell]) -> str:
-    ran = {(x.method, x.config): x for x in cells}
+    ran = {(x.method, x.config): x for x in cells if not x.changes}
     sources = {name: (i, x) for i, (name, x) in enumerate(published['sources'].items(), 1)}
     parts, data = [PUBLISHED_HEAD], None
     values = sorted(published['values'], key=lambda x: (x['config'].split('_', 2)[2], x['config'], x['top1']))

@@ -66,13 +66,13 @@ def merge_args(cfg, args):
 
 
 def add_tta(cfg):
-    """mmpretrain's default: average the scores of an image and its mirror image."""
+    """By default the mean of an image and its mirror image, as in mmpretrain."""
     loader = cfg.test_dataloader
     if 'tta_pipeline' in cfg:
         loader.dataset.pipeline = cfg.tta_pipeline
     else:
         loader.dataset = ConfigDict(type='Mirrored', dataset=loader.dataset)
-    wrapper = cfg.get('tta_model', dict(type='AverageClsScoreTTA'))
+    wrapper = cfg.get('tta_model', dict(type='AverageViews'))
     cfg.model = ConfigDict(**wrapper, module=cfg.model)
 
 
@@ -86,7 +86,7 @@ def main(argv=None):
     load_student(classifier, args.checkpoint)
     dataset = runner.test_loop.dataloader.dataset
     check_net(classifier.student, dataset, 'test_dataloader', args.checkpoint)
-    check_labels(dataset, 'test_dataloader')
+    check_labels(dataset, 'test_dataloader', classes=classifier.student.num_classes)
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpPredictions(args.out))
     metrics = runner.test()

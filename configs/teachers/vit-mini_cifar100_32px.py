@@ -1,4 +1,4 @@
-# A ViT teacher from no other weights than a CNN's: distilled, since a ViT learns slowly from 50,000 images (our setting).
+# A ViT as a teacher, distilled from a CNN, since a ViT learns slowly from 50,000 images (our setting).
 _base_ = [
     '../_base_/datasets/cifar100_32px.py',
     '../_base_/schedules/adamw_10e.py',

@@ -253,4 +253,5 @@ def _line(text: str) -> str:
 
 def _text(value) -> str:
     """A value as mmengine's ``DictAction`` reads it back."""
-    return f'[{",".join(map(_text, value))}]' if isinstance(value, (list, tuple)) else str(value)
+    begin, end = {list: '[]', tuple: '()'}.get(type(value), ('', ''))
+    return f'{begin}{",".join(map(_text, value))}{end}' if begin else str(value)

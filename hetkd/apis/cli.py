@@ -5,6 +5,7 @@ It imports no torch, so that ``--help`` is there at once.
 
 import argparse
 import os
+import re
 import select
 import signal
 import sys
@@ -24,6 +25,35 @@ OPTIONS_HELP = (
     'override settings of the config, as key=value; a list as key="[a,b]" or key=a,b; nested as '
     'key="[(a,b),(c,d)]", with the quotation marks and without white space'
 )
+
+
+# A dict, alone or in a list. "{:04d}.pth" is none.
+A_DICT = re.compile(r'(^|[\[(,])(\{.*\}|dict\(.*\))($|[\]),])')
+
+
+class Options(DictAction):
+    """mmengine's reader of key=value: numbers, true, false, None, text, and lists or tuples of them.
+
+    Raises:
+        UserError: another form.
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Read all values."""
+        for text in values:
+            key, separator, value = text.partition('=')
+            if not (key and separator):
+                raise UserError('--cfg-options', 'key=value, without white space', text)
+            if A_DICT.search(value.strip('\'"').replace(' ', '')):
+                raise UserError(
+                    '--cfg-options', f'a number, a text or a list for {key}', f'a dict, {value}',
+                    f'set each key of it: {key}.type=NAME {key}.KEY=VALUE; {key}._delete_=True beside them '
+                    f'drops those that the config has. A list of dicts needs a config file',
+                )  # fmt: skip
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            raise UserError('--cfg-options', 'brackets in pairs', str(error)) from error
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -103,7 +133,7 @@ def add_config(parser: argparse.ArgumentParser, text: str = 'config file of the 
         help="method in place of the config's own: a name in configs/_base_/methods, or a file *.py of that "
         'form; "scratch" trains the student alone on its labels',
     )  # fmt: skip
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=OPTIONS_HELP)
+    parser.add_argument('--cfg-options', nargs='+', action=Options, help=OPTIONS_HELP)
     parser.add_argument(
         '--verbose', action='store_true', help='show on the terminal all that goes to the log file'
     )

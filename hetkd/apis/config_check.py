@@ -113,12 +113,15 @@ SECTIONS = {
 # Values that no class of ours checks.
 KINDS = {
     'auto_scale_lr.base_batch_size': Count,
+    'data_preprocessor': Optional[dict],
     'find_unused_parameters': bool,
     'load_from': Optional[str],
+    'optim_wrapper.optimizer': Optional[dict],
     'randomness.deterministic': bool,
     'randomness.seed': Optional[Natural],
     'resume': bool,
     'work_dir': Optional[str],
+    **{f'{loader}.{key}': Optional[dict] for loader in LOADERS for key in ('dataset', 'sampler')},
     **{
         f'{loader}.{key}': kind
         for loader in LOADERS

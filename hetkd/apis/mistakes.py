@@ -70,9 +70,6 @@ def _translated(error: BaseException) -> Optional[UserError]:
         return UserError('config', 'registered names', text.strip('"\''))
     if isinstance(error, KeyError) and 'must contain the key "type"' in text:
         return UserError('config', 'a type in every dict that is built', text.strip('"\''), 'add type=...')
-    if isinstance(error, ValueError) and 'does not in the meta information of' in text:
-        fix = "put the labelled data set first, and set ignore_keys='classes' of ConcatDataset"
-        return UserError('ConcatDataset', 'class names in each data set', text, fix)
     together = re.match(r'(.+?) should be either all None or not None, but got', text)
     if isinstance(error, ValueError) and together:
         names = [x for x in re.findall(r'\w+', together[1]) if x != 'and']

@@ -32,7 +32,7 @@ KEYS = {
 ENDINGS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 LR_PRETRAINED, LR_RANDOM = 1e-4, 1e-3
-WARM_UP = 0.05  # of all steps
+WARM_UP = 0.05  # of the run
 
 
 def fill_own_images(cfg: Config) -> None:
@@ -121,15 +121,15 @@ def _teacher_dir(own: dict) -> str:
 
 
 def _schedule(cfg: Config, own: dict) -> dict[str, Any]:
-    """Warm-up in steps, then a cosine to the last epoch."""
+    """Warm-up, then a cosine to the last epoch; by epochs, since processes share the steps."""
     epochs = cfg.train_cfg.get('max_epochs')
     check_value(epochs, Count, 'train_cfg.max_epochs')
-    steps = epochs * -(-_images(own['root'], 'train') // _batch(cfg))
-    warm_up = max(1, round(WARM_UP * steps))
+    a_step = 1.001 / max(1, _images(own['root'], 'train') // _batch(cfg))  # mmengine rounds down
+    warm_up = dict(by_epoch=True, begin=0, end=max(WARM_UP * epochs, a_step), convert_to_iter_based=True)
     return dict(
         optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if own['pretrained'] else LR_RANDOM)),
         param_scheduler=[
-            dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+            dict(type='LinearLR', start_factor=0.01, **warm_up),
             dict(
                 type='CosineAnnealingLR', eta_min_ratio=0.01, by_epoch=True, begin=0, end=epochs,
                 convert_to_iter_based=True,

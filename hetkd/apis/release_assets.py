@@ -1,5 +1,6 @@
 """Release assets: weight files and configs of a comparison's students, weights of teachers, checksums."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
 
 from .config import load_config
-from .results import read_record
+from .results import finished_runs, row_name
 from .student import export_student, student_config
 
 # What a test of the student needs of the run's config, beside the model.
@@ -42,20 +43,20 @@ def pack(work_dir, out) -> list[Path]:
         The files, ``README.md`` and ``SHA256SUMS`` at the end.
 
     Raises:
-        UserError: ``out`` holds files, there is no finished run, or a checkpoint or teacher is missing.
+        UserError: ``out`` holds files, there is no finished run, a checkpoint or teacher is missing, or two
+            teachers have one file name.
     """
     work_dir, out = Path(work_dir), Path(out)
     if out.exists() and any(out.iterdir()):
         raise UserError('out', 'a new or an empty folder', f'{out}, which holds files', 'choose another')
-    finished = {
-        path.parent: record
-        for path in sorted(work_dir.glob('*/*/seed*/results.json'))
-        if (record := read_record(path.parent)).get('finished')
-    }
-    if not finished:
+    students = [_Student(work_dir, folder, record) for folder, record in finished_runs(work_dir).items()]
+    if not students:
         raise UserError(work_dir, 'finished runs of tools/compare.py', 'none')
-    students = [_Student(folder, record) for folder, record in finished.items()]
-    teachers = {file.name: file for student in students for file in student.teachers}
+    teachers: dict[str, Path] = {}
+    for file in (file for student in students for file in student.teachers):
+        other = teachers.setdefault(file.name, file)
+        if other.resolve() != file.resolve():
+            raise UserError('teachers', 'files whose names differ', f'{other} and {file}', 'rename one')
     for file in [*(x.checkpoint for x in students), *teachers.values()]:
         if not file.exists():
             raise UserError(file, 'weights of a run or of its teacher', 'no such file', 'train or copy it')
@@ -75,19 +76,22 @@ def pack(work_dir, out) -> list[Path]:
 class _Student:
     """Of a finished run."""
 
-    def __init__(self, folder: Path, record: dict):
-        self.method, self.pair, self.seed = folder.parts[-3:]
-        self.last = record['last']
-        self.name = f'{self.method}_{self.pair}_{self.seed}'
+    def __init__(self, work_dir: Path, folder: Path, record: dict):
+        parts = folder.relative_to(work_dir).parts
+        method, self.pair, *changes, self.seed = parts
+        self.method, self.last = row_name(method, changes), record['last']
+        # GitHub renames assets with other characters.
+        self.name = re.sub(r'[^\w.-]', '-', '_'.join(parts))
         self.cfg = load_config(folder / f'{self.pair}.py')
         self.checkpoint = folder / f'epoch_{self.last["epoch"]}.pth'
 
     @property
     def teachers(self) -> list[Path]:
-        """Weight files of its teachers, or of those that its caches are of."""
+        """Weight files of its teachers, or of those that its caches are of; none of a library's weights."""
         found = self.cfg.model.get('teacher') or []
         found = found if isinstance(found, (list, tuple)) else [found]
-        return [Path(x.get('net', x).checkpoint) for x in found]
+        files = [x.get('net', x).get('checkpoint') for x in found]
+        return [Path(x) for x in files if x is not None]
 
     @property
     def row(self) -> str:

@@ -88,6 +88,30 @@ def read_record(work_dir) -> dict:
     return record
 
 
+def finished_runs(folder) -> dict[Path, dict]:
+    """Records of a comparison's finished runs by their folders, ``METHOD/CONFIG[/KEY=VALUE...]/seed<k>``.
+
+    Raises:
+        UserError: a damaged record.
+    """
+    folder, runs = Path(folder), {}
+    for path in sorted(folder.glob('*/*/**/seed*/results.json')):
+        changes = path.relative_to(folder).parts[2:-2]
+        if all('=' in x for x in changes) and (record := read_record(path.parent)).get('finished'):
+            runs[path.parent] = record
+    return runs
+
+
+def row_name(method: str, changes: Sequence[str] = ()) -> str:
+    """The name of a method with each ``KEY=VALUE`` of a sweep; a key of the model without ``model.``."""
+    return ', '.join([method, *(x.removeprefix('model.') for x in changes)])
+
+
+def of_scratch(changes: Sequence[str]) -> tuple[str, ...]:
+    """Those ``KEY=VALUE`` of a sweep that the student alone has too: all but the model's."""
+    return tuple(x for x in changes if not x.startswith('model.'))
+
+
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
     """A run's metric by epoch."""
     metrics = read_record(work_dir).get('metrics', {})
@@ -164,7 +188,7 @@ def _scratch_of(config: str, groups: dict) -> str:
     _, *pair = config.split('/')
     names = [
         '/'.join([SCRATCH, *pair]),
-        '/'.join([SCRATCH, *(x for x in pair if not x.startswith('model.'))]),
+        '/'.join([SCRATCH, *of_scratch(pair)]),
     ]
     return '' if _is_scratch(config) else next((x for x in names if x in groups), '')
 

@@ -74,5 +74,5 @@ class ArrayJob:
                 job.cancel(check=False)
                 break
         cell.reload()
-        if cell.state['status'] == 'running':
+        if cell.state['status'] == 'running' or not (cell.is_settled or cell.state['reason']):
             cell.state |= {'status': 'missing', 'reason': f'its job has ended; see {job.paths.stderr}'}

@@ -1,6 +1,7 @@
 """Data sets and transforms beside mmpretrain's."""
 
 from .check import broken_images, count_problem
+from .concat import ConcatDataset
 from .digits import Digits
 from .in_memory import InMemory, unheld
 from .labels import asks_for_unlabelled, check_labels, check_names, check_net, class_names
@@ -10,6 +11,7 @@ from .tiny_imagenet import TinyImageNet
 from .transforms import LoadImage, RandomSeeded
 
 __all__ = [
+    'ConcatDataset',
     'Digits',
     'InMemory',
     'LoadImage',

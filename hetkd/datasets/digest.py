@@ -15,6 +15,8 @@ def data_digest(dataset) -> dict:
         info = dataset.get_data_info(i)
         image = info.get('img')
         digest.update(str(info.get('gt_label')).encode())
+        if info.get('gt_score') is not None:
+            digest.update(np.asarray(info['gt_score'], np.float32).tobytes())
         digest.update(
             np.ascontiguousarray(image).tobytes()
             if image is not None

@@ -1,5 +1,6 @@
 """Agreement of class names and labels between data sets and nets."""
 
+import math
 from typing import Iterable, Optional, Sequence
 
 import numpy as np
@@ -120,13 +121,16 @@ def asks_for_unlabelled(dataset) -> bool:
     return getattr(dataset, 'with_label', True) is False
 
 
-def check_labels(dataset, where: str, unlabelled: bool = False) -> int:
+def check_labels(dataset, where: str, unlabelled: bool = False, classes: Optional[int] = None) -> int:
     """Refuse images with several labels, or with none by mistake: a softmax net learns one class.
+
+    Nor may a label be another number than those of the classes: accuracy would count it as a mistake.
 
     Args:
         dataset: a data set or a wrapper of one; those without ``get_data_info`` are not looked at.
         where: what it is, for the message.
         unlabelled: whether images may have no label, where the data set asks for it.
+        classes: their number where the data set has no names of them; None or 0 where it is not known.
 
     Returns:
         The number of images without a label.
@@ -134,18 +138,22 @@ def check_labels(dataset, where: str, unlabelled: bool = False) -> int:
     Raises:
         UserError: a ``gt_label`` that is not one class, a ``gt_score`` that is no distribution, or no label.
     """
+    names = class_names(dataset)
+    classes = classes if names is None else len(names)
     if hasattr(dataset, 'datasets'):
-        return sum(check_labels(x, where, unlabelled) for x in dataset.datasets)
+        return sum(check_labels(x, where, unlabelled, classes) for x in dataset.datasets)
     if hasattr(dataset, 'get_data_info'):
         infos = (dataset.get_data_info(i) for i in range(len(dataset)))
         may_lack = unlabelled and asks_for_unlabelled(dataset)
-        return check_infos(infos, f'{where} ({type(dataset).__name__})', may_lack)
+        return check_infos(infos, f'{where} ({type(dataset).__name__})', may_lack, classes)
     if hasattr(dataset, 'dataset'):
-        return check_labels(dataset.dataset, where, unlabelled)
+        return check_labels(dataset.dataset, where, unlabelled, classes)
     return 0
 
 
-def check_infos(infos: Iterable[dict], where: str, unlabelled: bool = False) -> int:
+def check_infos(
+    infos: Iterable[dict], where: str, unlabelled: bool = False, classes: Optional[int] = None
+) -> int:
     """:func:`check_labels` for the infos of a data set's images."""
     count = 0
     for i, info in enumerate(infos):
@@ -156,6 +164,14 @@ def check_infos(infos: Iterable[dict], where: str, unlabelled: bool = False) -> 
                 'one class for each image, or probabilities (gt_score) that sum to 1',
                 f'{problem} for image {i}',
                 'multi-label data cannot be used: choose one label for each image',
+            )
+        label = info.get('gt_label')
+        if label is not None and not 0 <= np.asarray(label).item() < (classes or math.inf):
+            raise UserError(
+                where,
+                f'a class (gt_label) from 0 to {classes - 1}' if classes else 'a class (gt_label) >= 0',
+                f'{_short(label)} for image {i}',
+                'leave gt_label out of an image without a label',
             )
         if not has_label(info):
             count += 1

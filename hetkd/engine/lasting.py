@@ -15,7 +15,6 @@ from mmengine.runner import Runner
 
 from hetkd.clock import own_clock
 from hetkd.errors import UserError
-from hetkd.terminal import quieten
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
@@ -105,12 +104,6 @@ class LastingRun:
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
 
-    def build_logger(self, *args, **kwargs):
-        """mmengine's; what the libraries say goes to the log file alone."""
-        logger = super().build_logger(*args, **kwargs)
-        quieten(logger)
-        return logger
-
     def build_log_processor(self, log_processor):
         """mmengine's, in the loop's unit."""
         if isinstance(log_processor, dict):
@@ -127,8 +120,13 @@ class LastingRun:
         """mmengine's; the model predicts its embedding where a metric reads it (``needs_embedding``)."""
         evaluator = super().build_evaluator(evaluator)
         if any(getattr(x, 'needs_embedding', False) for x in evaluator.metrics):
-            model = plain_model(self)
-            model = getattr(model, 'module', model)  # of test-time augmentation
+            tested = plain_model(self)
+            model = getattr(tested, 'module', tested)  # of test-time augmentation
+            if model is not tested and not getattr(tested, 'averages_embedding', False):
+                raise UserError(
+                    'tta_model', 'AverageViews, since a metric reads the embedding', type(tested).__name__,
+                    'leave out tta_model, or derive yours from AverageViews',
+                )  # fmt: skip
             _ = model.student.embedding_channels  # probes once, before the net is compiled
             model.predicts_embedding = True
         return evaluator

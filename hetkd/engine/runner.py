@@ -8,6 +8,7 @@ from mmengine.dist import is_distributed
 from mmengine.runner import Runner
 
 from hetkd.registry import RUNNERS
+from hetkd.terminal import quieten
 
 from .gloo import start_gloo
 from .lasting import LastingRun
@@ -31,6 +32,12 @@ class DistillRunner(LastingRun, Runner):
             start_gloo(self.launcher)
         torch.set_float32_matmul_precision(env_cfg.get('matmul_precision', 'highest'))
         super().setup_env(env_cfg)
+
+    def build_logger(self, *args, **kwargs):
+        """mmengine's; what the libraries say goes to the log file alone."""
+        logger = super().build_logger(*args, **kwargs)
+        quieten(logger)
+        return logger
 
     def set_randomness(self, seed, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
         """mmengine's; a deterministic run gives cuBLAS the workspace that torch then demands."""

@@ -1,5 +1,6 @@
 """One run of a comparison, without training."""
 
+import argparse
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from hetkd.apis.cell import Cell
+from hetkd.apis.cli import Options
 from hetkd.errors import UserError
 from tests.conftest import ROOT
 
@@ -40,6 +42,21 @@ def test_the_reason_is_of_this_attempt_and_names_the_error_of_a_process(tmp_path
     again = cell(tmp_path, tools, 'import os; os.kill(os.getpid(), 9)')
     again.run(Event())
     assert again.state['reason'].startswith('exit status -9; see ')
+
+
+@pytest.mark.parametrize(
+    'text', ['1', '0.5', 'None', 'True', 'a/b', '[1,2]', '[]', '(1,2)', '(1)', '[(1,a),[2,[b]]]']
+)
+def test_a_run_gets_the_options_as_they_were_read(text, tmp_path, tools):
+    def read(*texts):
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--cfg-options', nargs='+', action=Options)
+        return parser.parse_args(['--cfg-options', *texts]).cfg_options
+
+    options = read(f'visualizer.save_dir={text}')
+    command = cell(tmp_path, tools, options=options)._command()
+    given = read(*command[command.index('--cfg-options') + 1 :])
+    assert given == dict(options, **{'randomness.seed': 0})
 
 
 def test_a_cell_that_another_comparison_has_finished_is_not_run_again(tmp_path, tools):

@@ -66,6 +66,18 @@ def test_a_run_without_a_gpu_asks_for_none(cells, tmp_path):
     assert cells[0].state['status'] == 'done'
 
 
+def test_a_job_that_never_ran_its_run_says_where_to_look(cells, tmp_path):
+    from hetkd.apis.slurm import ArrayJob
+
+    job = tmp_path / 'bin/sbatch'
+    job.write_text(re.sub(r'(?s)for task.*done', '', job.read_text()))
+    array = ArrayJob(cells, tmp_path / 'slurm', 'fast', at_once=2, hours=3)
+    array.jobs[cells[0].folder].done = lambda: True
+    array.wait(cells[0], Event())
+    state = cells[0].state
+    assert state['status'] == 'missing' and re.match(r'its job has ended; see .*\.err', state['reason'])
+
+
 def test_a_job_at_its_limit_stops_its_run_and_asks_for_another(cells, tmp_path):
     from hetkd.apis.slurm import Run
 

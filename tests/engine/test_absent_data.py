@@ -37,6 +37,14 @@ def test_absent_files_are_named_with_their_folder(dataset, tmp_path):
         DistillRunner.build_dataloader(loader(**fill(dataset)))
 
 
+def test_the_part_of_several_data_sets_that_is_absent_is_named(tmp_path):
+    parts = [dict(type='Digits'), dict(CIFAR, data_root=str(tmp_path / 'none'))]
+    dataset = dict(type='ConcatDataset', datasets=parts)
+    words = f'data set CIFAR100: expected its files in {tmp_path}/none.*dataset.datasets.1.data_root=PATH'
+    with pytest.raises(UserError, match=words):
+        DistillRunner.build_dataloader(loader(**dataset))
+
+
 def test_another_failure_keeps_its_own_message():
     pipeline = [dict(type='RandomFlip', prob=2.0)]
     with pytest.raises(AssertionError):

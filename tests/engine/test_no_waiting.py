@@ -6,9 +6,12 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
+from mmpretrain.structures import DataSample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hetkd.engine.message_hub import DeferredMessageHub
+from hetkd.models.distillers.labels import batch_labels
+from hetkd.registry import MODELS
 
 # What makes the host wait for a GPU: reading a value, or a shape that depends on values.
 WAITS = {'_local_scalar_dense', 'nonzero', 'masked_select', 'unique', '_unique2', 'is_nonzero', 'equal'}
@@ -95,6 +98,23 @@ def test_no_step_of_a_method_waits(method, runner_of, monkeypatch):
     assert set(reads) <= {7, 8}, 'for the checkpoint at the end; a timer asks for a time at each step'
     assert len(runner.message_hub.get_scalar('train/loss').data[0]) == 8
     assert len(runner.message_hub.get_scalar('train/grad_norm').data[0]) == 8, 'all logged all the same'
+
+
+@pytest.mark.parametrize('mixes', [False, True])
+@pytest.mark.parametrize('lacks', [False, True])
+def test_soft_labels_are_not_searched_for_missing_ones(lacks, mixes):
+    augments = dict(augments=[dict(type='Mixup', alpha=0.4)]) if mixes else None
+    preprocessor = MODELS.build(dict(type='SeededPreprocessor', num_classes=3, batch_augments=augments))
+    samples = [DataSample().set_gt_score(torch.tensor([0.2, 0.3, 0.5])) for _ in range(4)]
+    if lacks:
+        samples[2].pop('gt_score')
+    batch = preprocessor(dict(inputs=torch.rand(4, 3, 8, 8), data_samples=samples), True)
+    with Count() as mode:
+        target, labelled = batch_labels(batch['data_samples'], torch.device('cpu'))
+    assert (mode.calls == []) == (not (lacks and mixes)), 'only which images were mixed is unknown'
+    assert target.isnan().any() == lacks
+    known = (~target.isnan().any(1)).nonzero()[:, 0].tolist()
+    assert labelled is None if not lacks else labelled.tolist() == known
 
 
 def test_the_hub_reads_when_it_is_asked(monkeypatch):

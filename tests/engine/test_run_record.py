@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.datasets import Digits
+from hetkd.datasets.digest import data_digest
 from hetkd.engine import ResumeHook, RunRecordHook
 from hetkd.errors import UserError
 from hetkd.registry import MODELS
@@ -88,6 +89,14 @@ def test_other_data_and_other_teachers_have_other_digests(tmp_path):
     assert digests(2, 0) == first
     data, teacher = digests(3, 1)
     assert data != first[0] and teacher != first[1]
+
+
+def test_soft_labels_are_part_of_the_data():
+    class Soft(list):
+        get_data_info = list.__getitem__
+
+    one, other = (Soft([dict(img_path='a.png', gt_score=np.array(x))]) for x in ([0.3, 0.7], [0.4, 0.6]))
+    assert data_digest(one) != data_digest(other)
 
 
 def test_testing_alone_writes_nothing(tmp_path):

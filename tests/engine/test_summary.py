@@ -24,6 +24,13 @@ def test_a_run_of_iterations_has_a_line_each_interval(runner_of):
     assert [' accuracy/top1: ' in x for x in found] == [True, True]
 
 
+def test_a_step_has_the_images_of_all_processes(runner_of, monkeypatch):
+    runner = runner_of('scratch', train_cfg=dict(by_epoch=True, max_epochs=1, val_interval=1))
+    monkeypatch.setattr('hetkd.engine.hooks.summary.get_world_size', lambda: 8)
+    runner.train()
+    assert '1 epochs of 2 steps, each of 8 x 25 images' in lines_of(runner)
+
+
 def test_a_line_has_the_means_of_its_epoch_and_the_metrics_where_it_was_validated(runner_of):
     runner = runner_of('scratch', train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=2))
     runner.train()

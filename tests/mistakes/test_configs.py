@@ -45,6 +45,11 @@ MISTAKES = [
     ({'train_cfg.type': 'EpochLoop'}, 'train_cfg.type: expected the name of a registered loop'),
     ({'model.train_cfg': dict(augments=[dict(type='MixUp')])}, r'augments\[0\].type: .*nearest: Mixup'),
     ({'data_preprocessor.type': 'SeededPreproc'}, 'data_preprocessor.type: .*nearest: SeededPreprocessor'),
+    # a name in place of a dict
+    ({'train_dataloader.sampler': 'DefaultSampler'}, 'train_dataloader.sampler: expected .*dict.*, got .Def'),
+    ({'val_dataloader.dataset': 'Digits'}, "val_dataloader.dataset: expected .*dict.*, got 'Digits'"),
+    ({'optim_wrapper.optimizer': 'AdamW'}, "optim_wrapper.optimizer: expected .*dict.*, got 'AdamW'"),
+    ({'data_preprocessor': 'SeededPreprocessor'}, "data_preprocessor: expected .*dict.*, got 'SeededP"),
     # keys
     ({'default_hooks.chekpoint': dict(interval=1)}, 'default_hooks.chekpoint: .*nearest: checkpoint'),
     (
@@ -164,7 +169,10 @@ MISTAKES = [
     'options, words', MISTAKES, ids=[f'{next(iter(x[0]))}-{i}' for i, x in enumerate(MISTAKES)]
 )
 def test_it_is_named_with_its_path(options, words):
-    options = {key: dict(x, _delete_=True) if key.endswith('optimizer') else x for key, x in options.items()}
+    options = {
+        key: dict(x, _delete_=True) if isinstance(x, dict) and key.endswith('optimizer') else x
+        for key, x in options.items()
+    }
     with pytest.raises(UserError, match=words):
         load_config(CELL, options, 'kd')
 

@@ -8,11 +8,12 @@ import re
 import pytest
 import torch
 
+from hetkd.apis.cli import add_config, config_of, tool_parser
 from hetkd.apis.cli import run_tool as run
 from hetkd.apis.mistakes import mistake_of
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS, MODELS
-from tests.conftest import free_port
+from tests.conftest import ROOT, free_port
 from tests.tools.conftest import CONFIG
 
 # A mistake that is found when the config is read, one when the net is built, one when the run begins.
@@ -162,3 +163,44 @@ def test_the_error_travels_between_processes():
 def test_memory():
     found = mistake_of(torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB'))
     assert 'lower train_dataloader.batch_size' in str(found)
+
+
+OPTIONS = {
+    'train_dataloader.sampler={type:SemiSupervisedSampler,labelled_share:0.5}': 'a dict, {type:Semi',
+    'train_dataloader.sampler=dict(type="DefaultSampler", shuffle=True)': 'a dict, dict(type=',
+    'model.train_cfg={}': 'a dict, {}',
+    'custom_hooks="[dict(type=EMAHook)]"': 'a dict, "[dict(',
+    'custom_hooks=[1, {"type": "EMAHook"}]': 'a dict, [1',
+    'model.ce_weight': 'expected key=value, without white space, got model.ce_weight',
+    '=0.5': 'expected key=value, without white space, got =0.5',
+    'data_preprocessor.mean=[1,2': 'expected brackets in pairs, got Imbalanced brackets exist in [1,2',
+}
+
+
+@pytest.mark.parametrize('text', OPTIONS)
+def test_an_option_of_another_form_is_refused(text):
+    parser = tool_parser('')
+    add_config(parser)
+    with pytest.raises(UserError) as info:
+        parser.parse_args(['x.py', '--cfg-options', text])
+    assert str(info.value).startswith('--cfg-options: expected ') and OPTIONS[text] in str(info.value)
+    if 'a dict' in OPTIONS[text]:
+        key = text.partition('=')[0]
+        assert f'set each key of it: {key}.type=NAME {key}.KEY=VALUE; {key}._delete_=True' in str(info.value)
+
+
+def test_the_advice_replaces_a_dict():
+    parser = tool_parser('')
+    add_config(parser)
+    key = 'train_dataloader.sampler'
+    options = [f'{key}.type=SemiSupervisedSampler', f'{key}.labelled_share=0.5', f'{key}._delete_=True']
+    options += ['default_hooks.checkpoint.filename_tmpl={:04d}.pth']
+    cfg = config_of(parser.parse_args([CONFIG, '--cfg-options', *options]))
+    assert cfg.train_dataloader.sampler == dict(type='SemiSupervisedSampler', labelled_share=0.5)
+    assert cfg.default_hooks.checkpoint.filename_tmpl == '{:04d}.pth'
+
+
+def test_every_tool_reads_options_in_this_way():
+    files = [*ROOT.glob('tools/**/*.py'), *ROOT.glob('hetkd/**/*.py'), *ROOT.glob('projects/**/*.py')]
+    assert len(files) > 100
+    assert [x.name for x in files if re.search(r'action=\w*\.?DictAction', x.read_text())] == []

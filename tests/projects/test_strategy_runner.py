@@ -62,6 +62,14 @@ def test_the_banks_that_a_hook_sizes_come_back_from_a_checkpoint(config, one_pro
         assert torch.equal(value, saved[name]), name
 
 
+def test_what_the_libraries_say_goes_to_the_log_file_alone(config, one_process, tmp_path, capfd):
+    build_runner(config(experiment_name='quiet')).logger.info('my words')
+    (log,) = tmp_path.glob('*/*.log')
+    terminal, written = ''.join(capfd.readouterr()), log.read_text()
+    assert ('my words' in terminal, 'my words' in written) == (True, True)
+    assert ('System environment' in terminal, 'System environment' in written) == (False, True)
+
+
 def test_a_class_that_no_block_has_is_refused(config, one_process):
     with pytest.raises(UserError, match=r"blocks to name classes of.*'BasicBlock'.*got \['Bloc'\]"):
         build_runner(config(**{'strategy.blocks': ['Bloc']})).train()

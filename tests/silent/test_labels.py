@@ -9,10 +9,11 @@ import torch
 from torch.utils.data import Subset
 
 from hetkd.apis.analysis import Images, open_student
-from hetkd.apis.mistakes import mistake_of
 from hetkd.datasets import Digits, check_labels, check_names, class_names
+from hetkd.engine import latest_checkpoint
 from hetkd.errors import UserError
 from hetkd.models.distillers.labels import batch_labels
+from hetkd.models.nets.checkpoint import read_weights
 from hetkd.registry import DATASETS, MODELS, RUNNERS, TRANSFORMS
 from hetkd.teacher_cache import write_cache
 from hetkd.testing import micro_net
@@ -94,7 +95,6 @@ def test_the_parts_of_a_concat_dataset_are_compared(folders, config_of):
     parts = dict(
         type='ConcatDataset',
         datasets=[folder(root, 'train'), folder(root, 'more')],
-        ignore_keys='classes',
     )
     with refused('ConcatDataset: expected the classes of its first part', "no 'g'"):
         RUNNERS.build(config_of(parts, folder(root, 'train'))).train()
@@ -108,6 +108,22 @@ def test_validation_is_compared_with_the_nets_where_the_training_set_has_no_name
     train = dict(folder(root, 'train'), ann_file=str(root / 'list.txt'))
     with refused('data: expected 8 classes as the nets have, got 7 in val_dataloader'):
         steps(config_of(train, folder(root, 'val')))
+
+
+@pytest.mark.parametrize('names', [True, False], ids=['class names', 'none'])
+@pytest.mark.parametrize('split', ['train', 'val'])
+@pytest.mark.parametrize('label', [-1, 8])
+def test_a_label_that_is_no_class_is_refused(label, split, names, folders, config_of):
+    root = folders('train')
+    lines = [f'{name}/{i}.png {y}' for y, name in enumerate(CLASSES) for i in range(4)]
+    (root / 'list.txt').write_text('\n'.join(lines))
+    (root / 'wrong.txt').write_text('\n'.join([*lines[:5], f'b/1.png {label}', *lines[6:]]))
+    files = dict(train='list.txt', val='list.txt') | {split: 'wrong.txt'}
+    more = dict(metainfo=dict(classes=list(CLASSES))) if names else {}
+    sets = [dict(folder(root, 'train'), ann_file=str(root / files[x]), **more) for x in ('train', 'val')]
+    words = f'expected a class (gt_label) from 0 to 7, got {label} for image 5'
+    with refused(f'{split}_dataloader (CustomDataset): {words}'):
+        steps(config_of(*sets))
 
 
 def test_a_test_set_that_is_not_there_does_not_stop_training(folders, config_of):
@@ -272,10 +288,7 @@ def test_a_data_set_asks_for_unlabelled_images(kind, folders):
 def test_in_a_concat_dataset_only_the_part_that_asks_may_lack_labels(folders, monkeypatch):
     root = folders('train')
     parts = [folder(root, 'train'), dict(folder(root, 'train'), with_label=False)]
-    build = lambda: DATASETS.build(dict(type='ConcatDataset', datasets=parts, ignore_keys='classes'))  # noqa: E731
-    with pytest.raises(ValueError) as info:
-        DATASETS.build(dict(type='ConcatDataset', datasets=parts))
-    assert str(mistake_of(info.value)).endswith("set ignore_keys='classes' of ConcatDataset")
+    build = lambda: DATASETS.build(dict(type='ConcatDataset', datasets=parts))  # noqa: E731
     dataset = build()
     assert check_labels(dataset, 'x', unlabelled=True) == 32 and class_names(dataset) == list(CLASSES)
     load = type(dataset.datasets[0]).load_data_list
@@ -291,18 +304,17 @@ def unlabelled(root, split):
     return dict(folder(root, split), with_label=False)
 
 
-@pytest.mark.parametrize('sampler', [None, dict(type='SemiSupervisedSampler', labelled_share=0.75)])
+@pytest.mark.parametrize(
+    'order, sampler', [(1, None), (-1, dict(type='SemiSupervisedSampler', labelled_share=0.75))]
+)
 def test_an_unlabelled_folder_beside_a_labelled_one_trains(
-    sampler, folders, config_of, tmp_path, monkeypatch
+    order, sampler, folders, config_of, tmp_path, monkeypatch
 ):
     root = folders('train')
     folders('val')
     folders('more')
-    both = dict(
-        type='ConcatDataset',
-        ignore_keys='classes',
-        datasets=[folder(root, 'train'), unlabelled(root, 'more')],
-    )
+    parts = [folder(root, 'train'), unlabelled(root, 'more')]
+    both = dict(type='ConcatDataset', datasets=parts[::order])
     net = weights_of(tmp_path / 'a.pth', CLASSES)
     cfg = distilled(config_of(both, folder(root, 'val'), method='kd'), net)
     cfg.train_dataloader.batch_size, cfg.data_preprocessor.to_rgb = 16, True
@@ -318,6 +330,7 @@ def test_an_unlabelled_folder_beside_a_labelled_one_trains(
     assert counts == [12] * 4 if sampler else sum(counts) == 32
     (log,) = (tmp_path / 'run0').glob('*/*.log')
     assert 'train_dataloader: 32 of 64 images have no label' in log.read_text()
+    assert read_weights(latest_checkpoint(cfg.work_dir)).classes == list(CLASSES)
 
 
 def test_test_images_without_a_label_are_no_obstacle_to_training_and_refused_by_the_tools(folders, config_of):

@@ -1,5 +1,6 @@
 """tools/compare.py: runs, resumes, reports."""
 
+import argparse
 import csv
 import fcntl
 import os
@@ -11,9 +12,10 @@ import time
 import pytest
 
 from hetkd.apis.results import RunResult
+from hetkd.errors import UserError
 from tests.conftest import ROOT, tool_command
 from tools import compare as compare_tool
-from tools.compare import places, sentence
+from tools.compare import make_cells, parse_args, places, sentence, sweep_of
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 NAME = 'vit-micro_cnn-micro_digits'
@@ -81,6 +83,15 @@ def test_a_sweep_has_a_row_for_each_value_beside_the_student_alone(compare, tmp_
     assert (tmp_path / 'all/compare.tex').read_text().startswith(r'\begin{tabular}')
     done = compare(*KD, '--sweep', 'model.ce_weight', check=False)
     assert done.returncode and "--sweep: expected KEY=1,2,4, got 'model.ce_weight'" in done.stderr
+    with pytest.raises(argparse.ArgumentTypeError, match='expected KEY=1,2,4'):
+        sweep_of('data_preprocessor.mean=[1,2,3],[4,5,6]')
+
+
+def test_values_whose_folders_would_be_one_are_refused(tmp_path):
+    args = [str(ROOT / CELL), '--methods', 'scratch', '--work-dir', str(tmp_path), '--sweep']
+    values = 'train_dataloader.dataset.data_root=a/b,a-b'
+    with pytest.raises(UserError, match='names that differ, got .*data_root=a-b twice'):
+        make_cells(parse_args([*args, values]))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,8 @@ def test_runs_without_a_gpu_see_none(monkeypatch):
     assert one.gpus == 0 and one.threads == (os.cpu_count() or 1)
 
 
-def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize('status, end', [('crashed', 'crashed'), ('missing', 'have not finished')])
+def test_slurm_trains_in_an_array_job(status, end, tmp_path, monkeypatch, capsys):
     seen = []
 
     class Stub:
@@ -117,7 +129,7 @@ def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
             seen.append((len(cells), *args))
 
         def wait(self, cell, stop):
-            cell.state |= dict(status='crashed', reason='by the stub')
+            cell.state |= dict(status=status, reason='by the stub')
 
     monkeypatch.setattr(compare_tool, 'ArrayJob', Stub)
     args = [
@@ -131,7 +143,7 @@ def test_slurm_trains_in_an_array_job(tmp_path, monkeypatch, capsys):
         '--work-dir',
         str(tmp_path),
     ]
-    with pytest.raises(SystemExit, match='2 of 2 runs crashed'):
+    with pytest.raises(SystemExit, match=f'2 of 2 runs {end}'):
         compare_tool.main([*args, '--slurm', 'fast', '--slurm-hours', '3'])
     assert seen == [(2, tmp_path / 'slurm', 'fast', 2, 3)] and 'by the stub' in capsys.readouterr().out
 

@@ -10,11 +10,13 @@ from mmengine.config import Config
 
 from hetkd.apis import init_model
 from hetkd.apis.config import methods
+from hetkd.apis.release_assets import pack
 from hetkd.errors import UserError
 from hetkd.utils.digest import file_digest
+from hetkd.visualization import Bar, gain_chart
 from tests.conftest import ROOT
 from tools import model_zoo
-from tools.model_zoo import CHART, DATA, PAGE, Cell, collect, derive, main, read_cells
+from tools.model_zoo import CHART, DATA, PAGE, Cell, _collection, collect, derive, main, read_cells
 
 METAFILE = 'configs/_base_/methods/metafile.yml'
 
@@ -95,7 +97,7 @@ def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
     page = derive(checkout)[PAGE]
     teacher = page.split('**vit-micro**; student: Transformer; ')[1].split('\n\n')[1]
     assert '| [labels only](' in teacher and '| [mine](' in page
-    assert 'Better than labels only: KD, mine.' in page
+    assert 'Better than labels only: KD; mine.' in page
 
 
 def test_a_changed_row_is_found(checkout, monkeypatch, capsys):
@@ -161,7 +163,7 @@ def test_a_gain_counts_only_where_it_exceeds_the_seeds_spread(checkout):
     assert ' Worse than labels only: RKD.\n' in files[PAGE]
     assert '\nOne seed, so not judged: CRD.\n' in files[PAGE]
     assert '### CIFAR-100, 32 px' in files[PAGE] and '| +0.50, within noise (p 0.68) |' in files[PAGE]
-    titles = re.findall('class="title".*?>(.+)</text>\n.*?>(.+)</text>', files[CHART])
+    titles = re.findall('class="title".*?>(.+)</text>\n<text class="small".*?>(.+)</text>', files[CHART])
     nets = 'Transformer student: effnet-lite0 → vit-nano'
     assert titles == [(nets, f'CIFAR-100, 32 px; epochs: 20, seeds: {i}') for i in (1, 3)], 'a panel each'
 
@@ -183,6 +185,68 @@ def test_the_chart_has_gains_and_their_spread_to_scale(checkout):
     ):
         assert float(middle) == pytest.approx(at[0] + mean * point, abs=0.2), text
         assert (float(high) - float(low)) / 2 == pytest.approx(spread * point, abs=0.2), text
+
+
+def test_a_sweeps_runs_are_rows_of_their_own(checkout):
+    pair = 'vit-micro_cnn-micro_digits'
+    for row, last in {
+        f'mldrkd/{pair}/model.dfra.alpha=0.5': 58.0,
+        f'mldrkd/{pair}/model.dfra.alpha=4': 70.0,
+        f'kd/{pair}/train_dataloader.batch_size=16': 66.0,
+        f'kd/{pair}/train_dataloader.batch_size=16/model.ce_weight=0.5': 67.0,
+        f'scratch/{pair}/train_dataloader.batch_size=16': 30.0,
+        'kd/swin-t_res18_cifar100/model.ce_weight=0.5': 99.0,
+        f'zoo/kd/{pair}': 99.0,  # a folder of comparisons is not a comparison
+    }.items():
+        for seed in range(2):
+            folder = checkout / f'work/{row}/seed{seed}'
+            (folder / 'a/vis_data').mkdir(parents=True)
+            (folder / 'results.json').write_text(json.dumps(record(last + seed, last)))
+            (folder / 'a/vis_data/scalars.json').touch()
+    collect(checkout / 'work', checkout)
+    files = derive(checkout)
+    table = files[PAGE].split('### Digits')[1].split('\n\n')
+    rows = [x.split(' | ') for x in table[2].splitlines()[2:]]
+    assert [(re.search(r'\[(.+?)\]', x[0])[1], x[2]) for x in rows] == [
+        ('labels only, train_dataloader.batch_size=16', ''),
+        ('labels only', ''),
+        ('MLDR-KD, dfra.alpha=0.5', '+7.50'),
+        ('KD', '+9.50'),
+        ('KD, train_dataloader.batch_size=16', '+36.00'),
+        ('KD, train_dataloader.batch_size=16, ce_weight=0.5', '+37.00'),
+        ('MLDR-KD, dfra.alpha=4', '+19.50'),
+    ], 'sorted; over the student alone with the same data'
+    assert 'Better than labels only: MLDR-KD, dfra.alpha=0.5; KD; KD, train' in table[3]
+    for row in rows:
+        link = re.search(r'\[log\]\(\.\./(.+?)\)', row[-1])[1]
+        assert (checkout / 'docs' / link).exists() and len(rows) == len({x[-1] for x in rows})
+    assert files[CHART].count('<circle') == 5 and '>MLDR-KD, dfra.alpha=0.5</text>' in files[CHART]
+    assert '| 70.00 | 71.00 | 78.74 |' in files[PAGE], "the published table has the method's own settings"
+    models = {x['Name']: x for x in yaml.safe_load(files[METAFILE])['Models']}
+    model = models[f'kd_{pair}_train_dataloader.batch_size=16_model.ce_weight=0.5']
+    options = '--method kd --cfg-options train_dataloader.batch_size=16 model.ce_weight=0.5'
+    assert model['Metadata']['Command'].endswith(options) and model['In Collection'] == 'KD'
+
+
+def test_every_method_that_comes_along_has_a_name_and_a_collection():
+    pieces = sorted(x.stem for x in (ROOT / 'configs/_base_/methods').glob('*.py'))
+    names = [Cell(x, 'a_b_digits', {}).label for x in pieces]
+    assert len(set(names)) == len(pieces) > 15 and not set(names) & set(pieces)
+    known = [
+        x['Name']
+        for path in (ROOT / 'configs').rglob('metafile.yml')
+        for x in yaml.safe_load(path.read_text())['Collections']
+    ]
+    assert [x for x in pieces if _collection(Cell(x, 'a_b_digits', {})) not in known] == []
+
+
+def test_the_chart_has_room_for_its_longest_name():
+    bar = Bar(1.0, 0.5, True)
+    names = 'KD', 'MLDR-KD, train_dataloader.batch_size=16, dfra.alpha=0.5'
+    for name in names:
+        chart = gain_chart({'a': {name: bar}})
+        end = float(re.search(rf'x="([\d.]+)" y="[\d.]+">{name}<', chart)[1])
+        assert end > 7 * len(name) and float(re.search('cx="(.+?)"', chart)[1]) > end
 
 
 def test_every_pair_has_data_and_a_student_that_the_zoo_knows():
@@ -213,6 +277,8 @@ def test_pack_makes_assets_that_give_the_runs_numbers(comparison, tiny_teacher, 
     cfg = Config.fromfile(cached / 'vit-micro_cnn-micro_digits.py')
     cfg.model.teacher.cache = 'caches/away'
     cfg.dump(cfg.filename)
+    for value in ('0.5', '4'):
+        shutil.copytree(comparison, comparison.parent / f'model.dfra.alpha={value}/seed0')
     main(['pack', str(tmp_path / 'work'), '--out', str(out)])
     names = {f'{student}.pth', f'{student}.py', tiny_teacher.name, 'README.md'}
     sums = dict(reversed(x.split('  ')) for x in (out / 'SHA256SUMS').read_text().splitlines())
@@ -224,11 +290,36 @@ def test_pack_makes_assets_that_give_the_runs_numbers(comparison, tiny_teacher, 
         f'| `{student}.pth` | student of `vit-micro_cnn-micro_digits` | mldrkd | 0 | 2 | {last:.2f} |'
         in table
     )
-    assert table.count(f'| `{tiny_teacher.name}` | teacher |') == 1 and table.count('| student of ') == 2
+    assert table.count(f'| `{tiny_teacher.name}` | teacher |') == 1 and table.count('| student of ') == 4
+    swept = 'mldrkd_vit-micro_cnn-micro_digits_model.dfra.alpha-0.5_seed0'
+    assert (
+        f'| `{swept}.pth` | student of `vit-micro_cnn-micro_digits` | mldrkd, dfra.alpha=0.5 | 0 |' in table
+    )
+    assert sum(x.endswith('.pth') for x in sums) == 5 and f'{swept}.pth' in sums
+    assert init_model(str(out / f'{swept}.py'), str(out / f'{swept}.pth'))
     done = run_tool('test.py', out / f'{student}.py', out / f'{student}.pth', '--work-dir', tmp_path / 'test')
     assert f'accuracy/top1: {last:.4g}' in done.stdout and len(done.stdout.splitlines()) <= 3
     assert not hasattr(init_model(str(out / f'{student}.py'), str(out / f'{student}.pth')), 'teachers')
     assert str(tmp_path) not in (out / f'{student}.py').read_text(), 'no place of this machine'
+
+
+def test_teachers_of_one_file_name_are_refused_and_those_of_a_library_left_out(
+    comparison, tiny_teacher, tmp_path
+):
+    cfg = Config.fromfile(comparison / 'vit-micro_cnn-micro_digits.py')
+    other = comparison.with_name('seed1')
+    shutil.copytree(comparison, other)
+    away = tmp_path / 'away' / tiny_teacher.name
+    away.parent.mkdir()
+    shutil.copy(tiny_teacher, away)
+    cfg.model.teacher.checkpoint = str(away)
+    cfg.dump(other / 'vit-micro_cnn-micro_digits.py')
+    with pytest.raises(UserError, match='teachers: expected files whose names differ, got .* and .*away'):
+        pack(tmp_path / 'work', tmp_path / 'assets')
+    cfg.model.teacher.pop('checkpoint')
+    cfg.dump(other / 'vit-micro_cnn-micro_digits.py')
+    names = [x.name for x in pack(tmp_path / 'work', tmp_path / 'assets')]
+    assert names.count(tiny_teacher.name) == 1 and sum(x.endswith('.pth') for x in names) == 3
 
 
 def test_pack_writes_nothing_where_something_is_missing(comparison, tmp_path):

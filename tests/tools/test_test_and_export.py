@@ -66,7 +66,9 @@ def test_time_augmentation_averages_an_image_and_its_mirror(held, short_run, exp
     for name, flags in (('plain', []), ('flipped', ['--tta'])):
         out = tmp_path / f'{name}.npz'
         run_tool('test.py', config, exported, '--work-dir', tmp_path, '--out', out, *flags)
-        scores.append(read_predictions(out)[0]['pred_score'])
+        predictions = read_predictions(out)
+        scores.append(predictions[0]['pred_score'])
+        assert all(x['pred_label'] == x['pred_score'].argmax() for x in predictions)
     classifier = MODELS.build(student_config(Config.fromfile(short_run.config))).eval()
     load_student(classifier, str(exported))
     dataset = DATASETS.build(Config.fromfile(short_run.config).test_dataloader.dataset)

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from measure import DEVICE, machine, timed, work_of
-from mmengine.config import DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -22,7 +21,7 @@ from PIL import Image
 from torchvision import transforms as T
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import add_out, run_tool, tool_parser
+from hetkd.apis.cli import Options, add_out, run_tool, tool_parser
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
 from hetkd.utils.whole_file import write_whole
@@ -118,7 +117,7 @@ def main(argv=None):
     parser.add_argument('--rounds', type=int, default=5, help='interleaved, after one warm-up')
     parser.add_argument('--batches', type=int, default=8, help='batches per round')
     parser.add_argument('--step-seconds', type=float, help='of a step, to compare the images/s it needs')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, help='for all configs, as key=value')
     add_out(parser, '.json', required=False, text='file of the numbers')
     args = parser.parse_args(argv)
 

@@ -15,12 +15,11 @@ from statistics import median
 
 import torch
 from measure import DEVICE, machine, peak_of, work_of
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from usual_steps import IMAGES, usual_step
 
 from hetkd.apis import load_config
-from hetkd.apis.cli import add_out, run_tool, tool_parser
+from hetkd.apis.cli import Options, add_out, run_tool, tool_parser
 from hetkd.apis.complexity import random_batch
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
@@ -206,7 +205,7 @@ def main(argv=None):
     parser.add_argument(
         '--amp', choices=('bfloat16', 'float16'), help='mixed precision; without a loss scale'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs, as key=value')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, help='for all configs, as key=value')
     add_out(parser, '.json', required=False, text='file of the numbers')
     parser.add_argument('--peak', choices=VARIANTS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)

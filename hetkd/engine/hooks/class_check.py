@@ -33,7 +33,7 @@ class ClassCheckHook(Hook):
             return
         known = {}
         for name, dataset in self._data_sets(runner).items():
-            unlabelled = check_labels(dataset, name, unlabelled=name != 'val_dataloader')
+            unlabelled = check_labels(dataset, name, name != 'val_dataloader', student.num_classes)
             if name == 'train_dataloader':
                 self._check_unlabelled(runner, model, dataset, unlabelled)
             classes = class_names(dataset)

@@ -4,6 +4,7 @@ import os.path as osp
 import time
 from datetime import timedelta
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
 from hetkd.engine.plain_model import plain_model
@@ -37,10 +38,11 @@ class SummaryHook(Hook):
         length = f'{runner.max_iters:,} steps'
         if not counts_iterations(runner.train_loop):
             length = f'{runner.max_epochs} epochs of {len(loader):,} steps'
+        processes = f'{get_world_size()} x ' if get_world_size() > 1 else ''
         for line in (
             f'{type(model).__name__}: {_net(student)} learns from {teachers or "labels alone"}',
             f'data: {data}; {getattr(student, "num_classes", "?")} classes',
-            f'{length}, each of {loader.batch_size} images',
+            f'{length}, each of {processes}{loader.batch_size} images',
             f'files: {runner.work_dir}; the whole log: {osp.join(runner.log_dir, runner.timestamp)}.log',
         ):
             runner.logger.info(line)

@@ -1,5 +1,6 @@
 """Distillation algorithms."""
 
+from .average_views import AverageViews
 from .base import BaseDistiller
 from .classifier import NetClassifier
 from .feature import FeatureDistiller
@@ -14,6 +15,7 @@ __all__ = [
     'HCD',
     'MLDRKD',
     'OFA',
+    'AverageViews',
     'BaseDistiller',
     'FeatureDistiller',
     'FrozenTeacher',

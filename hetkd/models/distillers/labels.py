@@ -26,26 +26,24 @@ def batch_labels(data_samples: list[DataSample], device: torch.device) -> Labels
 
     Which images have a label is known on the CPU, but for mixed ones of a batch with unlabelled images.
     """
+    known = torch.tensor([i for i, x in enumerate(data_samples) if 'gt_label' in x or 'gt_score' in x])
     if any('gt_score' in x for x in data_samples):
-        return _scores(data_samples)
-    blank = torch.full((1,), NO_LABEL, device=device)
-    target = torch.cat([x.gt_label if 'gt_label' in x else blank for x in data_samples])
-    known = [i for i, x in enumerate(data_samples) if 'gt_label' in x]
-    if len(known) == len(data_samples):
-        return Labels(target, None)
-    return Labels(target, to_device(torch.tensor(known, dtype=torch.long), device))
+        target = _scores(data_samples)
+        if any('mixed_with_unlabelled' in x for x in data_samples):
+            known = (~target.isnan().any(1)).nonzero()[:, 0]
+    else:
+        blank = torch.full((1,), NO_LABEL, device=device)
+        target = torch.cat([x.gt_label if 'gt_label' in x else blank for x in data_samples])
+    return Labels(target, None if len(known) == len(target) else to_device(known.long(), device))
 
 
-def _scores(data_samples: list[DataSample]) -> Labels:
+def _scores(data_samples: list[DataSample]) -> torch.Tensor:
     like = next(x.gt_score for x in data_samples if 'gt_score' in x)
     blank = torch.full_like(like, torch.nan, dtype=torch.float)
-    has_label = [('gt_score' in x) or ('gt_label' in x) for x in data_samples]
     # One-hot scores are integers. An image with another kind of label than the first is no unlabelled one.
-    target = torch.stack([x.gt_score.float() if y else blank for x, y in zip(data_samples, has_label)])
-    if all('gt_label' in x for x in data_samples):
-        return Labels(target, None)
-    known = (~target.isnan().any(1)).nonzero()[:, 0]
-    return Labels(target, None if len(known) == len(target) else known)
+    return torch.stack(
+        [x.gt_score.float() if 'gt_score' in x or 'gt_label' in x else blank for x in data_samples]
+    )
 
 
 def answered(target: torch.Tensor, teacher_logits: torch.Tensor) -> torch.Tensor:

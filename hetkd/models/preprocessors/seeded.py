@@ -56,7 +56,10 @@ class SeededPreprocessor(ClsDataPreprocessor):
             return self._mixed(data, training)
 
     def _to_scores(self, samples) -> None:
-        """Labels as probabilities, to be mixed: NaN for no label, and so for what is mixed with it."""
+        """Labels as probabilities, to be mixed: NaN for no label, and so for what is mixed with it.
+
+        The samples say ``mixed_with_unlabelled``, so that a batch without NaN is not searched for it.
+        """
         if self.num_classes is None:
             raise UserError(
                 'data_preprocessor.num_classes', 'the number of classes, to mix labels', None, 'set it'
@@ -67,6 +70,7 @@ class SeededPreprocessor(ClsDataPreprocessor):
                 if 'gt_label' in sample:
                     score = one_hot(sample.pop('gt_label'), self.num_classes, torch.float)[0]
                 sample.set_gt_score(score)
+            sample.set_field(True, 'mixed_with_unlabelled', field_type='metainfo')
 
     def _mixed(self, data, training):
         samples = data.get('data_samples')

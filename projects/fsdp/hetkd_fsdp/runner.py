@@ -7,6 +7,7 @@ from hetkd.engine import GradientCosineHook
 from hetkd.engine.lasting import LastingRun
 from hetkd.errors import UserError
 from hetkd.registry import RUNNERS
+from hetkd.terminal import quieten
 
 # What DistillRunner reads and this one does not.
 UNREAD = ('activation_checkpointing', 'compile', 'efficient_conv_bn_eval', 'model_wrapper_cfg', 'sync_bn')
@@ -32,6 +33,12 @@ class StrategyRunner(LastingRun, FlexibleRunner):
                 'leave them out (sync_bn belongs into the strategy)',
             )
         return super().from_cfg(cfg)
+
+    def build_strategy(self, *args, **kwargs):
+        """mmengine's, which has the logger; what the libraries say goes to the log file alone."""
+        strategy = super().build_strategy(*args, **kwargs)
+        quieten(strategy.logger)
+        return strategy
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """mmengine's; a hook that needs all parameters in each process is refused."""
