@@ -4,10 +4,11 @@ import hashlib
 import io
 import os
 from copy import deepcopy
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
+from torch.optim.swa_utils import AveragedModel
 
 from hetkd.errors import UserError
 from hetkd.models.nets.base import RANDOM
@@ -95,7 +96,9 @@ def load_student(classifier, path: str) -> Weights:
     return weights
 
 
-def export_student(cfg: Config, checkpoint: str, out: str, backbone: bool = False) -> str:
+def export_student(
+    cfg: Config, checkpoint: Union[str, Sequence[str]], out: str, backbone: bool = False
+) -> str:
     """Write the student of a checkpoint as a plain weight file of mmpretrain or timm.
 
     The file holds ``{'state_dict', 'meta'}``, plain values only, and loads with ``weights_only=True``:
@@ -106,7 +109,8 @@ def export_student(cfg: Config, checkpoint: str, out: str, backbone: bool = Fals
 
     Args:
         cfg: config of the run.
-        checkpoint: checkpoint of the run.
+        checkpoint: checkpoint of the run. Of several, the mean of their weights is taken (stochastic weight
+            averaging, arXiv 1803.05407; statistics of batch norms are averaged too).
         out: file to write, ``*.pth``. Written atomically.
         backbone: leave out the class head, to fine-tune on other classes.
 
@@ -115,7 +119,7 @@ def export_student(cfg: Config, checkpoint: str, out: str, backbone: bool = Fals
     """
     model = student_config(cfg)
     classifier = MODELS.build(model)
-    weights = load_student(classifier, checkpoint)
+    weights = _load_mean(classifier, [checkpoint] if isinstance(checkpoint, str) else checkpoint)
     student = _without_head(model.student, classifier.student) if backbone else classifier.student
     is_mmpretrains = isinstance(student, MMPretrainNet)
     plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
@@ -129,6 +133,15 @@ def export_student(cfg: Config, checkpoint: str, out: str, backbone: bool = Fals
     path = os.path.splitext(out)[0] + '.py'
     plain.dump(path)
     return path
+
+
+def _load_mean(classifier, paths: Sequence[str]) -> Weights:
+    mean = AveragedModel(classifier.student.model, use_buffers=True)
+    for path in paths:
+        weights = load_student(classifier, path)
+        mean.update_parameters(classifier.student.model)
+    classifier.student.model.load_state_dict(mean.module.state_dict())
+    return weights
 
 
 def publish_student(checkpoint: str, out: str) -> str:

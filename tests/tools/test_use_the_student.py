@@ -52,6 +52,20 @@ def digit(tmp_path_factory):
     return path
 
 
+def test_the_mean_of_several_checkpoints_is_exported(short_run, tmp_path, run_tool):
+    plain = torch.load(short_run.checkpoint, weights_only=True)['state_dict']
+    moved = {key: x + 2 if x.is_floating_point() else x for key, x in plain.items()}
+    torch.save(dict(state_dict=moved), tmp_path / 'moved.pth')
+    files = {}
+    for name, more in (('one', []), ('two', ['--mean-with', tmp_path / 'moved.pth'])):
+        args = short_run.config, short_run.checkpoint, *more, '--out', tmp_path / f'{name}.pth'
+        run_tool('model_converters/export_student.py', *args)
+        files[name] = torch.load(tmp_path / f'{name}.pth', weights_only=True)['state_dict']
+    for key, value in files['one'].items():
+        expected = value + 1 if value.is_floating_point() else value
+        torch.testing.assert_close(files['two'][key], expected), key
+
+
 def untrained(cfg, tmp_path):
     """A config's student with random weights, as a checkpoint."""
     classifier = MODELS.build(student_config(cfg)).eval()

@@ -14,10 +14,14 @@ def main(argv=None):
     parser.add_argument(
         '--backbone', action='store_true', help='without the class head, to fine-tune on other classes'
     )
+    parser.add_argument(
+        '--mean-with', nargs='+', default=[], metavar='CHECKPOINT',
+        help='further checkpoints: the mean of all weights is exported (stochastic weight averaging)',
+    )  # fmt: skip
     args = parser.parse_args(argv)
     cfg = config_of(args)
     init_default_scope(cfg.get('default_scope', 'hetkd'))
-    config = export_student(cfg, args.checkpoint, args.out, args.backbone)
+    config = export_student(cfg, [args.checkpoint, *args.mean_with], args.out, args.backbone)
     print(f'written: {args.out}' + (f', {config} (config for mmpretrain)' if config else ''))
 
 
