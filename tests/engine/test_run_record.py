@@ -62,6 +62,16 @@ def test_a_resumed_run_goes_on_with_the_epochs_before_it(tmp_path):
     assert read(tmp_path)['metrics'] == {}
 
 
+def test_time_counts_up_to_the_checkpoint_that_an_interrupt_leaves(tmp_path):
+    run = runner(tmp_path, epoch=1)
+    for total in (100, 200):
+        hook = RunRecordHook()
+        hook.before_train(run)
+        hook._begin -= 100  # it has run for so long, without a validation
+        hook.before_save_checkpoint(run, {})
+        assert read(tmp_path)['seconds'] == pytest.approx(total, abs=5)
+
+
 def test_settings_versions_and_commit_are_recorded(tmp_path):
     RunRecordHook().before_train(runner(tmp_path))
     record = read(tmp_path)

@@ -110,6 +110,12 @@ class RunRecordHook(Hook):
             self._write(runner)
 
     @master_only
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Count the time up to a checkpoint, from which an interrupted run goes on."""
+        if self._record:
+            self._write(runner)
+
+    @master_only
     def after_train(self, runner) -> None:
         """The run has come to its end."""
         self._record['finished'] = True
