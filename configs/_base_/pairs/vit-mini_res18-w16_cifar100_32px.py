@@ -1,6 +1,6 @@
 _base_ = [
     '../datasets/cifar100_32px.py',
-    '../schedules/adamw_3e.py',
+    '../schedules/adamw_5e.py',
     '../default_runtime.py',
     '../nets/vit-mini.py',
     '../nets/res18-w16.py',
