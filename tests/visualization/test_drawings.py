@@ -156,7 +156,7 @@ def test_a_curve_of_one_point_is_seen(tmp_path, figures):
 def test_the_titles_of_a_gain_chart_are_whole():
     bars = {'KD': visualization.Bar(3.0, 0.5, True)}
     setting = 'Digits, 5 labels per class, the other images unlabelled, 16 px; epochs: 22, seeds: 3'
-    chart = visualization.gain_chart({f'CNN student: vit-micro → cnn-micro. {setting}': bars})
+    chart = visualization.gain_chart({f'CNN student: vit-micro → cnn-micro\n{setting}': bars})
     width = int(re.search(r'viewBox="0 0 (\d+)', chart)[1])
     lines = re.findall(r'x="14"[^>]*>([^<]*)<', chart)
     assert lines == ['CNN student: vit-micro → cnn-micro', setting]
