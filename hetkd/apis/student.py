@@ -116,6 +116,9 @@ def export_student(
 
     Returns:
         The path of the written config, or ``''`` for a timm net.
+
+    Raises:
+        UserError: several checkpoints of other classes, or of images that another filter resized.
     """
     model = student_config(cfg)
     classifier = MODELS.build(model)
@@ -136,11 +139,21 @@ def export_student(
 
 
 def _load_mean(classifier, paths: Sequence[str]) -> Weights:
-    mean = AveragedModel(classifier.student.model, use_buffers=True)
-    for path in paths:
-        weights = load_student(classifier, path)
-        mean.update_parameters(classifier.student.model)
-    classifier.student.model.load_state_dict(mean.module.state_dict())
+    first, *others = paths
+    weights = load_student(classifier, first)
+    if not others:
+        return weights
+    model = classifier.student.model
+    mean = AveragedModel(model, use_buffers=True)
+    mean.update_parameters(model)
+    for path in others:
+        other = load_student(classifier, path)
+        for key in ('classes', 'resize'):
+            wanted, got = getattr(weights, key), getattr(other, key)
+            if None not in (wanted, got) and wanted != got:
+                raise UserError(path, f'{key} as those of {first}, {wanted}', got, 'average one run')
+        mean.update_parameters(model)
+    model.load_state_dict(mean.module.state_dict())
     return weights
 
 

@@ -66,6 +66,16 @@ def test_the_mean_of_several_checkpoints_is_exported(short_run, tmp_path, run_to
         torch.testing.assert_close(files['two'][key], expected), key
 
 
+def test_checkpoints_of_other_classes_have_no_mean(short_run, tmp_path):
+    content = torch.load(short_run.checkpoint, weights_only=True)
+    content['meta']['dataset_meta']['classes'] = content['meta']['dataset_meta']['classes'][::-1]
+    torch.save(content, tmp_path / 'turned.pth')
+    paths = [str(short_run.checkpoint), str(tmp_path / 'turned.pth')]
+    with pytest.raises(UserError, match='turned.pth: expected classes as those of'):
+        export_student(load_config(str(short_run.config)), paths, str(tmp_path / 'mean.pth'))
+    assert not (tmp_path / 'mean.pth').exists()
+
+
 def untrained(cfg, tmp_path):
     """A config's student with random weights, as a checkpoint."""
     classifier = MODELS.build(student_config(cfg)).eval()
