@@ -30,6 +30,10 @@ def maps(channels, sizes, batch=2):
     ]
 
 
+def descriptors(stages):
+    return [torch.randn(2, P) for _ in range(stages)]
+
+
 def count(*modules):
     return sum(x.numel() for module in modules for x in module.parameters())
 
@@ -78,13 +82,48 @@ def test_projector_and_msdf_have_the_papers_parameter_count(channels, width, exp
 @pytest.mark.parametrize('pixels, sizes', [(64, (16, 8, 4, 2)), (65, (17, 9, 5, 3)), (33, (9, 5, 3, 2))])
 def test_every_stage_lands_on_the_deepest_grid_with_p_channels(pixels, sizes):
     assert sizes == tuple(math.ceil(pixels / stride) for stride in STRIDES)
-    projected = StageProjector(NARROW, STRIDES, P)(maps(NARROW, sizes))
+    projector, stages = StageProjector(NARROW, STRIDES, P), maps(NARROW, sizes)
+    projected = [projection(x) for projection, x in zip(projector.projections, stages)]
     assert [x.shape for x in projected] == [(2, P, sizes[-1], sizes[-1])] * 4
 
 
 def test_oblong_images_keep_their_form():
-    projected = StageProjector(NARROW, STRIDES, P)(maps(NARROW, [(16, 24), (8, 12), (4, 6), (2, 3)]))
+    projector, stages = StageProjector(NARROW, STRIDES, P), maps(NARROW, [(16, 24), (8, 12), (4, 6), (2, 3)])
+    projected = [projection(x) for projection, x in zip(projector.projections, stages)]
     assert [x.shape for x in projected] == [(2, P, 2, 3)] * 4
+
+
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize(
+    'channels, strides, sizes', [(NARROW, STRIDES, (17, 9, 5, 3)), (VIT, PATCHES, (7,) * 4)]
+)
+def test_a_descriptor_and_its_gradients_are_those_of_the_projected_map_averaged(
+    channels, strides, sizes, bias
+):
+    """As the papers compute it, whichever is averaged first."""
+    projector = StageProjector(channels, strides, P, final_bias=bias).double()
+    stages = [x.double().requires_grad_() for x in maps(channels, sizes)]
+    for projection in projector.projections:
+        if bias and isinstance(projection[0], nn.Conv2d):
+            nn.init.normal_(projection[0].bias)
+    inputs = [*stages, *projector.parameters()]
+    plain = torch.stack([p(x).flatten(2).mean(2) for p, x in zip(projector.projections, stages)])
+    got = torch.stack(projector(stages))
+    assert got.shape == (len(stages), 2, P)
+    torch.testing.assert_close(got, plain)
+    cotangent = torch.randn_like(plain)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, inputs, cotangent), torch.autograd.grad(plain, inputs, cotangent)
+    )
+
+
+def test_a_1x1_convolution_runs_on_averages():
+    """64 cells of a map for one: it would otherwise cost as much as a small student."""
+    projector, cells = StageProjector(VIT, PATCHES, P), []
+    for projection in projector.projections:
+        projection[0].register_forward_hook(lambda module, args, out: cells.append(out[0, 0].numel()))
+    projector(maps(VIT, (7,) * 4))
+    assert cells == [1] * 4
 
 
 def test_isotropic_net_gets_1x1_convolutions_without_bias_and_nothing_else():
@@ -92,7 +131,7 @@ def test_isotropic_net_gets_1x1_convolutions_without_bias_and_nothing_else():
     leaves = [x for x in projector.modules() if not list(x.children())]
     assert len(leaves) == 4
     assert all(isinstance(x, nn.Conv2d) and x.kernel_size == (1, 1) and x.bias is None for x in leaves)
-    assert [x.shape for x in projector(maps(VIT, (7,) * 4))] == [(2, P, 7, 7)] * 4
+    assert [x.shape for x in projector(maps(VIT, (7,) * 4))] == [(2, P)] * 4
 
 
 @pytest.mark.parametrize(
@@ -168,25 +207,25 @@ def msdf():
 
 
 def test_msdf_gives_stage_logits_fused_logits_and_weights(msdf):
-    output = msdf(maps((P,) * 4, (3,) * 4))
+    output = msdf(descriptors(4))
     assert output.stage_logits.shape == output.weights.shape == (4, 2, 10)
     assert output.fused.shape == (2, 10)
     assert torch.allclose(output.fused, (output.weights * output.stage_logits).sum(0), atol=1e-6)
 
 
-def test_stage_logits_are_each_stages_own_head_on_the_average_over_its_grid(msdf):
-    stages = maps((P,) * 4, (3,) * 4)
+def test_stage_logits_are_each_stages_own_head_on_its_descriptor(msdf):
+    stages = descriptors(4)
     got = msdf(stages).stage_logits
     for head, x, logits in zip(msdf.heads, stages, got):
-        expected = x.flatten(2).mean(2) @ head.weight.T + head.bias
+        expected = x @ head.weight.T + head.bias
         assert torch.allclose(logits, expected, atol=1e-6)
 
 
 def test_one_gate_scores_every_stage(msdf):
     nn.init.normal_(msdf.gate[2].weight)  # an untrained gate is nearly flat
-    stages = maps((P,) * 4, (3,) * 4)
+    stages = descriptors(4)
     first, activation, second = msdf.gate
-    scores = torch.stack([second(activation(first(x.mean((2, 3))))) for x in stages])
+    scores = torch.stack([second(activation(first(x))) for x in stages])
     expected = scores.exp() / scores.exp().sum(0)
     assert isinstance(activation, nn.GELU)
     assert torch.allclose(msdf(stages).weights, expected, atol=1e-6)
@@ -195,13 +234,13 @@ def test_one_gate_scores_every_stage(msdf):
 
 def test_weights_sum_to_1_over_the_stages(msdf):
     nn.init.normal_(msdf.gate[2].weight)
-    weights = msdf(maps((P,) * 4, (3,) * 4)).weights
+    weights = msdf(descriptors(4)).weights
     assert torch.allclose(weights.sum(0), torch.ones(2, 10), atol=1e-6)
 
 
 def test_equal_gates_give_the_mean_of_the_stage_logits(msdf):
     nn.init.zeros_(msdf.gate[2].weight)
-    output = msdf(maps((P,) * 4, (3,) * 4))
+    output = msdf(descriptors(4))
     assert torch.allclose(output.fused, output.stage_logits.mean(0), atol=1e-7)
 
 
@@ -210,8 +249,8 @@ def test_gate_that_prefers_one_stage_gives_its_logits(msdf, stage):
     # The gate scores the mean of a descriptor; only the preferred stage's is far from 0.
     for layer in (msdf.gate[0], msdf.gate[2]):
         nn.init.constant_(layer.weight, 1.0)
-    stages = [torch.zeros(2, P, 3, 3) for _ in range(4)]
-    stages[stage] += 5 + torch.rand(2, P, 3, 3)
+    stages = [torch.zeros(2, P) for _ in range(4)]
+    stages[stage] += 5 + torch.rand(2, P)
     for head in msdf.heads:
         nn.init.normal_(head.bias)
     output = msdf(stages)
@@ -226,7 +265,7 @@ def test_hidden_width_is_ratio_times_classes(ratio):
         (10 * ratio, P),
         (10, 10 * ratio),
     ]
-    assert fusion(maps((P,) * 3, (3,) * 3)).fused.shape == (2, 10)
+    assert fusion(descriptors(3)).fused.shape == (2, 10)
 
 
 def test_hidden_ratio_is_4_by_default(msdf):
@@ -234,7 +273,7 @@ def test_hidden_ratio_is_4_by_default(msdf):
 
 
 def test_every_msdf_parameter_gets_a_gradient(msdf):
-    assert_every_parameter_gets_a_gradient(msdf, [msdf(maps((P,) * 4, (3,) * 4)).fused])
+    assert_every_parameter_gets_a_gradient(msdf, [msdf(descriptors(4)).fused])
 
 
 # Stage matcher

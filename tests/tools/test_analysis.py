@@ -170,8 +170,8 @@ def test_fusion_weights_are_the_connectors(trained, tmp_path):
     run('vis_fusion', trained.config, trained.checkpoint, '--out', out)
     found, model = numbers(out), trained.model
     with torch.no_grad():
-        descriptors = [x.mean((2, 3)) for x in model.projector(trained.student.stages)]
-        weights = torch.stack([model.fusion.gate(x) for x in descriptors]).softmax(0)
+        descriptors = torch.stack(model.projector(trained.student.stages))
+        weights = model.fusion.gate(descriptors).softmax(0)
     np.testing.assert_allclose(found['stage'], weights.mean((1, 2)), atol=1e-5)
     np.testing.assert_allclose(found['stage_by_class'], weights.mean(1), atol=1e-5)
     np.testing.assert_allclose(found['stage_by_sample'], weights.mean(2), atol=1e-5)

@@ -16,8 +16,8 @@ from .init import init_connector
 class CFM(nn.Module):
     """Complementary Feature Mapper (HCD, arXiv 2511.10942; details second-hand, from a third-party port).
 
-    Each projected stage is averaged over its grid to h_i (N, P) and joined with the teacher's embedding f_t
-    (N, Dt). Own weights per stage: q_i = W2 ReLU(W1 [h_i, f_t]) with W1: P + Dt -> Dt and W2: Dt -> n C.
+    The descriptor h_i (N, P) of each projected stage is joined with the teacher's embedding f_t (N, Dt). Own
+    weights per stage: q_i = W2 ReLU(W1 [h_i, f_t]) with W1: P + Dt -> Dt and W2: Dt -> n C.
 
     Args:
         num_stages: S.
@@ -55,10 +55,10 @@ class CFM(nn.Module):
         )
         self.apply(init_connector)
 
-    def forward(self, maps: Sequence[torch.Tensor], embedding: torch.Tensor) -> torch.Tensor:
-        """Projected stages (N, P, h, w) each and the teacher's embedding (N, Dt) to q (S, N, n, C)."""
+    def forward(self, descriptors: Sequence[torch.Tensor], embedding: torch.Tensor) -> torch.Tensor:
+        """Projected stages h_i (N, P) each and the teacher's embedding (N, Dt) to q (S, N, n, C)."""
         mapped = [
-            mapper(torch.cat([x.mean((2, 3)), embedding], dim=1))
-            for mapper, x in zip(self.mappers, maps, strict=True)
+            mapper(torch.cat([x, embedding], dim=1))
+            for mapper, x in zip(self.mappers, descriptors, strict=True)
         ]
         return torch.stack(mapped).unflatten(-1, self.shape)

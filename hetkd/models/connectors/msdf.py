@@ -28,9 +28,9 @@ class MSDFOutput(NamedTuple):
 class MSDF(StageHeads):
     """Multi-Scale Dynamic Fusion (MLDR-KD, arXiv 2502.06189; read in the authors' released code).
 
-    Each projected stage is averaged over its grid to d_i (N, P); stage logits p_i = Linear(P -> C)(d_i),
-    own weights per stage. A gate that the stages share, Linear(P -> H) -> GELU -> Linear(H -> C), scores
-    each d_i; see :func:`hetkd.functional.msdf_fuse`.
+    From the descriptor d_i (N, P) of each projected stage: stage logits p_i = Linear(P -> C)(d_i), own
+    weights per stage. A gate that the stages share, Linear(P -> H) -> GELU -> Linear(H -> C), scores each
+    d_i; see :func:`hetkd.functional.msdf_fuse`.
 
     Args:
         num_stages: S.
@@ -45,9 +45,8 @@ class MSDF(StageHeads):
         self.gate = nn.Sequential(nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, num_classes))
         self.gate.apply(init_connector)
 
-    def forward(self, maps: Sequence[torch.Tensor]) -> MSDFOutput:
-        """Projected stages (N, P, h, w) each to stage logits and fused logits."""
-        descriptors = [x.mean((2, 3)) for x in maps]
-        logits = self.classify(descriptors)
+    def forward(self, descriptors: Sequence[torch.Tensor]) -> MSDFOutput:
+        """Projected stages d_i (N, P) each to stage logits and fused logits."""
+        logits = super().forward(descriptors)
         fusion = msdf_fuse(logits, self.gate(torch.stack(descriptors)))
         return MSDFOutput(logits, *fusion)

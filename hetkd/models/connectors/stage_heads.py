@@ -1,4 +1,4 @@
-"""Logits from each projected stage."""
+"""Logits from each stage's descriptor."""
 
 from typing import Sequence
 
@@ -13,7 +13,7 @@ from .init import init_connector
 
 @MODELS.register_module()
 class StageHeads(nn.Module):
-    """One linear head a stage on the map's average, p_i = Linear(P -> C)(d_i) (OFA-KD, MLDR-KD).
+    """One linear head a stage, p_i = Linear(P -> C)(d_i) (OFA-KD, MLDR-KD).
 
     Args:
         num_stages: S.
@@ -26,10 +26,6 @@ class StageHeads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(in_channels, num_classes) for _ in range(num_stages))
         self.apply(init_connector)
 
-    def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Projected stages (N, P, h, w) each to (S, N, C)."""
-        return self.classify([x.mean((2, 3)) for x in maps])
-
-    def classify(self, descriptors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Averages d_i (N, P) each to (S, N, C)."""
+    def forward(self, descriptors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Projected stages d_i (N, P) each to (S, N, C)."""
         return torch.stack([head(d) for head, d in zip(self.heads, descriptors, strict=True)])

@@ -1,4 +1,4 @@
-"""Projection of student stages to one width and the deepest grid."""
+"""Projection of student stages to descriptors of one width."""
 
 import math
 from itertools import pairwise
@@ -17,13 +17,16 @@ from .sep_conv import SepConv
 
 @MODELS.register_module()
 class StageProjector(nn.Module):
-    """Project every stage to ``out_channels`` on the deepest stage's grid (MLDR-KD, OFA-KD).
+    """Project every stage to ``out_channels`` on the deepest stage's grid, then average (MLDR-KD, OFA-KD).
 
     Stage i gets log2(deepest stride / its stride) :class:`SepConv` blocks, channels doubling with each
     and the last giving ``out_channels``. A stage that is on the deepest grid already gets one 1x1
     convolution without norm or activation; so do all stages of an isotropic net (our decision;
     the papers' students are hierarchical). A SepConv halves a grid rounding up, as the papers' nets do; with
-    a net that rounds down grids may differ by a cell or two, which global pooling tolerates.
+    a net that rounds down grids may differ by a cell or two, which the average tolerates.
+
+    The papers average after each projection. A 1x1 convolution of the average is the average of the 1x1
+    convolution, at a cost smaller by the number of cells, so there it is the map that is averaged.
 
     Args:
         channels: C_i of each stage, shallow to deep.
@@ -58,8 +61,14 @@ class StageProjector(nn.Module):
         self.apply(init_connector)
 
     def forward(self, stages: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """(N, C_i, H_i, W_i) each to (N, P, h, w) each."""
-        return tuple(projection(x) for projection, x in zip(self.projections, stages, strict=True))
+        """(N, C_i, H_i, W_i) each to descriptors (N, P) each."""
+        return tuple(_describe(*pair) for pair in zip(self.projections, stages, strict=True))
+
+
+def _describe(projection: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    if isinstance(projection[0], SepConv):
+        return projection(x).mean((2, 3))
+    return projection(x.mean((2, 3), keepdim=True)).flatten(1)
 
 
 def _projection(width: int, blocks: int, out_channels: int, final_bias: bool) -> nn.Sequential:
