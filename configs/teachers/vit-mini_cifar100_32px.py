@@ -1,6 +1,6 @@
 # A ViT as a teacher, distilled from a CNN, since a ViT learns slowly from 50,000 images (our setting).
 _base_ = [
-    '../_base_/datasets/cifar100_32px.py',
+    '../_base_/datasets/cifar100_32px_crops.py',
     '../_base_/schedules/adamw_10e.py',
     '../_base_/default_runtime.py',
     '../_base_/nets/effnet-lite0_96px.py',

@@ -31,7 +31,8 @@ class DeferredMessageHub(MessageHub):
             super().update_scalar(key, value, count, resumed)
             return
         self._set_resumed_keys(key, resumed)
-        self._kept.append((key, value.detach().reshape(()), count))
+        value = value.detach()
+        self._kept.append((key, value.reshape(()) if value.dim() else value, count))
         self._kept_keys.add(key)
         if len(self._kept) >= LIMIT:
             self._read()
@@ -41,7 +42,9 @@ class DeferredMessageHub(MessageHub):
         self._kept_keys.clear()
         for device in {value.device for _, value, _ in kept}:
             here = [x for x in kept if x[1].device == device]
-            values = torch.stack([value.double() for _, value, _ in here]).tolist()
+            # Together in the widest type; an integer may be too large for it.
+            values = [x if x.is_floating_point() else x.double() for _, x, _ in here]
+            values = torch.stack(values).tolist()
             for (key, _, count), value in zip(here, values):
                 super().update_scalar(key, value, count, self._resumed_keys[key])
 

@@ -1,6 +1,6 @@
 _base_ = [
-    '../datasets/cifar100_32px.py',
-    '../schedules/adamw_3e.py',
+    '../datasets/cifar100_32px_crops.py',
+    '../schedules/adamw_5e.py',
     '../default_runtime.py',
     '../nets/effnet-lite0_96px.py',
     '../nets/mixer-nano.py',

@@ -1,5 +1,5 @@
 _base_ = [
-    '../datasets/cifar100_32px.py',
+    '../datasets/cifar100_32px_crops.py',
     '../schedules/adamw_5e.py',
     '../default_runtime.py',
     '../nets/vit-mini.py',

@@ -1,7 +1,7 @@
 # OFA-KD's recipe for ViT and MLP students on CIFAR-100 (read in its released code: timm's AdamW, which decays
 # no biases, norms, tokens and position embeddings).
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         flat_decay_mult=0.0,
         custom_keys={

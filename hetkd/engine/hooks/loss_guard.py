@@ -36,7 +36,7 @@ class LossGuardHook(Hook):
         terms = {k: v for k, v in (outputs or {}).items() if torch.is_tensor(v) and 'loss' in k}
         if not terms:
             return
-        values = torch.stack([value.detach().float().mean() for value in terms.values()])
+        values = torch.stack([x.detach().float().mean() if x.dim() else x.detach() for x in terms.values()])
         if values.device.type == 'cpu' and all(map(math.isfinite, values.tolist())):
             return
         self._kept.append((runner.iter + 1, tuple(terms), values))
