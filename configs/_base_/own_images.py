@@ -18,7 +18,9 @@ train_dataloader = dict(batch_size=64, num_workers=2, sampler=dict(type='Default
 val_dataloader = dict(batch_size=64, num_workers=2, sampler=dict(type='DefaultSampler', shuffle=False))
 val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='CalibrationError')]
 test_evaluator = val_evaluator
-optim_wrapper = dict(optimizer=dict(type='AdamW', weight_decay=0.05, fused=True), clip_grad=dict(max_norm=5.0))
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', weight_decay=0.05, fused=True), clip_grad=dict(max_norm=5.0)
+)
 train_cfg = dict(by_epoch=True, max_epochs=50, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
