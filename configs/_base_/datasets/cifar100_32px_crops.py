@@ -1,5 +1,5 @@
-# CIFAR-100 at its own size, with crops of half an image or more: of a whole image a teacher that has learned it
-# says hardly more than its label.
+# CIFAR-100 at its own size, with crops of half an image or more: of a whole image a teacher that knows it by
+# heart says hardly more than its label.
 _base_ = ['./cifar100_32px.py']
 
 data_preprocessor = dict(
