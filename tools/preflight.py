@@ -47,6 +47,12 @@ def lines(report: dict):
         yield f'  {name:24} {term["value"]:10.4f}   {term["gradient_norm"]:10.4g}                {cosine}'
     for name, value in report['statistics'].items():
         yield f'  {name:24} {value:10.4f}'
+    if report['rounding']:
+        rounding = report['rounding']
+        yield (
+            f'mixed precision beside float32: the loss differs by {rounding["loss"]:.2%}, the cosine of the '
+            f"student's gradients is {rounding['cosine']:.4f}"
+        )
     for name in ('unused', 'frozen'):
         found = report[name]
         yield f'{name} parameters: {len(found) or "none"}' + ''.join(f'\n  {x}' for x in found[:10])

@@ -4,6 +4,7 @@ import time
 from typing import Optional
 
 import torch
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.engine.batches import epoch_length
@@ -55,11 +56,20 @@ class PreflightLoop(EpochBasedTrainLoop):
     def _terms(self, batch) -> dict:
         """Value and gradient on the student of each loss term; parameters that no term reaches."""
         model = self.runner.model
-        with self.runner.optim_wrapper.optim_context(model):
-            losses = model(**model.data_preprocessor(batch, True), mode='loss')
-        terms = {key: value for key, value in losses.items() if 'loss' in key}
+        inputs = model.data_preprocessor(batch, True)
         student = [x for x in model.student.parameters() if x.requires_grad]
-        gradients = term_gradients(terms, student)
+
+        def losses_and_gradients():
+            torch.manual_seed(0)  # dropout; for both kinds of arithmetic
+            losses = model(**inputs, mode='loss')
+            terms = {key: value for key, value in losses.items() if 'loss' in key}
+            return losses, terms, term_gradients(terms, student)
+
+        with self.runner.optim_wrapper.optim_context(model):
+            losses, terms, gradients = losses_and_gradients()
+        rounding = None
+        if isinstance(self.runner.optim_wrapper, AmpOptimWrapper):
+            rounding = _difference((terms, gradients), losses_and_gradients()[1:])
         cosines = {key: float(value) for key, value in cosines_with_labels(gradients).items()}
         named = {name: x for name, x in model.named_parameters() if x.requires_grad}
         reached = torch.autograd.grad(sum(terms.values()), list(named.values()), allow_unused=True)
@@ -75,6 +85,7 @@ class PreflightLoop(EpochBasedTrainLoop):
             statistics={key: float(value.detach()) for key, value in losses.items() if key not in terms},
             unused=[name for name, grad in zip(named, reached) if grad is None],
             frozen=[name for name, x in model.named_parameters() if not x.requires_grad],
+            rounding=rounding,
         )
 
     def _speed(self) -> dict:
@@ -105,3 +116,14 @@ class PreflightLoop(EpochBasedTrainLoop):
     def _endless(self):
         while True:
             yield from self.dataloader
+
+
+def _difference(low, plain) -> dict:
+    """What mixed precision changes in the sum of the terms, and in its gradient on the student."""
+    (loss, gradient), (plain_loss, plain_gradient) = (
+        (sum(terms.values()).detach(), sum(gradients.values())) for terms, gradients in (low, plain)
+    )
+    return dict(
+        loss=float((loss / plain_loss - 1).abs()),
+        cosine=float(torch.cosine_similarity(gradient, plain_gradient, dim=0)),
+    )

@@ -26,12 +26,28 @@ def test_it_reports_terms_parameters_time_and_memory_and_leaves_nothing(
         assert name in printed and term['value'] >= 0 and term['gradient_norm'] > 0
         assert (term['cosine'] is None) == (name == 'loss_ce')
         assert name == 'loss_ce' or -1 <= term['cosine'] <= 1
-    assert report['unused'] == report['frozen'] == []
+    assert report['unused'] == report['frozen'] == [] and report['rounding'] is None
     assert report['teachers'][0]['images'] == 100
     assert report['step_seconds'] > report['data_seconds'] > 0 and report['peak_memory_mib'] > 100
     steps = report['epochs'] * (report['images'] // report['batch_size'])
     assert report['run_hours'] == pytest.approx(steps * report['step_seconds'] / 3600)
     assert f'{report["epochs"]} epochs of 50 images, about' in printed
+
+
+def test_mixed_precision_is_put_beside_float32(tmp_path, run_tool, tiny_teacher):
+    """With the same paths dropped: half of this student's would change the loss by more."""
+    out, config = tmp_path / 'report.json', tmp_path / 'dropping.py'
+    config.write_text(
+        f"_base_ = ['{ROOT / CONFIG}']\n"
+        f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'), student=dict(_delete_=True, type='TimmNet',\n"
+        "    model='vit_tiny_patch16_224', input_size=16, model_kwargs=dict(patch_size=4, embed_dim=64,\n"
+        '    depth=4, num_heads=4, drop_path_rate=0.5, drop_rate=0.5)))\n'
+        "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')\n"
+    )
+    printed = run_tool('preflight.py', config, '--steps', 1, '--images', 0, '--out', out).stdout
+    rounding = json.loads(out.read_text())['rounding']
+    assert 0 < rounding['loss'] < 0.02 and 0.99 < rounding['cosine'] < 1
+    assert f'mixed precision beside float32: the loss differs by {rounding["loss"]:.2%}' in printed
 
 
 def test_a_run_of_iterations_is_told_in_epochs(tmp_path, run_tool, tiny_teacher):

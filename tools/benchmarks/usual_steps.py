@@ -1,7 +1,8 @@
 """The usual form of a training step, in plain PyTorch, for step.py.
 
-It has the distiller's nets and connectors, in float32 and in the memory format that images come in, and the
-losses of forms.py. These are ours, after the algorithms that released code and other toolboxes use.
+It has the distiller's nets and connectors, in float32 and in the memory format that images come in, averages
+maps after projecting them, and has the losses of forms.py. These are ours, after the algorithms that released
+code and other toolboxes use.
 """
 
 import torch
@@ -45,18 +46,24 @@ def _on_logits(plain):
     return build
 
 
+def _descriptors(model, student):
+    projections = model.projector.projections
+    return [project(x).mean((2, 3)) for project, x in zip(projections, student.stages, strict=True)]
+
+
 def _ofa(_):
-    return (
-        lambda model, student, teacher: [model.connect(student)],
-        lambda logits, teacher, target: plain_ofa(logits, teacher.logits, target),
-    )
+    def connect(model, student, teacher):
+        return [torch.cat([student.logits[None], model.heads(_descriptors(model, student))])]
+
+    return connect, lambda logits, teacher, target: plain_ofa(logits, teacher.logits, target)
 
 
 def _mldrkd(_):
-    return (
-        lambda model, student, teacher: [model.connect(student)[0]],
-        lambda logits, teacher, target: plain_dfra(logits, teacher.logits),
-    )
+    def connect(model, student, teacher):
+        fusion = model.fusion(_descriptors(model, student))
+        return [torch.cat([student.logits[None], fusion.fused[None], fusion.stage_logits])]
+
+    return connect, lambda logits, teacher, target: plain_dfra(logits, teacher.logits)
 
 
 def _crd(samples):
