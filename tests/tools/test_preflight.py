@@ -39,9 +39,9 @@ def test_mixed_precision_is_put_beside_float32(tmp_path, run_tool, tiny_teacher)
     out, config = tmp_path / 'report.json', tmp_path / 'dropping.py'
     config.write_text(
         f"_base_ = ['{ROOT / CONFIG}']\n"
-        f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'), student=dict(_delete_=True, type='TimmNet',\n"
-        "    model='vit_tiny_patch16_224', input_size=16, model_kwargs=dict(patch_size=4, embed_dim=64,\n"
-        '    depth=4, num_heads=4, drop_path_rate=0.5, drop_rate=0.5)))\n'
+        f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'), student=dict(_delete_=True,\n"
+        "    type='TimmNet', model='vit_tiny_patch16_224', input_size=16, model_kwargs=dict(patch_size=4,\n"
+        '    embed_dim=64, depth=4, num_heads=4, drop_path_rate=0.5, drop_rate=0.5)))\n'
         "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16')\n"
     )
     printed = run_tool('preflight.py', config, '--steps', 1, '--images', 0, '--out', out).stdout
