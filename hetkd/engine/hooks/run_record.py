@@ -54,7 +54,7 @@ class RunRecordHook(Hook):
         """Begin the record, or continue with the one of the run that is resumed."""
         which = history(runner)
         earlier = self._earlier(runner, which.get('run'))
-        self._seconds = earlier.get('seconds', 0.0)
+        self._seconds, self._peak = earlier.get('seconds', 0.0), earlier.get('peak', 0)
         self._begin = time.time()
         self._record = dict(
             finished=False,
@@ -86,6 +86,7 @@ class RunRecordHook(Hook):
             found = dict(
                 metrics={k: dict(v) for k, v in earlier['metrics'].items() if int(k) <= _done(runner)},
                 seconds=float(earlier['seconds']),
+                peak=int(earlier.get('peak_memory_mib', 0)),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             runner.logger.warning(
@@ -131,7 +132,7 @@ class RunRecordHook(Hook):
             record['last'] = {unit: last, 'metric': self.monitor, 'value': curve[last]}
             record['best'] = {unit: best, 'metric': self.monitor, 'value': curve[best]}
         if torch.cuda.is_available():
-            record['peak_memory_mib'] = round(torch.cuda.max_memory_allocated() / 2**20)
+            record['peak_memory_mib'] = max(self._peak, round(torch.cuda.max_memory_allocated() / 2**20))
         write_whole(osp.join(runner.work_dir, 'results.json'), json.dumps(record, indent=1))
 
 
