@@ -75,9 +75,10 @@ def test_time_counts_up_to_the_checkpoint_that_an_interrupt_leaves(tmp_path):
 def test_a_resumed_runs_peak_of_a_gpus_memory_is_that_of_all_its_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'a GPU')
+    run = runner(tmp_path, epoch=1)
     for mib, expected in ((700, 700), (500, 700), (900, 900)):
         monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda mib=mib: mib * 2**20)
-        hook, run = RunRecordHook(), runner(tmp_path, epoch=1)
+        hook = RunRecordHook()
         hook.before_train(run)
         hook.after_train(run)
         assert read(tmp_path)['peak_memory_mib'] == expected
