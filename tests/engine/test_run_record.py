@@ -73,9 +73,9 @@ def test_time_counts_up_to_the_checkpoint_that_an_interrupt_leaves(tmp_path):
 
 
 def test_a_resumed_runs_peak_of_a_gpus_memory_is_that_of_all_its_pieces(tmp_path, monkeypatch):
+    run = runner(tmp_path, epoch=1)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'a GPU')
-    run = runner(tmp_path, epoch=1)
     for mib, expected in ((700, 700), (500, 700), (900, 900)):
         monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda mib=mib: mib * 2**20)
         hook = RunRecordHook()
