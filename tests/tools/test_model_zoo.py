@@ -258,7 +258,7 @@ def test_every_pair_has_data_and_a_student_that_the_zoo_knows():
     families = {x.student: x.family for x in cells}
     names = ('res18-w16', 'resmlp-s12', 'vim-nano', 'vit-nano', 'mixer-nano')
     assert [families[x] for x in names] == ['CNN', 'MLP', 'Mamba', 'Transformer', 'MLP']
-    few = Cell('kd', 'effnet-lite0_vit-nano_cifar100_32px_50labels', {})
+    few = Cell('kd', 'effnet-lite0_res18-w16_cifar100_32px_50labels', {})
     assert '50 labels' in few.data_name and few.image_size == 32
 
 

@@ -1,0 +1,3 @@
+_base_ = ['../_base_/pairs/effnet-lite0_res18-w16_cifar100_32px_50labels.py', '../_base_/methods/hcd.py']
+
+model = _base_._pair

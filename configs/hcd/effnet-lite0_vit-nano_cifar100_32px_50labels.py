@@ -1,3 +1,0 @@
-_base_ = ['../_base_/pairs/effnet-lite0_vit-nano_cifar100_32px_50labels.py', '../_base_/methods/hcd.py']
-
-model = _base_._pair
