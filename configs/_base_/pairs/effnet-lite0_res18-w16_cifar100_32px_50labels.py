@@ -1,13 +1,7 @@
-_base_ = [
-    '../datasets/cifar100_32px_50labels.py',
-    '../schedules/adamw_5e.py',
-    '../default_runtime.py',
-    '../nets/effnet-lite0_96px.py',
-    '../nets/res18-w16.py',
-]
+# Semi-supervised: 50 labelled images of each class of CIFAR-100, the other 45,000 without a label.
+_base_ = ['./effnet-lite0_res18-w16_cifar100_32px.py']
 
-_pair = dict(
-    teacher=dict(_base_._effnet_lite0_96px, checkpoint='checkpoints/effnet-lite0_cifar100_96px.pth'),
-    student=_base_._res18_w16,
+train_dataloader = dict(
+    dataset=dict(labelled=50),
+    sampler=dict(_delete_=True, type='SemiSupervisedSampler', labelled_share=0.25),
 )
-train_dataloader = dict(batch_size=64)
