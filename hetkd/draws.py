@@ -7,7 +7,6 @@ place and the epoch takes it for the first time; so it is for plain data sets an
 """
 
 from collections import Counter
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, Optional
 
@@ -65,8 +64,13 @@ def number_of_sample(sample) -> Optional[int]:
 
 
 def _load(dataset, place: int):
-    with _noted(_Loading(int(place), getattr(place, 'times', 0), Counter())) as loading:
+    global _loading
+    before = _loading
+    loading = _loading = _Loading(int(place), getattr(place, 'times', 0), Counter())
+    try:
         data = dataset[loading.place]
+    finally:
+        _loading = before
     sample = data.get('data_samples') if isinstance(data, dict) else None
     image = sample.get('sample_idx') if hasattr(sample, 'set_field') else None
     if isinstance(image, (int, np.integer)):
@@ -74,16 +78,6 @@ def _load(dataset, place: int):
         if number != image:
             sample.set_field(number, 'draw', field_type='metainfo')
     return data
-
-
-@contextmanager
-def _noted(loading: _Loading):
-    global _loading
-    before, _loading = _loading, loading
-    try:
-        yield loading
-    finally:
-        _loading = before
 
 
 def _number(image: int, loading: _Loading, view: int) -> int:

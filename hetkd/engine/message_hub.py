@@ -3,6 +3,7 @@
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
+from .log_history import LateHistory
 from .plain_values import log_histories
 
 LIMIT = 8192
@@ -28,7 +29,7 @@ class DeferredMessageHub(MessageHub):
     def update_scalar(self, key: str, value, count: int = 1, resumed: bool = True) -> None:
         """Keep a tensor of one element; take anything else as it is."""
         if not torch.is_tensor(value):
-            super().update_scalar(key, value, count, resumed)
+            self._add(key, value, count, resumed)
             return
         self._set_resumed_keys(key, resumed)
         value = value.detach()
@@ -46,7 +47,12 @@ class DeferredMessageHub(MessageHub):
             values = [x if x.is_floating_point() else x.double() for _, x, _ in here]
             values = torch.stack(values).tolist()
             for (key, _, count), value in zip(here, values):
-                super().update_scalar(key, value, count, self._resumed_keys[key])
+                self._add(key, value, count, self._resumed_keys[key])
+
+    def _add(self, key: str, value, count: int, resumed: bool) -> None:
+        super().update_scalar(key, value, count, resumed)
+        if type(self._log_scalars[key]) is HistoryBuffer:
+            self._log_scalars[key] = LateHistory(*self._log_scalars[key].data)
 
     @property
     def log_scalars(self):

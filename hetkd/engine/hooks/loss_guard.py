@@ -36,11 +36,12 @@ class LossGuardHook(Hook):
         terms = {k: v for k, v in (outputs or {}).items() if torch.is_tensor(v) and 'loss' in k}
         if not terms:
             return
-        values = torch.stack([x.detach().float().mean() if x.dim() else x.detach() for x in terms.values()])
-        if values.device.type == 'cpu' and all(map(math.isfinite, values.tolist())):
+        values = [x.detach().float().mean() if x.dim() else x.detach() for x in terms.values()]
+        is_here = all(x.is_cpu for x in values)
+        if is_here and all(map(math.isfinite, values)):
             return
-        self._kept.append((runner.iter + 1, tuple(terms), values))
-        if values.device.type == 'cpu' or len(self._kept) >= self.interval:
+        self._kept.append((runner.iter + 1, tuple(terms), torch.stack(values)))
+        if is_here or len(self._kept) >= self.interval:
             self._look()
 
     def before_save_checkpoint(self, runner, checkpoint) -> None:

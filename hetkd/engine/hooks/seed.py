@@ -38,16 +38,16 @@ class EpochSeedHook(Hook):
     def before_pass(self, runner, epoch: int) -> None:
         """The same for an iteration-based run; see :func:`~hetkd.engine.batches.endless`."""
         set_clock(runner.seed, epoch)
-        _seed(runner.seed, epoch, 0)
+        sequence = np.random.SeedSequence((runner.seed, get_rank(), epoch))
+        self._seeds = sequence.generate_state(epoch_length(runner.train_loop.dataloader)).tolist()
+        _seed(self._seeds[0])
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""
-        _seed(runner.seed, *divmod(runner.iter, len(runner.train_loop.dataloader)))
+        _seed(self._seeds[runner.iter % len(self._seeds)])
 
 
-def _seed(seed: int, epoch: int, step: int) -> None:
-    words = np.random.SeedSequence((seed, get_rank(), epoch, step)).generate_state(1)
-    seed = int(words[0])
+def _seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     # torch.manual_seed seeds devices that are not there as well, which takes 100 times as long.
