@@ -13,7 +13,7 @@ model = dict(
     student=_base_._vit_mini,
 )
 train_dataloader = dict(batch_size=64)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-2, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=1, end=20, convert_to_iter_based=True),

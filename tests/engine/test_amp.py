@@ -5,6 +5,7 @@ import importlib
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from torch.nn.functional import scaled_dot_product_attention as attention
 
 from hetkd.engine import AmpOptimWrapper, has_bfloat16
 from hetkd.errors import UserError
@@ -45,6 +46,26 @@ def test_a_state_comes_back():
     state = one.state_dict()
     other.load_state_dict(state)
     assert other.optimizer.state_dict() == one.optimizer.state_dict()
+
+
+@pytest.mark.parametrize('how', ['positional', 'by name', 'masked'])
+def test_attention_stays_in_float32_on_a_cpu(how):
+    amp = wrapper()
+    q, k, v = (torch.randn(2, 3, 5, 4).bfloat16().requires_grad_() for _ in range(3))
+    mask = torch.ones(5, 5).tril().bool()
+    if how == 'by name':
+        options = dict(query=q, key=k, value=v)
+    else:
+        options = dict(attn_mask=mask) if how == 'masked' else {}
+    inputs = () if how == 'by name' else (q, k, v)
+    with amp.optim_context(torch.nn.Linear(1, 1)):
+        out = attention(*inputs, **options)
+        assert (out @ out.mT).dtype == torch.bfloat16  # what comes after is in bfloat16
+    expected = attention(*(x.float() for x in (q, k, v)), attn_mask=options.get('attn_mask'))
+    assert torch.equal(out, expected)
+    out.sum().backward()
+    assert q.grad.dtype == torch.bfloat16
+    assert attention(q, k, v).dtype == torch.bfloat16  # outside nothing has changed
 
 
 def test_the_flags_of_the_processor_are_read(tmp_path):

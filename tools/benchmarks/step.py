@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from contextlib import nullcontext
 from copy import deepcopy
 from statistics import median
 
@@ -21,6 +22,7 @@ from usual_steps import IMAGES, usual_step
 from hetkd.apis import load_config
 from hetkd.apis.cli import Options, add_out, run_tool, tool_parser
 from hetkd.apis.complexity import random_batch
+from hetkd.engine import AmpOptimWrapper
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import random_net
 from hetkd.models.nets.contract import asked
@@ -85,11 +87,11 @@ def steps_of(args, config, method_name, folder):
     target = torch.cat([x.gt_label for x in samples])
     needs = asked(model.teacher_needs)
 
-    dtype = args.amp and getattr(torch, args.amp)
+    amp = AmpOptimWrapper(optimizer=whole, dtype=args.amp) if args.amp else None
 
     def update(loss_of, optimizer):
         optimizer.zero_grad()
-        with torch.autocast(DEVICE, dtype=dtype, enabled=dtype is not None):
+        with amp.optim_context(model) if amp else nullcontext():
             loss = loss_of()
         loss.backward()
         optimizer.step()
