@@ -1,10 +1,12 @@
 """Automatic mixed precision, on a CPU as well."""
 
+import logging
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper as GpuAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 from torch.nn.functional import scaled_dot_product_attention
@@ -41,6 +43,13 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
             OptimWrapper.__init__(self, **kwargs)  # mmengine's own constructor refuses a CPU
             self.cast_dtype, self._scale_update_param = torch.bfloat16, None
             self.loss_scaler = torch.amp.GradScaler(enabled=False)
+            if on_cpu and not has_bfloat16():
+                print_log(
+                    'optim_wrapper: AmpOptimWrapper on a processor without avx512_bf16 and amx_bf16 is '
+                    'slower than float32: --cfg-options optim_wrapper.type=OptimWrapper',
+                    'current',
+                    logging.WARNING,
+                )
         elif on_cpu:
             raise UserError(
                 'optim_wrapper.dtype', 'bfloat16 on a CPU', dtype, 'leave it out, or train on a GPU'

@@ -48,6 +48,15 @@ def test_a_state_comes_back():
     assert other.optimizer.state_dict() == one.optimizer.state_dict()
 
 
+@pytest.mark.parametrize('has', [True, False])
+def test_a_processor_without_bfloat16_is_said_to_be_slow(has, monkeypatch):
+    said = []
+    monkeypatch.setattr('hetkd.engine.amp.has_bfloat16', lambda: has)
+    monkeypatch.setattr('hetkd.engine.amp.print_log', lambda text, *args: said.append(text))
+    wrapper()
+    assert len(said) == (not has) and all('slower than float32' in x for x in said)
+
+
 @pytest.mark.parametrize('how', ['positional', 'by name', 'masked'])
 def test_attention_stays_in_float32_on_a_cpu(how):
     amp = wrapper()

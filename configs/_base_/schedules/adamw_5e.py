@@ -1,5 +1,5 @@
-# 5 epochs of a small net on a CPU (our setting); validated at the end. In mixed precision, bfloat16 on a CPU: one with
-# avx512_bf16 or amx_bf16 takes half the time. In float32: --cfg-options optim_wrapper.type=OptimWrapper
+# 5 epochs of a small net on a CPU (our setting); validated at the end. In mixed precision, which on a CPU is
+# bfloat16: half the time with avx512_bf16 or amx_bf16. Float32: --cfg-options optim_wrapper.type=OptimWrapper
 _base_ = ['./adamw_10e.py']
 
 optim_wrapper = dict(type='AmpOptimWrapper')
