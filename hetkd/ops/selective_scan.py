@@ -76,24 +76,23 @@ def _torch_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     batch, channels, length = u.shape
     groups = B.shape[1]
-    x, dt, A, B, C = (value.to(dtype) for value in (u, delta, A, B, C))
 
     def by_time(value):
-        return value.reshape(batch, groups, -1, length).permute(3, 0, 1, 2).contiguous()
+        return value.reshape(batch, groups, -1, length).permute(3, 0, 1, 2).contiguous().to(dtype)
 
-    dt = by_time(dt)  # first, so that the softplus has gradients in its own layout
+    x, dt, A = by_time(u), by_time(delta), A.to(dtype)
     if delta_bias is not None:
         dt = dt + delta_bias.to(dtype).unflatten(0, (groups, -1))
     if delta_softplus:
         dt = F.softplus(dt)
     scan = parallel_scan if torch.compiler.is_exporting() else ChunkedScan.apply
-    y, last = scan(by_time(x), dt, A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
-    y = y.permute(1, 2, 3, 0).reshape(batch, channels, length)
+    y, last = scan(x, dt, A.unflatten(0, (groups, -1)), by_time(B), by_time(C))
     if D is not None:
-        y = y + D.to(dtype)[:, None] * x
+        y = y + D.to(dtype).unflatten(0, (groups, -1)) * x
     if z is not None:
-        y = y * F.silu(z.to(dtype))
-    return y.to(u.dtype), last.flatten(1, 2)
+        y = y * F.silu(by_time(z))
+    # A view: whoever reads channels last, as Vim does, needs no other layout.
+    return y.flatten(2).permute(1, 2, 0).to(u.dtype), last.flatten(1, 2)
 
 
 def _choose(backend: str, u, A):

@@ -50,9 +50,9 @@ class BiMamba(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(N, L, dim) to (N, L, dim)."""
         length = tokens.shape[1]
-        x, z = self.in_proj(tokens).mT.chunk(2, 1)
-        # Both directions are one scan of two groups.
-        x, z = (torch.stack([value, value.flip(-1)], 1) for value in (x, z))
+        x, gate = self.in_proj(tokens).chunk(2, 2)
+        # Both directions are one scan of two groups; the same gate for both comes after it.
+        x = torch.stack([x.mT, x.mT.flip(-1)], 1)
         convs, projections, steps = (
             (getattr(self, name), getattr(self, f'{name}_b')) for name in ('conv1d', 'x_proj', 'dt_proj')
         )
@@ -69,12 +69,11 @@ class BiMamba(nn.Module):
             B,
             C,
             torch.cat([self.D, self.D_b]),
-            z.flatten(1, 2),
-            torch.cat([layer.bias for layer in steps]),
+            delta_bias=torch.cat([layer.bias for layer in steps]),
             delta_softplus=True,
         )
-        forwards, backwards = y.unflatten(1, (2, -1)).unbind(1)
-        return self.out_proj(((forwards + backwards.flip(-1)) / 2).mT)
+        forwards, backwards = y.mT.unflatten(2, (2, -1)).unbind(2)
+        return self.out_proj((forwards + backwards.flip(1)) / 2 * F.silu(gate))
 
 
 class VimBlock(nn.Module):
