@@ -72,7 +72,8 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
 class _FloatAttention(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func is not scaled_dot_product_attention:
+        # Within its own precision, as of a teacher in bfloat16, attention keeps to that.
+        if func is not scaled_dot_product_attention or not torch.is_autocast_enabled('cpu'):
             return func(*args, **kwargs)
         args, kwargs = tree_map_only(torch.Tensor, _float, (args, kwargs))
         with torch.autocast('cpu', enabled=False):

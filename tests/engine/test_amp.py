@@ -75,6 +75,8 @@ def test_attention_stays_in_float32_on_a_cpu(how):
     out.sum().backward()
     assert q.grad.dtype == torch.bfloat16
     assert attention(q, k, v).dtype == torch.bfloat16  # outside nothing has changed
+    with amp.optim_context(torch.nn.Linear(1, 1)), torch.autocast('cpu', enabled=False):
+        assert attention(q, k, v).dtype == torch.bfloat16
 
 
 def test_the_flags_of_the_processor_are_read(tmp_path):
@@ -124,3 +126,12 @@ def test_losses_and_gradients_on_a_cpu_agree_with_float32(method, teacher, stude
     for key in (x for x in plain if x.startswith('loss')):
         torch.testing.assert_close(losses[key], plain[key], rtol=0.02, atol=1e-4)
     assert torch.cosine_similarity(gradient, other, dim=0) >= COSINES[student]
+
+
+def test_a_teacher_in_bfloat16_answers_as_outside_of_mixed_precision(batch):
+    config = dict(METHODS['kd'], student=micro_net('cnn'))
+    config['teacher'] = micro_net('vit', checkpoint='random', dtype='bfloat16')
+    model, (inputs, _) = MODELS.build(config), batch
+    expected = model.teacher(inputs).logits
+    with wrapper().optim_context(model):
+        assert torch.equal(model.teacher(inputs).logits, expected)
