@@ -74,7 +74,7 @@ def selective_scan(
 
 def _torch_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    batch, channels, length = u.shape
+    batch, _, length = u.shape
     groups = B.shape[1]
 
     def by_time(value):
