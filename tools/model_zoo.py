@@ -141,8 +141,10 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """The method's name, and what a sweep has changed."""
-        return row_name(NAMES.get(self.method, self.method), self.changes)
+        """The method's name, and what a sweep has changed; of a teacher, what taught it."""
+        taught = self.method == 'teachers' and self.first.get('teachers')
+        name = f'distilled from {taught[0]["net"]}' if taught else NAMES.get(self.method, self.method)
+        return row_name(name, self.changes)
 
     @property
     def link(self) -> str:

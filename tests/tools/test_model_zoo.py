@@ -100,6 +100,14 @@ def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
     assert 'Better than labels only: KD; mine.' in page
 
 
+def test_a_distilled_teacher_says_by_what(checkout):
+    run = checkout / 'work/teachers/vit-micro_digits/seed0'
+    run.mkdir(parents=True)
+    (run / 'results.json').write_text(json.dumps(record(90.0, 91.0) | dict(teachers=[dict(net='ResNet')])))
+    collect(checkout / 'work', checkout)
+    assert '| [distilled from ResNet](' in derive(checkout)[PAGE]
+
+
 def test_a_changed_row_is_found(checkout, monkeypatch, capsys):
     monkeypatch.setattr(model_zoo, 'ROOT', checkout)
     main(['collect', str(checkout / 'work')])
