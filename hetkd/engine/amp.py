@@ -60,7 +60,7 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module):
-        """mmengine's autocast."""
+        """mmengine's, with attention in float32 on a CPU."""
         with super().optim_context(model):
             if self._on_cpu:
                 with _FloatAttention():
@@ -81,7 +81,7 @@ class _FloatAttention(TorchFunctionMode):
 
 
 def _float(x: torch.Tensor) -> torch.Tensor:
-    return x.float() if x.is_floating_point() else x
+    return x.float() if x.dtype == torch.bfloat16 else x
 
 
 def has_bfloat16(cpuinfo: str = '/proc/cpuinfo') -> bool:

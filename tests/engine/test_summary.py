@@ -24,6 +24,14 @@ def test_a_run_of_iterations_has_a_line_each_interval(runner_of):
     assert [' accuracy/top1: ' in x for x in found] == [True, True]
 
 
+def test_a_line_follows_an_interval_that_changes(runner_of):
+    loop = dict(by_epoch=False, max_epochs=None, max_iters=4, val_interval=4, dynamic_intervals=[(2, 1)])
+    runner = runner_of('scratch', train_cfg=loop)
+    runner.train()
+    found = [x for x in lines_of(runner) if re.match('(iteration|validation) .*accuracy/top1: ', x)]
+    assert [x[:13] for x in found] == ['iteration 2/4', 'iteration 3/4', 'iteration 4/4']
+
+
 def test_a_step_has_the_images_of_all_processes(runner_of, monkeypatch):
     runner = runner_of('scratch', train_cfg=dict(by_epoch=True, max_epochs=1, val_interval=1))
     monkeypatch.setattr('hetkd.engine.hooks.summary.get_world_size', lambda: 8)

@@ -30,8 +30,8 @@ class SummaryHook(Hook):
     def before_train(self, runner) -> None:
         """What is trained by what, and how long."""
         self._begin, model, loader = time.time(), plain_model(runner), runner.train_dataloader
-        # Steps of a line, where no epoch ends it.
-        self._steps = runner.train_loop.val_interval if counts_iterations(runner.train_loop) else None
+        # Whose val_interval is the steps of a line, where no epoch ends it.
+        self._loop = runner.train_loop if counts_iterations(runner.train_loop) else None
         student = getattr(model, 'student', model)
         teachers = ' and '.join(x.describe()['net'] for x in getattr(model, 'teachers', ()))
         data = f'{_data(loader)} to train on'
@@ -51,7 +51,7 @@ class SummaryHook(Hook):
 
     def after_train_epoch(self, runner) -> None:
         """The line of an epoch; a validation may still add to it."""
-        if self._steps is None:
+        if self._loop is None:
             steps = len(runner.train_dataloader)
             self._line = f'epoch {runner.epoch + 1}/{runner.max_epochs}' + _losses(runner, steps)
 
@@ -61,11 +61,11 @@ class SummaryHook(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """The line of a run that counts iterations."""
-        if self._steps is None:
+        if self._loop is None:
             return
-        done = runner.iter + 1
-        if done % self._steps == 0 or done == runner.max_iters:
-            steps = done % self._steps or self._steps
+        done, interval = runner.iter + 1, self._loop.val_interval
+        if done % interval == 0 or done == runner.max_iters:
+            steps = done % interval or interval
             self._line = f'iteration {done}/{runner.max_iters}' + _losses(runner, steps)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
