@@ -149,7 +149,7 @@ def parts_of(out, size):
     for name, options in dict(
         step_float32=(),
         step_bfloat16=('--amp', 'bfloat16'),
-        step_float16=('--amp', 'float16'),
+        step_float16=('--amp', 'float16' if DEVICE == 'cuda' else 'bfloat16'),  # a CPU has the latter alone
         step_compiled=('--amp', 'bfloat16', '--cfg-options', *compiled),
     ).items():
         found[name] = [tool('benchmarks/step.py', *size.step, '--out', raw(out, name), *options)]

@@ -27,7 +27,7 @@ class EpochSeedHook(Hook):
     def before_train(self, runner) -> None:
         """Give an iteration-based run epochs, and a resumed one the clock of the steps that it has done."""
         loop = runner.train_loop
-        set_clock(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
+        self._begin(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator = endless(runner)
 
@@ -37,14 +37,20 @@ class EpochSeedHook(Hook):
 
     def before_pass(self, runner, epoch: int) -> None:
         """The same for an iteration-based run; see :func:`~hetkd.engine.batches.endless`."""
-        set_clock(runner.seed, epoch)
-        sequence = np.random.SeedSequence((runner.seed, get_rank(), epoch))
-        self._seeds = sequence.generate_state(epoch_length(runner.train_loop.dataloader)).tolist()
+        self._begin(runner.seed, epoch)
         _seed(self._seeds[0])
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""
-        _seed(self._seeds[runner.iter % len(self._seeds)])
+        steps = len(runner.train_loop.dataloader)
+        if len(self._seeds) < steps:
+            self._seeds = self._sequence.generate_state(steps).tolist()
+        _seed(self._seeds[runner.iter % steps])
+
+    def _begin(self, seed: int, epoch: int) -> None:
+        set_clock(seed, epoch)
+        self._sequence = np.random.SeedSequence((seed, get_rank(), epoch))
+        self._seeds = self._sequence.generate_state(1).tolist()
 
 
 def _seed(seed: int) -> None:
