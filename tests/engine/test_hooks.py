@@ -1,6 +1,7 @@
 """Hooks: bad losses, bad data, seeding."""
 
 import random
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from mmpretrain.evaluation import Accuracy, MultiLabelMetric
 
 from hetkd.clock import own_clock, set_clock
-from hetkd.engine import ClassCheckHook, EpochSeedHook, LossGuardHook
+from hetkd.engine import ClassCheckHook, EpochSeedHook, InterruptHook, LossGuardHook
 from hetkd.engine.data_workers import shield
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS, MODELS, TRANSFORMS
@@ -47,6 +48,19 @@ def test_on_a_gpu_terms_are_read_rarely_and_the_first_bad_one_is_named(monkeypat
     assert looks == []
     with pytest.raises(UserError, match='loss_ce: expected a finite number, got nan at iteration 2'):
         hook.before_save_checkpoint(runner_at(3), {})
+
+
+def test_a_signal_that_comes_while_the_processes_agree_is_not_lost(monkeypatch):
+    hook, left = InterruptHook(), []
+    hook._group, hook._asked, hook._stops = 'processes', 0, False
+    monkeypatch.setattr(hook, '_leave', lambda runner, done: left.append(done))
+    comes = iter([signal.SIGTERM])
+    monkeypatch.setattr(
+        torch.distributed, 'all_reduce', lambda *args, **kwargs: [hook._note(x, None) for x in comes]
+    )
+    for i in range(20):
+        hook.after_train_iter(runner_at(i, optim_wrapper=None), i)
+    assert left == [20] and hook._asked == signal.SIGTERM
 
 
 def check(model, classes, **more):

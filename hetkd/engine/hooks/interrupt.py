@@ -67,8 +67,8 @@ class InterruptHook(Hook):
         elif done % AGREE_EVERY == 0 and not self._stops:
             flag = torch.tensor(self._asked)
             torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group=self._group)
-            self._asked = int(flag)
-            self._stops = bool(flag)
+            if flag:  # else a signal that has come meanwhile waits for the next time
+                self._asked, self._stops = int(flag), True
         if self._stops and done % getattr(runner.optim_wrapper, '_accumulative_counts', 1) == 0:
             self._leave(runner, done)
 
