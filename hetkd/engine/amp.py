@@ -1,7 +1,7 @@
 """Automatic mixed precision, on a CPU as well."""
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -9,12 +9,11 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper as GpuAmpOptimWrapper
 from mmengine.optim import OptimWrapper
-from torch.nn.functional import scaled_dot_product_attention
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
 
 from hetkd.errors import UserError
 from hetkd.registry import OPTIM_WRAPPERS
+
+from .float_where_faster import FloatWhereFaster
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -22,8 +21,8 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
     """mmengine's ``AmpOptimWrapper`` without a loss scale in bfloat16, and for CPUs.
 
     bfloat16 has the range of float32. A loss scale would only wait for the device to look for overflows.
-    On a CPU attention itself stays in float32: the gradient of torch's kernel in bfloat16 takes a small ViT 4
-    times as long.
+    On a CPU what is slower in it stays in float32; see
+    :class:`~hetkd.engine.float_where_faster.FloatWhereFaster`.
 
     Args:
         loss_scale: of float16; see mmengine's. Default: dynamic.
@@ -45,8 +44,8 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
             self.loss_scaler = torch.amp.GradScaler(enabled=False)
             if on_cpu and not has_bfloat16():
                 print_log(
-                    'optim_wrapper: AmpOptimWrapper on a processor without avx512_bf16 and amx_bf16 is '
-                    'slower than float32: --cfg-options optim_wrapper.type=OptimWrapper',
+                    'optim_wrapper: AmpOptimWrapper on a processor that names neither avx512_bf16 nor '
+                    'amx_bf16 may be slower than float32: --cfg-options optim_wrapper.type=OptimWrapper',
                     'current',
                     logging.WARNING,
                 )
@@ -60,28 +59,9 @@ class AmpOptimWrapper(GpuAmpOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module):
-        """mmengine's, with attention in float32 on a CPU."""
-        with super().optim_context(model):
-            if self._on_cpu:
-                with _FloatAttention():
-                    yield
-            else:
-                yield
-
-
-class _FloatAttention(TorchFunctionMode):
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        # Within its own precision, as of a teacher in bfloat16, attention keeps to that.
-        if func is not scaled_dot_product_attention or not torch.is_autocast_enabled('cpu'):
-            return func(*args, **kwargs)
-        args, kwargs = tree_map_only(torch.Tensor, _float, (args, kwargs))
-        with torch.autocast('cpu', enabled=False):
-            return func(*args, **kwargs)
-
-
-def _float(x: torch.Tensor) -> torch.Tensor:
-    return x.float() if x.dtype == torch.bfloat16 else x
+        """mmengine's; on a CPU what is slower in bfloat16 stays in float32."""
+        with super().optim_context(model), FloatWhereFaster() if self._on_cpu else nullcontext():
+            yield
 
 
 def has_bfloat16(cpuinfo: str = '/proc/cpuinfo') -> bool:

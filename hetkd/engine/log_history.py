@@ -6,6 +6,17 @@ from mmengine.logging import HistoryBuffer
 LIMIT = 4096
 
 
+def _merged(array: str) -> property:
+    """An array of a history, with all its values when it is read."""
+
+    def read(history: 'LateHistory') -> np.ndarray:
+        if history._late:
+            history._merge()
+        return getattr(history, array)
+
+    return property(read, lambda history, values: setattr(history, array, values))
+
+
 class LateHistory(HistoryBuffer):
     """mmengine's ``HistoryBuffer`` that takes new values into its arrays when somebody reads them.
 
@@ -30,26 +41,8 @@ class LateHistory(HistoryBuffer):
 
     def _merge(self) -> None:
         late, self._late = self._late, []
-        logs, counts = zip(*late)
-        self._logs = np.append(self._logs, logs)[-self.max_length :]
-        self._counts = np.append(self._counts, counts)[-self.max_length :]
+        for array, values in zip(('_logs', '_counts'), zip(*late)):
+            setattr(self, array, np.append(getattr(self, array), values)[-self.max_length :])
 
-    @property
-    def _log_history(self) -> np.ndarray:
-        if self._late:
-            self._merge()
-        return self._logs
-
-    @_log_history.setter
-    def _log_history(self, values: np.ndarray) -> None:
-        self._logs = values
-
-    @property
-    def _count_history(self) -> np.ndarray:
-        if self._late:
-            self._merge()
-        return self._counts
-
-    @_count_history.setter
-    def _count_history(self, values: np.ndarray) -> None:
-        self._counts = values
+    # mmengine's names of the arrays.
+    _log_history, _count_history = _merged('_logs'), _merged('_counts')

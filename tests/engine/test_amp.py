@@ -57,6 +57,27 @@ def test_a_processor_without_bfloat16_is_said_to_be_slow(has, monkeypatch):
     assert len(said) == (not has) and all('slower than float32' in x for x in said)
 
 
+@pytest.mark.parametrize(
+    'channels, options, dtype',
+    [
+        ((4, 4), dict(groups=4, stride=2), torch.float32),
+        ((4, 8), dict(groups=4, stride=(1, 2)), torch.float32),
+        ((4, 4), dict(groups=4), torch.bfloat16),
+        ((4, 4), dict(groups=2, stride=2), torch.bfloat16),
+        ((4, 4), dict(stride=2), torch.bfloat16),
+        ((1, 4), dict(stride=2), torch.bfloat16),
+    ],
+)
+def test_a_depthwise_convolution_with_a_stride_stays_in_float32_on_a_cpu(channels, options, dtype):
+    conv, after = torch.nn.Conv2d(*channels, 3, **options), torch.nn.Conv2d(channels[1], 2, 1)
+    x = torch.randn(2, channels[0], 8, 8).bfloat16()
+    with wrapper().optim_context(conv):
+        y = conv(x)
+        assert y.dtype == dtype and after(y).dtype == torch.bfloat16
+    if dtype == torch.float32:
+        assert torch.equal(y, conv(x.float()))
+
+
 @pytest.mark.parametrize('how', ['positional', 'by name', 'masked'])
 def test_attention_stays_in_float32_on_a_cpu(how):
     amp = wrapper()

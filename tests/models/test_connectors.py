@@ -63,16 +63,7 @@ def test_sep_conv_is_two_separable_convolutions_of_which_the_first_strides():
     ]
     assert all(x.bias is None for x in convs)
     half = [nn.Conv2d, nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
-    assert all(isinstance(x, kind) for x, kind in zip(SepConv(4, 6), half * 2, strict=True))
-
-
-def test_the_strided_depthwise_convolution_stays_in_float32_on_a_cpu():
-    strided, after, *_ = SepConv(4, 6)
-    x = torch.randn(2, 4, 8, 8)
-    with torch.autocast('cpu', torch.bfloat16):
-        y = strided(x.bfloat16())
-        assert after(y).dtype == torch.bfloat16
-    assert torch.equal(y, strided(x.bfloat16().float()))
+    assert [type(x) for x in SepConv(4, 6)] == half * 2
 
 
 # Stage projector
@@ -196,8 +187,8 @@ def test_initial_values_of_projector_and_msdf():
         elif isinstance(module, nn.Linear):
             assert module.weight.std().item() == pytest.approx(0.02, rel=0.02)
             assert (module.bias == 0).all()
-        for kind in kinds:
-            kinds[kind] += isinstance(module, kind)
+        if type(module) in kinds:
+            kinds[type(module)] += 1
     assert kinds == {nn.Conv2d: 25, nn.BatchNorm2d: 12, nn.Linear: 6}
 
 

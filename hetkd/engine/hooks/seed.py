@@ -1,6 +1,7 @@
 """Seed each step and set the run's clock, so that a resumed run repeats the random numbers."""
 
 import random
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class EpochSeedHook(Hook):
     def before_train(self, runner) -> None:
         """Give an iteration-based run epochs, and a resumed one the clock of the steps that it has done."""
         loop = runner.train_loop
-        self._begin(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
+        set_clock(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator = endless(runner)
 
@@ -37,20 +38,20 @@ class EpochSeedHook(Hook):
 
     def before_pass(self, runner, epoch: int) -> None:
         """The same for an iteration-based run; see :func:`~hetkd.engine.batches.endless`."""
-        self._begin(runner.seed, epoch)
-        _seed(self._seeds[0])
+        set_clock(runner.seed, epoch)
+        _seed(_seeds(runner.seed, get_rank(), epoch, 1)[0])
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed this process."""
         steps = len(runner.train_loop.dataloader)
-        if len(self._seeds) < steps:
-            self._seeds = self._sequence.generate_state(steps).tolist()
-        _seed(self._seeds[runner.iter % steps])
+        epoch, step = divmod(runner.iter, steps)
+        _seed(_seeds(runner.seed, get_rank(), epoch, steps)[step])
 
-    def _begin(self, seed: int, epoch: int) -> None:
-        set_clock(seed, epoch)
-        self._sequence = np.random.SeedSequence((seed, get_rank(), epoch))
-        self._seeds = self._sequence.generate_state(1).tolist()
+
+@lru_cache(maxsize=1)
+def _seeds(seed: int, rank: int, epoch: int, steps: int) -> list[int]:
+    """Of an epoch's first steps. Drawn at once: one alone costs a sixth of what a thousand do."""
+    return np.random.SeedSequence((seed, rank, epoch)).generate_state(steps).tolist()
 
 
 def _seed(seed: int) -> None:

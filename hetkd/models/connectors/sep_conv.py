@@ -1,6 +1,5 @@
 """The separable convolution that stage projectors are made of."""
 
-import torch
 from torch import nn
 
 from hetkd.arguments import Count
@@ -24,18 +23,9 @@ class SepConv(nn.Sequential):
         )
 
 
-class _Depthwise(nn.Conv2d):
-    def forward(self, x):
-        # With stride 2 its gradient in bfloat16 takes a CPU 12 to 40 times as long as in float32.
-        if x.is_cpu and self.stride != (1, 1):
-            with torch.autocast('cpu', enabled=False):
-                return super().forward(x.to(self.weight.dtype))
-        return super().forward(x)
-
-
 def _separable(in_channels, out_channels, stride):
     return (
-        _Depthwise(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False),
+        nn.Conv2d(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
