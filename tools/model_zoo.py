@@ -56,7 +56,7 @@ MEASURED = ('Method', 'Last', 'Gain', 'Best', 'ECE', 'Log')
 PUBLISHED = ('Method', 'Ours, last', 'Ours, best', 'Published', 'Kind', 'Source')
 
 # What the tables take from a run's record.
-NEEDED = {'best', 'epochs', 'last', 'seconds', 'settings'}
+NEEDED = {'best', 'epochs', 'last', 'machine', 'seconds', 'settings'}
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,11 @@ class Cell:
     def mean(self) -> float:
         """Mean top-1 of the runs' last epochs."""
         return statistics.mean(self.values('last'))
+
+    @property
+    def devices(self) -> set[str]:
+        """What the runs were trained on."""
+        return {x['machine']['device'] or 'CPU' for x in self.records.values()}
 
     def metric(self, name: str) -> Optional[float]:
         """Mean over the runs of another metric at the last epoch, or None."""
@@ -292,6 +297,7 @@ def _model(cell: Cell) -> dict:
             'Epochs': settings['epochs'],
             'Batch Size': settings['settings']['batch_size'] * settings['settings']['processes'],
             'Seeds': len(cell.records),
+            'Training Resources': ', '.join(sorted(cell.devices)),
             'Command': cell.command,
         },
         'Results': [
@@ -384,7 +390,8 @@ def _facts(table: Table) -> str:
     hours = sum(x['seconds'] for cell in table.cells for x in cell.records.values()) / 3600
     facts = [f'**{first.title}**', first.family and f'student: {first.family}']
     facts += [teachers and f'teacher: {" or ".join(sorted(teachers))} %', f'epochs: {first.first["epochs"]}']
-    facts += [f'seeds: {len(first.records)}', f'all runs: {hours:.1f} h']
+    devices = ', '.join(sorted(set().union(*(x.devices for x in table.cells))))
+    facts += [f'seeds: {len(first.records)}', f'all runs: {hours:.1f} h', f'device: {devices}']
     return '; '.join(filter(None, facts)) + '.'
 
 

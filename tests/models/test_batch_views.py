@@ -308,7 +308,8 @@ def test_what_cannot_be_repeated_is_refused():
         preprocessor(to_rgb=True)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
 def test_views_are_the_same_on_a_gpu():
     images = images_of(64)
     for view in (dict(CROP, scale=224), dict(type='BatchRandomCrop', padding=4)):

@@ -31,7 +31,7 @@ def record(last, best, epoch=20, **more):
         best=dict(epoch=10, value=best),
         seconds=900.0,
         settings=dict(batch_size=64, processes=1),
-        machine=dict(system='mine', threads=1),
+        machine=dict(system='mine', device='', threads=1),
     )
 
 
@@ -50,7 +50,7 @@ def checkout(tmp_path):
         'scratch/vit-micro_cnn-micro_digits/seed1': record(52.0, 53.0, **{'calibration/ece': 9.0}),
         'kd/vit-micro_cnn-micro_digits/seed0': record(60.0, 61.0, **{'teacher/top1': 97.0}),
         'kd/vit-micro_cnn-micro_digits/seed1': record(61.0, 63.0, **{'teacher/top1': 97.0}),
-        'kd/swin-t_res18_cifar100/seed0': record(70.0, 71.0),
+        'kd/swin-t_res18_cifar100/seed0': dict(record(70.0, 71.0), machine=dict(device='A100')),
         'kd/broken_digits/seed0': dict(record(1.0, 1.0), finished=False),
     }
     for name, content in runs.items():
@@ -70,10 +70,10 @@ def test_rows_hold_what_the_runs_hold(checkout):
     ]
     kept = checkout / 'docs/zoo/scratch/vit-micro_cnn-micro_digits/seed0/results.json'
     kept = json.loads(kept.read_text())
-    assert kept['machine'] == dict(threads=1)
+    assert kept['machine'] == dict(device='', threads=1)
     page = derive(checkout)[PAGE]
     digits = page.split('### Digits')[1].split('\n\n')
-    facts = 'student: CNN; teacher: 97.00 %; epochs: 20; seeds: 2; all runs: 1.0 h.'
+    facts = 'student: CNN; teacher: 97.00 %; epochs: 20; seeds: 2; all runs: 1.0 h; device: CPU.'
     assert digits[1] == f'**vit-micro → cnn-micro**; {facts}'
     scratch, kd = digits[2].splitlines()[2:]
     pair = '(../../configs/mldrkd/vit-micro_cnn-micro_digits.py) | '
@@ -87,6 +87,8 @@ def test_rows_hold_what_the_runs_hold(checkout):
         ('Scratch', 51.0),
     ]
     assert models[0]['Config'] == 'configs/mldrkd/swin-t_res18_cifar100.py'
+    assert [x['Metadata']['Training Resources'] for x in models] == ['A100', 'CPU', 'CPU']
+    assert '; device: A100.' in page and '; device: A100, CPU' not in page
     assert models[0]['Metadata']['Command'] == f'python tools/train.py {models[0]["Config"]} --method kd'
 
 
@@ -354,7 +356,7 @@ def test_pack_writes_nothing_where_something_is_missing(comparison, tmp_path):
         ('{"metrics"', 'the record of a run, got a damaged file'),
         (
             '{"metrics": {}, "finished": true}',
-            r"with \['best', 'epochs', 'last', 'seconds', 'settings'\], got one without",
+            r"with \['best', 'epochs', 'last', 'machine', 'seconds', 'settings'\], got one without",
         ),
     ],
 )

@@ -143,7 +143,6 @@ def test_flags_change_the_config():
     assert not cfg.train_dataloader.pin_memory and not cfg.train_dataloader.persistent_workers
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='of CPUs')
 def test_amp_on_a_cpu_is_bfloat16_and_is_offered(run_tool, tmp_path):
     options = ['model.teacher.checkpoint=random', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2']
     options += ['train_dataloader.dataset.per_class=10', 'default_hooks.checkpoint.save_best=None']
