@@ -53,16 +53,6 @@ def scope():
     DefaultScope._instance_dict.clear()
 
 
-@pytest.fixture(autouse=True)
-def no_gpu(request, monkeypatch):
-    """A test is of the CPU unless it is marked ``cuda``, on a machine with a GPU as well."""
-    if torch.cuda.is_available() and request.node.get_closest_marker('cuda') is None:
-        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-        monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
-        monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
-
-
 @pytest.fixture
 def batch():
     """Four normalised 32 px images and their samples with labels of ten classes."""

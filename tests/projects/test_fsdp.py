@@ -72,7 +72,7 @@ default_hooks = dict(shard=dict(type='ShardHook'))
         done = tool_runner(
             'dist_train.sh', config, 2, '--work-dir', folder / name, *flags,
             '--cfg-options', f'model.teacher.checkpoint={tiny_teacher}', *options,
-            env={'PYTHONPATH': f'{ROOT}:{PROJECT}:{folder}', 'CUDA_VISIBLE_DEVICES': '', 'PORT': port},
+            env={'PYTHONPATH': f'{ROOT}:{PROJECT}:{folder}', 'PORT': port},
         )  # fmt: skip
         return SimpleNamespace(work_dir=folder / name, log=done.stdout + done.stderr)
 

@@ -40,7 +40,6 @@ def config(tmp_path):
 @pytest.fixture
 def one_process(monkeypatch):
     """What torchrun sets for a single process."""
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     variables = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29643')
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

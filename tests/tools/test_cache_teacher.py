@@ -355,7 +355,7 @@ default_hooks = dict(logger=dict(interval=1))
         ('online', ()),
         ('cached', ('--cfg-options', f'model.teacher.cache={tmp_path}/cache')),
     ):
-        env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
+        env = dict(PORT=free_port())
         args = [tmp_path / 'online.py', 2, '--method', 'kd', '--no-validate', '--work-dir', tmp_path / name]
         run_tool('dist_train.sh', *args, *options, env=env)
         (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')

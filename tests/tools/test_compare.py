@@ -208,8 +208,7 @@ def test_an_interrupted_run_is_resumed(tmp_path, tiny_teacher, run_tool):
 
 
 def test_several_processes_a_run_and_several_runs_at_a_time(compare, tmp_path):
-    env = {'CUDA_VISIBLE_DEVICES': ''}
-    compare(*SCRATCH, '--seeds', '2', '--gpus', '2', '--jobs', '2', env=env)
+    compare(*SCRATCH, '--seeds', '2', '--gpus', '2', '--jobs', '2')
     assert [row['status'] for row in rows(tmp_path).values()] == ['done', 'done']
     done = compare(*SCRATCH, '--seeds', '1', check=False)
     assert done.returncode and 'got one of other settings' in done.stderr, 'one process is another batch'

@@ -23,7 +23,7 @@ train_cfg = dict(max_epochs=2, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1))
 """)
     args = ['--method', 'kd', '--no-validate', '--work-dir']
-    env = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='')
+    env = dict(PORT=free_port())
     config = tmp_path / 'config.py'
     run_tool('dist_train.sh', config, 2, *args, tmp_path / 'two', env=env)
     options = ['--cfg-options', 'optim_wrapper.accumulative_counts=2']

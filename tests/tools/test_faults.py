@@ -125,7 +125,7 @@ def test_sigterm_waits_for_the_end_of_accumulated_gradients(tmp_path, tiny_teach
 def test_sigterm_to_two_processes_saves_one_state(tmp_path, tiny_teacher, run_tool):
     tool = ('dist_train.sh', CONFIG, 2)
     args = options(tiny_teacher, **{'train_dataloader.batch_size': 8, 'train_cfg.max_epochs': 3})
-    env = dict(CUDA_VISIBLE_DEVICES='', PORT=free_port())
+    env = dict(PORT=free_port())
     run_tool(*tool, '--no-validate', '--work-dir', tmp_path / 'whole', *args, env=env)
     process = start(tmp_path / 'broken', *args, tool=tool, env=env)
     wait_for(process, tmp_path / 'broken', 40)
