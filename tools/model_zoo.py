@@ -52,7 +52,7 @@ OWN_FOLDERS = ('mldrkd', 'hcd', 'teachers')
 PAGE = 'docs/en/model_zoo.md'
 CHART = 'docs/en/_static/zoo/gain.svg'
 
-MEASURED = ('Method', 'Last', 'Gain', 'Best', 'ECE', 'Log')
+MEASURED = ('Method', 'Last', 'Gain', 'Best', 'ECE', 'Seeds', 'Log')
 PUBLISHED = ('Method', 'Ours, last', 'Ours, best', 'Published', 'Kind', 'Source')
 
 # What the tables take from a run's record.
@@ -135,9 +135,9 @@ class Cell:
         return f'docs/zoo/{folder}/seed{min(self.records)}/scalars.json'
 
     @property
-    def setting(self) -> tuple[str, int, int]:
-        """What a table has in common: nets and data, epochs, seeds."""
-        return self.config, self.first['epochs'], len(self.records)
+    def setting(self) -> tuple[str, int]:
+        """What a table has in common: nets and data, epochs."""
+        return self.config, self.first['epochs']
 
     @property
     def label(self) -> str:
@@ -181,18 +181,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of one pair with the same epochs and seeds, and their gains over the student on labels only."""
+    """Cells of one pair with the same epochs, and their gains over the student on labels only."""
 
     cells: list[Cell]
     gains: dict[str, Gain]
     """By the cell's label, of those that have one."""
 
     @property
+    def charted(self) -> list[Cell]:
+        """What the chart shows: settings of a sweep have rows only."""
+        return [x for x in self.cells if x.label in self.gains and not x.changes]
+
+    @property
     def title(self) -> str:
         """Of its panel in the chart."""
         cell = self.cells[0]
         family = f'{cell.family} student: ' if cell.family else ''
-        length = f'epochs: {cell.first["epochs"]}, seeds: {len(cell.records)}'
+        seeds = sorted({len(x.records) for x in self.charted})
+        length = f'epochs: {cell.first["epochs"]}, seeds: {" or ".join(map(str, seeds))}'
         return f'{family}{cell.title}\n{cell.data_name}, {cell.image_size} px; {length}'
 
     @property
@@ -264,10 +270,12 @@ def derive(root) -> dict[str, str]:
     root = Path(root)
     cells = read_cells(root)
     tables = _tables(cells)
+
+    def bar(found: Gain) -> Bar:
+        return Bar(found.mean, found.spread, found.counts)
+
     panels = {
-        x.title: {label: Bar(y.mean, y.spread, y.counts) for label, y in x.gains.items()}
-        for x in tables
-        if x.gains
+        x.title: {cell.label: bar(x.gains[cell.label]) for cell in x.charted} for x in tables if x.charted
     }
     files = {PAGE: _page(root, cells, tables), CHART: gain_chart(panels)}
     for path in sorted((root / 'configs').rglob('metafile.yml')):
@@ -391,7 +399,7 @@ def _facts(table: Table) -> str:
     facts = [f'**{first.title}**', first.family and f'student: {first.family}']
     facts += [teachers and f'teacher: {" or ".join(sorted(teachers))} %', f'epochs: {first.first["epochs"]}']
     devices = ', '.join(sorted(set().union(*(x.devices for x in table.cells))))
-    facts += [f'seeds: {len(first.records)}', f'all runs: {hours:.1f} h', f'device: {devices}']
+    facts += [f'all runs: {hours:.1f} h', f'device: {devices}']
     return '; '.join(filter(None, facts)) + '.'
 
 
@@ -402,6 +410,7 @@ def _measured_row(cell: Cell, found: Optional[Gain]) -> str:
         gain_text(found),
         mean_and_spread(cell.values('best')),
         _number(cell.metric('calibration/ece'), 1),
+        str(len(cell.records)),
         f'[log](../{cell.log.removeprefix("docs/")})',
     )
     return '| ' + ' | '.join(row) + ' |'

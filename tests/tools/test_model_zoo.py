@@ -73,12 +73,12 @@ def test_rows_hold_what_the_runs_hold(checkout):
     assert kept['machine'] == dict(device='', threads=1)
     page = derive(checkout)[PAGE]
     digits = page.split('### Digits')[1].split('\n\n')
-    facts = 'student: CNN; teacher: 97.00 %; epochs: 20; seeds: 2; all runs: 1.0 h; device: CPU.'
+    facts = 'student: CNN; teacher: 97.00 %; epochs: 20; all runs: 1.0 h; device: CPU.'
     assert digits[1] == f'**vit-micro → cnn-micro**; {facts}'
     scratch, kd = digits[2].splitlines()[2:]
     pair = '(../../configs/mldrkd/vit-micro_cnn-micro_digits.py) | '
-    assert scratch.startswith(f'| [labels only]{pair}51.00 ± 1.41 |  | 52.00 ± 1.41 | 8.0 | [log]')
-    assert kd.startswith(f'| [KD]{pair}60.50 ± 0.71 | +9.50 | 62.00 ± 1.41 |  | [log]')
+    assert scratch.startswith(f'| [labels only]{pair}51.00 ± 1.41 |  | 52.00 ± 1.41 | 8.0 | 2 | [log]')
+    assert kd.startswith(f'| [KD]{pair}60.50 ± 0.71 | +9.50 | 62.00 ± 1.41 |  | 2 | [log]')
     assert digits[3] == 'Better than labels only: KD.'
     models = yaml.safe_load(derive(checkout)[METAFILE])['Models']
     assert [(x['In Collection'], x['Results'][0]['Metrics']['Top 1 Accuracy']) for x in models] == [
@@ -170,12 +170,11 @@ def test_a_gain_counts_only_where_it_exceeds_the_seeds_spread(checkout):
     runs = dict(kd=[45.0, 46.5, 48.1], ofa=[41.0, 44.0, 41.5], rkd=[37.0, 38.4, 38.7], crd=[50.0])
     files = with_seeds(checkout, scratch=[40.0, 42.0, 43.0], **runs)
     assert '\nBetter than labels only: KD. Within noise of labels only: OFA. ' in files[PAGE]
-    assert ' Worse than labels only: RKD.\n' in files[PAGE]
-    assert '\nOne seed, so not judged: CRD.\n' in files[PAGE]
+    assert ' Worse than labels only: RKD. One seed, so not judged: CRD.\n' in files[PAGE]
     assert '### CIFAR-100, 32 px' in files[PAGE] and '| +0.50, within noise (p 0.68) |' in files[PAGE]
     titles = re.findall('class="title".*?>(.+)</text>\n<text class="small".*?>(.+)</text>', files[CHART])
     nets = 'Transformer student: effnet-lite0 → vit-nano'
-    assert titles == [(nets, f'CIFAR-100, 32 px; epochs: 20, seeds: {i}') for i in (1, 3)], 'a panel each'
+    assert titles == [(nets, 'CIFAR-100, 32 px; epochs: 20, seeds: 1 or 3')], 'one table, one panel'
 
 
 def test_the_chart_has_gains_and_their_spread_to_scale(checkout):
@@ -230,7 +229,7 @@ def test_a_sweeps_runs_are_rows_of_their_own(checkout):
     for row in rows:
         link = re.search(r'\[log\]\(\.\./(.+?)\)', row[-1])[1]
         assert (checkout / 'docs' / link).exists() and len(rows) == len({x[-1] for x in rows})
-    assert files[CHART].count('<circle') == 5 and '>MLDR-KD, dfra.alpha=0.5</text>' in files[CHART]
+    assert files[CHART].count('<circle') == 1 and '>KD</text>' in files[CHART], 'the chart compares methods'
     assert '| 70.00 | 71.00 | 78.74 |' in files[PAGE], "the published table has the method's own settings"
     models = {x['Name']: x for x in yaml.safe_load(files[METAFILE])['Models']}
     model = models[f'kd_{pair}_train_dataloader.batch_size=16_model.ce_weight=0.5']
