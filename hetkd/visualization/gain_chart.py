@@ -1,4 +1,4 @@
-"""SVG chart of gains with error bars. It depends on its numbers alone, so that a stale file is bar."""
+"""SVG chart of gains with error bars. It depends on its numbers alone, so that a stale file is noticed."""
 
 from html import escape
 from typing import Mapping, NamedTuple, Optional
