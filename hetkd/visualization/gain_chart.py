@@ -59,7 +59,7 @@ def gain_chart(panels: Mapping[str, Mapping[str, Bar]]) -> str:
         f'<text class="small middle" x="{x_of(tick)}" y="{y + 16}">{f"{tick:+g}" if tick else 0}</text>'
         for tick in ticks
     ]
-    words = 'gain in points of top-1, mean and standard deviation over seeds; grey: within noise'
+    words = 'gain in points of top-1, mean and standard deviation over seeds; grey: within noise, or one seed'
     note = f'<text class="small middle" x="{(left + right) // 2}" y="{y + 36}">{words}</text>'
     size = f'width="{width}" height="{y + 46}" viewBox="0 0 {width} {y + 46}"'
     background = f'<rect class="bg" width="{width}" height="{y + 46}"/>'

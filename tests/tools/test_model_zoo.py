@@ -175,6 +175,7 @@ def test_a_gain_counts_only_where_it_exceeds_the_seeds_spread(checkout):
     titles = re.findall('class="title".*?>(.+)</text>\n<text class="small".*?>(.+)</text>', files[CHART])
     nets = 'Transformer student: effnet-lite0 → vit-nano'
     assert titles == [(nets, 'CIFAR-100, 32 px; epochs: 20, seeds: 1 or 3')], 'one table, one panel'
+    assert 'class="bar noise"' in files[CHART] and 'grey: within noise, or one seed<' in files[CHART]
 
 
 def test_the_chart_has_gains_and_their_spread_to_scale(checkout):
