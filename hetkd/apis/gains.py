@@ -23,7 +23,7 @@ def gain(values: Mapping[int, float], others: Mapping[int, float]) -> Optional[G
     """The difference over the seeds that both have; None where they share none.
 
     From three seeds on it counts where the p value of a paired t-test is below 0.05. That of two seeds counts
-    where it is above the larger of the standard deviations.
+    where it is above the standard deviations, those of the two and that of the differences.
 
     Args:
         values: a metric by seed.
@@ -38,8 +38,8 @@ def gain(values: Mapping[int, float], others: Mapping[int, float]) -> Optional[G
         return Gain(mean, 0.0, None, None)
     spread = statistics.stdev(differences)
     if len(seeds) == 2:
-        noise = max(statistics.stdev(x[seed] for seed in seeds) for x in (values, others))
-        return Gain(mean, spread, None, abs(mean) > noise)
+        noise = [statistics.stdev(x[seed] for seed in seeds) for x in (values, others)]
+        return Gain(mean, spread, None, abs(mean) > max(*noise, spread))
     p = p_value(differences)
     return Gain(mean, spread, p, p < LEVEL)
 

@@ -70,6 +70,8 @@ def test_a_gain_is_paired_and_what_the_noise_explains_is_said_so():
     )
     assert gain_text(gain({0: 5.0, 1: 7.0}, {0: 4.0, 1: 6.5})) == '+0.75, within noise'
     assert gain_text(gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2})) == '+2.15'
+    apart = gain({0: 5.0, 1: 6.0}, {0: 4.9, 1: 3.9})
+    assert gain_text(apart) == '+1.10, within noise', 'the differences, 0.1 and 2.1, spread by more'
     assert gain_text(gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0})) == '+1.00 (one seed)'
     assert gain_text(gain({0: 5.0}, {1: 5.0})) == ''
     assert gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0})) == '+0.00, within noise (p 1)'
