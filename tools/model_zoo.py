@@ -331,9 +331,9 @@ best on the test set, so it says less. *Gain* is over the same student trained o
 differences seed by seed, last epochs. *ECE* is the calibration error in per cent.
 
 A difference counts only where it exceeds the spread of the seeds. From three seeds on, that is p < 0.05 in a
-paired t-test; of two seeds, a difference above both standard deviations and that of the differences. Any other
-is *within noise*. `tools/compare.py` judges in the same way. A method within noise is neither better nor worse:
-more seeds may decide.
+paired t-test; of two seeds, a difference above both standard deviations and that of the differences. Any
+other is *within noise*. `tools/compare.py` judges in the same way. A method within noise is neither better
+nor worse: more seeds may decide.
 
 Each row is derived from the `results.json` of its runs in `docs/zoo`. A method's name links to its config;
 `python tools/train.py CONFIG --method NAME` trains one row. Weights are not in git:

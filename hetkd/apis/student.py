@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from torch.optim.swa_utils import AveragedModel
 
 from hetkd.errors import UserError
+from hetkd.models.distillers.configs import preprocessor_config
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import Weights, check_finite, load_strict, read_weights
 from hetkd.models.nets.mmpretrain_net import MMPretrainNet
@@ -33,8 +34,8 @@ def student_config(cfg: Config) -> ConfigDict:
     if 'student' not in model:
         raise UserError('model', 'a model with a student (a distiller or NetClassifier)', model.get('type'))
     kept = {key: model[key] for key in STUDENT_OPTIONS if model.get(key) is not None}
-    if cfg.get('data_preprocessor') is not None:
-        kept.setdefault('data_preprocessor', cfg.data_preprocessor)
+    if preprocessor_config(cfg):
+        kept['data_preprocessor'] = preprocessor_config(cfg)
     classifier = Config(dict(model=dict(type='NetClassifier', **kept))).model
     classifier.student.pop('pretrained', None)
     classifier.student.checkpoint = RANDOM
@@ -51,7 +52,7 @@ def image_by_image(cfg: Config) -> Config:
     if loader is None or loader.dataset.type != 'InMemory':
         return cfg
     cfg = deepcopy(cfg)
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
+    preprocessor = preprocessor_config(cfg)
     view = {x: preprocessor.pop(x, None) for x in ('type', 'train_view', 'test_view')}['test_view']
     steps = [] if view is None else BATCH_AUGMENTS.build(view).as_pipeline()
     dataset = dict(cfg.test_dataloader.dataset.dataset, pipeline=[*steps, dict(type='PackInputs')])
@@ -72,15 +73,15 @@ def file_config(cfg: Config) -> Config:
     """
     cfg = deepcopy(image_by_image(cfg))
     parts = {}
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    if preprocessor is not None:
+    preprocessor = preprocessor_config(cfg)
+    if preprocessor:
         preprocessor.pop('batch_augments', None)
         parts['data_preprocessor'] = preprocessor
     if cfg.get('test_dataloader') is not None:
         dataset = cfg.test_dataloader.dataset
         if reads_files(cfg):
             dataset.pipeline.pop(0)
-        elif preprocessor is not None:
+        elif preprocessor:
             preprocessor.to_rgb = True
         dataset.pipeline.insert(0, dict(type='LoadImageFromFile'))
         parts['test_dataloader'] = cfg.test_dataloader

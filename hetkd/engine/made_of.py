@@ -25,9 +25,9 @@ PLACES = {
 
 # Default hooks that watch, check or save.
 WATCHING = {
-    'checkpoint', 'class_check', 'gradient_cosine', 'interrupt', 'logger', 'loss_guard', 'preflight',
-    'progress', 'run_record', 'runtime_info', 'teacher_agreement', 'teacher_cache', 'teacher_check', 'timer',
-    'training_data', 'visualization',
+    'checkpoint', 'class_check', 'gradient_cosine', 'input_check', 'interrupt', 'logger', 'loss_cost',
+    'loss_guard', 'progress', 'run_record', 'runtime_info', 'teacher_agreement', 'teacher_cache',
+    'teacher_check', 'timer', 'training_data', 'visualization', 'waiting',
 }  # fmt: skip
 
 

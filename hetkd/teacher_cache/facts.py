@@ -10,6 +10,7 @@ from hetkd.datasets.digest import data_digest
 from hetkd.engine.batches import ONCE
 from hetkd.engine.hooks.training_data import check_places
 from hetkd.errors import UserError
+from hetkd.models.distillers.configs import preprocessor_config
 from hetkd.registry import DATA_SAMPLERS
 from hetkd.utils.digest import file_digest
 
@@ -34,7 +35,7 @@ def weights_digest(net: dict) -> Optional[str]:
 def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:
     """What a run's views depend on, beside the seed: data, pipeline, and the batches if they are mixed."""
     data = _without_places(cfg.train_dataloader.dataset.to_dict())
-    text = json.dumps([data, _preprocessor(cfg), _mixing(cfg)], sort_keys=True, default=str)
+    text = json.dumps([data, preprocessor_config(cfg), _mixing(cfg)], sort_keys=True, default=str)
     batches = None
     if mixes(cfg):
         options = {key: cfg.train_dataloader.get(key) for key in ('sampler', 'drop_last')}
@@ -69,7 +70,7 @@ def check_draws(cfg, dataset, processes: int) -> None:
 def validation_facts(cfg, dataset) -> dict:
     """The same of the validation images."""
     data = _without_places(cfg.val_dataloader.dataset.to_dict())
-    text = json.dumps([data, _preprocessor(cfg)], sort_keys=True, default=str)
+    text = json.dumps([data, preprocessor_config(cfg)], sort_keys=True, default=str)
     return dict(data_digest(dataset), pipeline=text)
 
 
@@ -79,11 +80,7 @@ def mixes(cfg) -> bool:
 
 
 def _mixing(cfg) -> list:
-    return [cfg.model.get('train_cfg'), _preprocessor(cfg).get('batch_augments')]
-
-
-def _preprocessor(cfg) -> dict:
-    return {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
+    return [cfg.model.get('train_cfg'), preprocessor_config(cfg).get('batch_augments')]
 
 
 def _without_places(config: dict) -> dict:

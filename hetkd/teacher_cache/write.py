@@ -13,7 +13,7 @@ from hetkd.datasets import check_net
 from hetkd.engine.batches import starting_at
 from hetkd.engine.hooks.training_data import check_places
 from hetkd.errors import UserError
-from hetkd.models.distillers.configs import with_classes
+from hetkd.models.distillers.configs import preprocessor_config, with_classes
 from hetkd.registry import MODELS, RUNNERS
 
 from .cache import TeacherCache
@@ -99,9 +99,7 @@ def _model(cfg: Config):
     config = dict(cfg.model)
     if isinstance(config.get('teacher'), dict):  # a cache that it names may be the one to write
         config['teacher'] = {key: x for key, x in config['teacher'].items() if key != 'cache'}
-    if cfg.get('data_preprocessor') is not None:
-        config['data_preprocessor'] = cfg.data_preprocessor
-    model = MODELS.build(config)
+    model = MODELS.build(dict(config, data_preprocessor=preprocessor_config(cfg)))
     teachers = getattr(model, 'teachers', ())
     if len(teachers) != 1 or isinstance(teachers[0], CachedTeacher):
         raise UserError(

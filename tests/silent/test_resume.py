@@ -12,7 +12,9 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
+from hetkd.apis import load_config
 from hetkd.engine import latest_checkpoint
+from hetkd.engine.made_of import WATCHING
 from hetkd.engine.work_dir import claimed
 from hetkd.errors import UserError
 from tests.conftest import ROOT
@@ -162,6 +164,7 @@ def test_a_change_is_refused_by_name_and_applied_by_the_flag(name, build, begun,
 SAME = dict(
     default_hooks__logger__interval=1,
     default_hooks__checkpoint__interval=3,
+    default_hooks__waiting__end_after=3600,
     train_dataloader__num_workers=1,
     val_dataloader__batch_size=5,
     log_level='ERROR',
@@ -173,6 +176,12 @@ def test_what_does_not_change_results_is_no_change(build, begun, tmp_path, tiny_
     begun('kd')
     build('kd', apply=False, **SAME, model__teacher__checkpoint=str(tmp_path / 'moved.pth')).train()
     assert record(tmp_path / 'run')['finished'] and record(tmp_path / 'run')['changes'] == []
+
+
+def test_each_default_hook_acts_on_the_training_or_watches():
+    cfg = load_config(ROOT / 'configs/mldrkd/vit-micro_cnn-micro_digits.py')
+    acting = {'param_scheduler', 'sampler_seed', 'epoch_seed', 'sync_buffers'}
+    assert set(cfg.default_hooks) == acting | (WATCHING - {'runtime_info'})
 
 
 WARM_UP = [

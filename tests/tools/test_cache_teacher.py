@@ -167,6 +167,19 @@ def test_a_number_of_classes_that_comes_from_the_data_is_the_same_teacher(who, c
     assert RUNNERS.build(read).model.teacher.num_classes == 10
 
 
+def test_the_models_own_preprocessor_is_the_one_of_the_run_and_of_the_cache(config, tmp_path):
+    def both(**options):
+        cfg = config('kd', **options)
+        cfg.model.data_preprocessor = dict(cfg.data_preprocessor, std=[99.0])
+        return cfg
+
+    write_cache(both(), str(tmp_path / 'cache'), views=3)
+    online, runner = losses_of(both())
+    assert runner.model.data_preprocessor.std.item() == 99, "mmengine takes the model's own"
+    cached, _ = losses_of(both(cached=tmp_path / 'cache'))
+    np.testing.assert_allclose(cached['train/loss_kd'], online['train/loss_kd'], rtol=5e-3, atol=5e-3)
+
+
 def test_a_config_that_names_its_cache_writes_and_reads_it(config, tmp_path):
     cfg = config('kd', cached=tmp_path / 'cache')
     write_cache(cfg, str(tmp_path / 'cache'), views=1)

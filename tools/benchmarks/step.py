@@ -24,7 +24,7 @@ from hetkd.apis.cli import Options, add_out, run_tool, tool_parser
 from hetkd.apis.complexity import random_batch
 from hetkd.engine import AmpOptimWrapper
 from hetkd.errors import UserError
-from hetkd.models.distillers.configs import random_net
+from hetkd.models.distillers.configs import preprocessor_config, random_net
 from hetkd.models.nets.contract import asked
 from hetkd.registry import MODELS
 from hetkd.teacher_cache import CachedTeacher, TeacherCache
@@ -55,7 +55,7 @@ def build(args, config, method, plain=False):
         net = cfg.model[name]
         nets[name] = dict(random_net(net), **{key: net[key] for key in HOW if key in net and not plain})
     torch.manual_seed(0)
-    model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=cfg.get('data_preprocessor')))
+    model = MODELS.build(dict(deepcopy(cfg.model), **nets, data_preprocessor=preprocessor_config(cfg)))
     model = model.to(DEVICE).train()
     images, samples = random_batch(model, args.batch_size, (args.image_size, args.image_size))
     for part in model.modules():

@@ -1,4 +1,4 @@
-"""The configs of a run's nets: which net a teacher's config means, and how many classes it has."""
+"""What a run's config means: which net a teacher is, its number of classes, the data preprocessor."""
 
 from typing import Optional, Sequence
 
@@ -8,6 +8,11 @@ from hetkd.registry import MODELS
 
 from .frozen_teacher import OWN_KEYS, FrozenTeacher
 from .teacher import Teacher
+
+
+def preprocessor_config(cfg: dict) -> dict:
+    """The data preprocessor of a run's config: the model's own as a whole, or that of the top level."""
+    return cfg['model'].get('data_preprocessor', cfg.get('data_preprocessor')) or {}
 
 
 def build_teacher(
