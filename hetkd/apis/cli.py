@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Callable
 
@@ -194,7 +195,8 @@ def finish(picture: str, numbers: dict, show: bool = False) -> None:
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool. A mistake of the user ends it with one sentence and status 1.
 
-    ``HETKD_TRACEBACK=1`` shows the traceback as well. Of several processes the first speaks; another one
+    ``HETKD_TRACEBACK=1`` shows the traceback as well, and so does an error of no known kind in hetkd or in
+    a user's own code. Of several processes the first speaks; another one
     waits for the launcher to end it, and speaks if that does not happen.
     """
     capture_warnings()
@@ -205,7 +207,7 @@ def run_tool(main: Callable[[], None]) -> None:
         if isinstance(error, BrokenPipeError) and _reader_has_left():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)  # as a shell's own commands
-        from .mistakes import mistake_of
+        from .mistakes import UnknownMistake, is_in_own_code, mistake_of
 
         mistake = mistake_of(error)
         if mistake is None or os.environ.get('HETKD_TRACEBACK', '0') != '0':
@@ -213,6 +215,8 @@ def run_tool(main: Callable[[], None]) -> None:
             raise
         if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
             time.sleep(20)
+        if isinstance(mistake, UnknownMistake) and is_in_own_code(error):
+            traceback.print_exception(error)
         _tell_launcher(UserError(str(mistake)))  # without its traceback
         sys.stdout.flush()
         sys.exit(f'{os.path.basename(sys.argv[0])}: error: {mistake}')

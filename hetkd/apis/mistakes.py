@@ -2,9 +2,13 @@
 
 import errno
 import re
+import sys
+import sysconfig
 import traceback
+from pathlib import Path
 from typing import Iterator, Optional
 
+import hetkd
 from hetkd.errors import UserError
 
 # Errors of files and disks that a user can do something about.
@@ -21,10 +25,18 @@ FILES = {
     errno.EADDRINUSE: 'choose another port: PORT=29501 tools/dist_train.sh ...',
 }
 
+HETKD = Path(hetkd.__file__).resolve().parent
+LIBRARIES = [Path(sysconfig.get_paths()[x]).resolve() for x in ('stdlib', 'purelib', 'platlib')]
+
+
+class UnknownMistake(UserError):
+    """An error of no known kind before the first step: a setting, or a fault of the program."""
+
 
 def mistake_of(error: BaseException) -> Optional[UserError]:
     """The user's mistake behind an error, or None where it is a fault of the program.
 
+    An error of no known kind is an :class:`UnknownMistake`, unless it is one of a training step.
     torch makes the error of a data worker anew in the main process, from its text.
     """
     found = [x for x in _chain(error) if isinstance(x, UserError)]
@@ -37,8 +49,22 @@ def mistake_of(error: BaseException) -> Optional[UserError]:
             return translated
     if isinstance(error, Exception) and not _in_a_step(error):
         got = ' '.join(f'{type(error).__name__}: {error}'.split())[:1000]
-        return UserError('config', 'settings that a run can begin with', got, 'HETKD_TRACEBACK=1 shows where')
+        fix = 'HETKD_TRACEBACK=1 shows where'
+        return UnknownMistake('config', 'settings that a run can begin with', got, fix)
     return None
+
+
+def is_in_own_code(error: BaseException) -> bool:
+    """Whether an error is raised by hetkd itself, or has come through a user's own code."""
+    tool = getattr(sys.modules['__main__'], '__file__', None)
+    for one in _chain(error):
+        files = [Path(x.filename) for x in traceback.extract_tb(one.__traceback__)]
+        files = [x.resolve() for x in files if x.is_absolute() and x != Path(tool or '')]
+        known = [x.is_relative_to(HETKD) for x in files]
+        users = [not any(x.is_relative_to(y) for y in (HETKD, *LIBRARIES)) for x in files]
+        if any(users) or known[-1:] == [True]:
+            return True
+    return False
 
 
 def _in_a_step(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """A tool shows a user's mistake alone: one sentence, status 1, once."""
 
 import errno
+import json
 import os
 import pickle
 import re
@@ -10,7 +11,8 @@ import torch
 
 from hetkd.apis.cli import add_config, config_of, tool_parser
 from hetkd.apis.cli import run_tool as run
-from hetkd.apis.mistakes import mistake_of
+from hetkd.apis.mistakes import UnknownMistake, is_in_own_code, mistake_of
+from hetkd.engine.plain_model import plain_model
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS, MODELS
 from tests.conftest import ROOT, free_port
@@ -49,6 +51,39 @@ def test_a_mistake_is_one_sentence(stage, tmp_path, tiny_teacher, run_tool):
     assert done.returncode == 1 and 'Traceback' not in done.stdout + done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f'train.py: error: {words}') and ', got ' in last, done.stderr
+
+
+HOOK = """
+from mmengine.hooks import Hook
+from hetkd.registry import HOOKS
+
+@HOOKS.register_module()
+class Broken(Hook):
+    def before_train(self, runner):
+        None.shape
+"""
+
+
+def test_an_unknown_error_in_a_users_own_code_shows_where(tmp_path, tiny_teacher, run_tool):
+    (tmp_path / 'broken.py').write_text(HOOK)
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = ['{ROOT / CONFIG}']\n"
+        "custom_imports = dict(imports='broken')\ncustom_hooks = [dict(type='Broken')]\n"
+    )
+    done = run_tool(
+        'train.py', tmp_path / 'own.py', '--work-dir', tmp_path / 'run', '--cfg-options',
+        f'model.teacher.checkpoint={tiny_teacher}', check=False, env={'PYTHONPATH': str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1 and 'line 8, in before_train' in done.stderr, done.stderr
+    assert "got AttributeError: 'NoneType' object has no" in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize('call, own', [(plain_model, True), (json.loads, False)])
+def test_an_error_of_hetkd_itself_is_told_from_one_of_a_library(call, own):
+    with pytest.raises((AttributeError, TypeError)) as info:
+        call(None)
+    error = info.value.with_traceback(info.value.__traceback__.tb_next)  # without the test
+    assert isinstance(mistake_of(error), UnknownMistake) and is_in_own_code(error) == own
 
 
 def test_the_traceback_is_shown_when_asked_for(tmp_path, run_tool):
