@@ -8,7 +8,6 @@ import traceback
 from pathlib import Path
 from typing import Iterator, Optional
 
-import hetkd
 from hetkd.errors import UserError
 
 # Errors of files and disks that a user can do something about.
@@ -25,7 +24,7 @@ FILES = {
     errno.EADDRINUSE: 'choose another port: PORT=29501 tools/dist_train.sh ...',
 }
 
-HETKD = Path(hetkd.__file__).resolve().parent
+HETKD = Path(__file__).resolve().parents[1]
 LIBRARIES = [Path(sysconfig.get_paths()[x]).resolve() for x in ('stdlib', 'purelib', 'platlib')]
 
 

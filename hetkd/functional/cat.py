@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import full_precision, without_autocast
+from .precision import full_precision, without_autocast
 from .resample import pool_matrix
 from .unit import unit
 

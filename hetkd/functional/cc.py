@@ -5,7 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .checks import check_embeddings, full_precision, without_autocast
+from .checks import check_embeddings
+from .precision import full_precision, without_autocast
 from .unit import unit
 
 

@@ -1,7 +1,6 @@
-"""Input checks and type conversions that the equations share."""
+"""Input checks that the equations share."""
 
 import math
-from functools import wraps
 from numbers import Real
 
 import torch
@@ -42,22 +41,6 @@ def check_logits(student: torch.Tensor, teacher: torch.Tensor) -> None:
         )
 
 
-def full_precision(logits: torch.Tensor) -> torch.Tensor:
-    """Convert float16 and bfloat16 to float32; keep float32 and float64."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def target_class(target: torch.Tensor) -> torch.Tensor:
-    """Class indices (N,) from indices (N,) or probabilities (N, C); of mixed labels the most probable."""
-    return target.argmax(1) if target.dim() == 2 else target
-
-
-def one_hot(target: torch.Tensor, num_classes: int, dtype: torch.dtype) -> torch.Tensor:
-    """Class indices (N,) as (N, C) of zeros and ones. ``F.one_hot`` waits for the device on some devices."""
-    zeros = torch.zeros(len(target), num_classes, dtype=dtype, device=target.device)
-    return zeros.scatter_(1, target[:, None], 1)
-
-
 def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) -> None:
     """Refuse shapes other than student (N, D) and teacher (N, D') with N > 1."""
     if student.dim() != 2 or teacher.dim() != 2 or student.shape[0] != teacher.shape[0]:
@@ -66,22 +49,21 @@ def check_embeddings(name: str, student: torch.Tensor, teacher: torch.Tensor) ->
             "embeddings (N, D) and (N, D') of one batch",
             f'student {tuple(student.shape)} and teacher {tuple(teacher.shape)}',
         )
-    if student.shape[0] < 2:
+    check_samples(name, len(student))
+
+
+def check_samples(name: str, samples: int) -> None:
+    """Refuse a batch of one sample where samples are compared with each other."""
+    if samples < 2:
         raise UserError(
             name,
-            'at least 2 samples in a batch (relations are between samples)',
-            student.shape[0],
+            'at least 2 samples in a batch',
+            samples,
             'set drop_last=True in the train_dataloader or a larger batch_size',
         )
 
 
-def without_autocast(function):
-    """Decorator that turns autocast off, so that matrix products are not computed in half precision."""
-
-    @wraps(function)
-    def run(*args, **kwargs):
-        first = next(x for x in (*args, *kwargs.values()) if torch.is_tensor(x))
-        with torch.autocast(first.device.type, enabled=False):
-            return function(*args, **kwargs)
-
-    return run
+def check_classes(name: str, classes: int) -> None:
+    """Refuse a single class where the true one is compared with others."""
+    if classes < 2:
+        raise UserError(name, 'at least 2 classes', classes, 'set num_classes of both nets')

@@ -6,7 +6,7 @@ import torch
 
 from hetkd.errors import UserError
 
-from .checks import without_autocast
+from .precision import without_autocast
 
 
 def linear_cka(

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import check_temperature, full_precision, without_autocast
+from .checks import check_temperature
 from .one_pass import with_gradient
+from .precision import full_precision, without_autocast
 
 _CHUNK = 2**25  # scores of one chunk of anchors with all images: 128 MiB in float32
 

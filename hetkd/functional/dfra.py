@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import torch
 
-from hetkd.errors import UserError
-
-from .checks import check_logits, check_temperature, full_precision
+from .checks import check_logits, check_samples, check_temperature
 from .kl import kl_divergence
+from .precision import full_precision
 from .relation import relation_kl
 
 
@@ -64,13 +63,7 @@ def dfra_loss(
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     num_samples, num_classes = teacher_logits.shape
-    if num_samples < 2:
-        raise UserError(
-            'DFRA',
-            'at least 2 samples in a batch (the sample relation compares samples)',
-            num_samples,
-            'set drop_last=True in the train_dataloader or a larger batch_size',
-        )
+    check_samples('DFRA', num_samples)
     leading = student_logits.shape[:-2]
     student = full_precision(student_logits).reshape(-1, num_samples, num_classes) / temperature
     teacher = full_precision(teacher_logits.detach()).to(student.dtype) / temperature

@@ -3,10 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-from hetkd.errors import UserError
-
-from .checks import check_logits, check_temperature, full_precision
+from .checks import check_classes, check_logits, check_samples, check_temperature
 from .one_pass import with_gradient
+from .precision import full_precision
 
 
 def dist_loss(
@@ -42,17 +41,8 @@ def dist_loss(
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     samples, classes = student_logits.shape
-    if samples < 2:
-        raise UserError(
-            'DIST',
-            'at least 2 samples in a batch',
-            samples,
-            'set drop_last=True in the train_dataloader or a larger batch_size',
-        )
-    if classes < 2:
-        raise UserError(
-            'DIST', 'at least 2 classes (it correlates them)', classes, 'set num_classes of both nets'
-        )
+    check_samples('DIST', samples)
+    check_classes('DIST', classes)
     student = full_precision(student_logits)
     with torch.no_grad():
         p, q = (

@@ -3,9 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-from hetkd.errors import UserError
-
-from .checks import check_logits, check_temperature, full_precision, target_class
+from .checks import check_classes, check_logits, check_temperature
+from .precision import full_precision
+from .targets import target_class
 
 
 def dkd_loss(
@@ -39,13 +39,7 @@ def dkd_loss(
     """
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
-    if student_logits.shape[-1] < 2:
-        raise UserError(
-            'DKD',
-            'at least 2 classes (the true one and others)',
-            student_logits.shape[-1],
-            'set num_classes of both nets',
-        )
+    check_classes('DKD', student_logits.shape[-1])
     true = target_class(target)[:, None]
     binary_s, others_s = split_at(full_precision(student_logits) / temperature, true)
     binary_t, others_t = split_at(full_precision(teacher_logits.detach()) / temperature, true)

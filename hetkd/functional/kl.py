@@ -6,7 +6,8 @@ DKD and the relation losses have a KL of their own, between other distributions.
 import torch
 import torch.nn.functional as F
 
-from .checks import check_logits, check_temperature, full_precision
+from .checks import check_logits, check_temperature
+from .precision import full_precision
 
 
 def kl_divergence(

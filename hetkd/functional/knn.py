@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import full_precision
+from .precision import full_precision
 
 _CHUNK = 2**24
 """Similarities that are held at a time."""

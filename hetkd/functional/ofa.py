@@ -5,7 +5,9 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import check_logits, check_temperature, full_precision, one_hot, target_class
+from .checks import check_logits, check_temperature
+from .precision import full_precision
+from .targets import one_hot, target_class
 
 
 def ofa_loss(

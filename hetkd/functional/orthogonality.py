@@ -4,7 +4,9 @@ import torch
 
 from hetkd.errors import UserError
 
-from .checks import full_precision, target_class, without_autocast
+from .checks import check_classes
+from .precision import full_precision, without_autocast
+from .targets import target_class
 from .unit import unit
 
 
@@ -53,13 +55,7 @@ def sublogit_cosines(sub_logits: torch.Tensor, target: torch.Tensor) -> torch.Te
         UserError: C is less than 2.
     """
     *leading, samples, count, classes = sub_logits.shape
-    if classes < 2:
-        raise UserError(
-            'orthogonality',
-            'at least 2 classes (the true one is dropped)',
-            classes,
-            'set num_classes of both nets',
-        )
+    check_classes('orthogonality', classes)
     target = target_class(target)
     # Indices of the other classes: 0..C-2, shifted by one from the true class on.
     others = torch.arange(classes - 1, device=target.device).expand(samples, -1)

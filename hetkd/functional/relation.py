@@ -2,8 +2,8 @@
 
 import torch
 
-from .checks import without_autocast
 from .one_pass import with_gradient
+from .precision import without_autocast
 
 # Entries of one chunk's (K, b, D, D) relations: 2 MiB on a CPU, 128 MiB on a GPU, in float32.
 _CHUNK = {'cpu': 2**19}

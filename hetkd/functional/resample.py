@@ -4,7 +4,7 @@ from typing import Optional, Sequence
 
 import torch
 
-from .checks import without_autocast
+from .precision import without_autocast
 
 
 def pool_matrix(size: int, out: int, like: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from .angles import angle_loss
-from .checks import check_embeddings, without_autocast
+from .checks import check_embeddings
+from .precision import without_autocast
 
 _EQUAL = 1e-3  # of the root mean square distance, or of 1 where that is less
 

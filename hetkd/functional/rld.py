@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-from hetkd.errors import UserError
-
-from .checks import check_logits, check_temperature, full_precision, target_class
+from .checks import check_classes, check_logits, check_temperature
 from .dkd import kl_of_logs, split_at
+from .precision import full_precision
+from .targets import target_class
 
 
 def rld_loss(
@@ -46,13 +46,7 @@ def rld_loss(
     check_logits(student_logits, teacher_logits)
     check_temperature(temperature)
     check_temperature(confidence_temperature)
-    if student_logits.shape[-1] < 2:
-        raise UserError(
-            'RLD',
-            'at least 2 classes (the true one and others)',
-            student_logits.shape[-1],
-            'set num_classes of both nets',
-        )
+    check_classes('RLD', student_logits.shape[-1])
     student, teacher = full_precision(student_logits), full_precision(teacher_logits.detach())
     true = target_class(target)[:, None]
     confidence_s, _ = split_at(student / confidence_temperature, true)

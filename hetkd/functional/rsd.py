@@ -4,7 +4,8 @@ import torch
 
 from hetkd.errors import UserError
 
-from .checks import check_embeddings, full_precision, without_autocast
+from .checks import check_embeddings
+from .precision import full_precision, without_autocast
 
 
 @without_autocast

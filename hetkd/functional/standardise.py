@@ -2,9 +2,8 @@
 
 import torch
 
-from hetkd.errors import UserError
-
-from .checks import full_precision
+from .checks import check_classes
+from .precision import full_precision
 
 
 def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
@@ -24,13 +23,7 @@ def standardise_logits(logits: torch.Tensor) -> torch.Tensor:
     Raises:
         UserError: fewer than two classes.
     """
-    if logits.shape[-1] < 2:
-        raise UserError(
-            'logits',
-            'at least 2 classes to standardise over',
-            tuple(logits.shape),
-            'leave the standardisation out',
-        )
+    check_classes('logit standardisation', logits.shape[-1])
     logits = full_precision(logits)
     centred = logits - logits.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / (logits.shape[-1] - 1)

@@ -5,8 +5,10 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import check_temperature, full_precision, one_hot
+from .checks import check_temperature
 from .kl import mean_kl
+from .precision import full_precision
+from .targets import one_hot
 
 
 def sublogit_kl(

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from hetkd.errors import UserError
 
-from .checks import full_precision
+from .precision import full_precision
 
 
 def vkd_loss(student_embedding: torch.Tensor, teacher_embedding: torch.Tensor) -> torch.Tensor:

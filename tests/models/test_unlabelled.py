@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmpretrain.structures import DataSample
 
 from hetkd.errors import UserError
-from hetkd.functional.checks import one_hot
+from hetkd.functional.targets import one_hot
 from hetkd.models.distillers import FeatureDistiller
 from hetkd.models.distillers.labels import answered, batch_labels
 from hetkd.registry import MODELS

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from hetkd.arguments import Count
-from hetkd.errors import UserError
+from hetkd.functional.checks import check_samples
 from hetkd.registry import MODELS
 
 from .init import init_connector
@@ -43,11 +43,6 @@ class AAD(nn.Module):
         Raises:
             UserError: a batch of one in training, which batch norm cannot take.
         """
-        if self.training and len(student) < 2:
-            raise UserError(
-                'AAD',
-                'at least 2 samples in a batch',
-                '1',
-                'set drop_last=True in the train_dataloader or a larger batch_size',
-            )
+        if self.training:
+            check_samples('AAD', len(student))
         return self.mlp(student), teacher

@@ -5,7 +5,7 @@ from torch import nn
 
 from hetkd.arguments import Count
 from hetkd.functional import householder_columns
-from hetkd.functional.checks import without_autocast
+from hetkd.functional.precision import without_autocast
 from hetkd.registry import MODELS
 
 

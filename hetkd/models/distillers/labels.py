@@ -6,7 +6,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from hetkd.devices import to_device
-from hetkd.functional.checks import one_hot
+from hetkd.functional.targets import one_hot
 
 NO_LABEL = -1
 

@@ -8,7 +8,7 @@ from hetkd.clock import read_clock
 from hetkd.devices import to_device
 from hetkd.draws import number_of_sample
 from hetkd.errors import UserError
-from hetkd.functional.checks import one_hot
+from hetkd.functional.targets import one_hot
 from hetkd.registry import MODELS
 from hetkd.seeding import seeded
 
