@@ -22,7 +22,8 @@ def dist_loss(
     .. math:: T^2 [\beta\,\mathrm{mean}_n (1 - \rho(p_s[n], p_t[n])) + \gamma\,\mathrm{mean}_c (1 - \rho(p_s[:, c], p_t[:, c]))]
 
     A row or column without variance (centred, of length at most 1e-6) has correlation 0 with anything, and no
-    gradient. The result is differentiable once.
+    gradient. The authors' code adds 1e-8 to the product of the lengths, which fades out columns of rare
+    classes where both nets are sure. The result is differentiable once.
 
     Args:
         student_logits: (N, C).

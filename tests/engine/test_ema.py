@@ -15,10 +15,12 @@ class Follow(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, momentum):
-        self.momentum, self.average = momentum, None
+    def __init__(self, momentum, every=1):
+        self.momentum, self.every, self.average = momentum, every, None
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if (runner.iter + 1) % self.every and runner.iter + 1 < runner.max_iters:
+            return
         now = {k: v.detach().clone() for k, v in runner.model.student.named_parameters()}
         before = self.average
         self.average = (
@@ -26,6 +28,16 @@ class Follow(Hook):
             if before is None
             else {k: (1 - self.momentum) * before[k] + self.momentum * now[k] for k in now}
         )
+
+
+def test_with_accumulation_it_takes_up_steps_and_not_batches(runner_of, tmp_path):
+    runner = runner_of(custom_hooks=[EMA], optim_wrapper__accumulative_counts=3)
+    follow = Follow(0.1, every=3)
+    runner.register_hook(follow)
+    runner.train()
+    assert runner.iter % 3, 'the last step is of fewer batches'
+    for name, value in follow.average.items():
+        torch.testing.assert_close(saved(tmp_path)['state_dict']['student.' + name], value)
 
 
 class Break(Hook):

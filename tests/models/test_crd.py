@@ -272,3 +272,10 @@ def test_heads_of_another_width_are_refused(batch):
 def test_a_matcher_for_embeddings_that_no_loss_reads_is_refused():
     with pytest.raises(UserError, match='embedding_matcher: expected a loss that reads embeddings'):
         build(losses=[dict(type='HintLoss')])
+
+
+def test_memories_are_of_one_teacher():
+    two = [micro_net(x, checkpoint='random') for x in ('vit', 'cnn')]
+    losses = [dict(type='CRDLoss', num_negatives=5, channels=32)]
+    with pytest.raises(UserError, match='FeatureDistiller: expected one teacher, .*got 2'):
+        build(teacher=two, losses=losses, embedding_matcher=None)

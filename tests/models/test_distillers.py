@@ -306,6 +306,20 @@ def test_modes_give_logits_samples_and_losses(batch):
         model(inputs, mode='other')
 
 
+@pytest.mark.parametrize('option', [dict(stages=[0]), dict(matcher=dict(type='StageMatcher'))], ids=str)
+def test_a_connector_of_stages_that_no_loss_reads_is_refused(option):
+    with pytest.raises(UserError, match=f'{next(iter(option))}: expected a loss that reads stages'):
+        build('rkd', **option)
+
+
+@pytest.mark.parametrize('name', ['kd_loss', 'teacher_loss', 'lossy'])
+def test_a_term_that_mmengine_takes_for_a_loss_and_we_do_not_is_refused(name, batch, monkeypatch):
+    model = build('kd')
+    monkeypatch.setattr(type(model), 'distill', lambda self, student, *_: {name: student.logits.mean()})
+    with pytest.raises(UserError, match=f"LogitDistiller.distill: expected losses as loss_NAME.*'{name}'"):
+        model.loss(*batch)
+
+
 def test_a_batch_of_one_is_refused():
     model = build('mldrkd').eval()
     with pytest.raises(UserError, match='expected at least 2 samples in a batch.*drop_last=True'):

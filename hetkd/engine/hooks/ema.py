@@ -39,6 +39,11 @@ class StudentEMAHook(EMAHook):
         self.src_model = model.student
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Take up the student after a step, which with gradient accumulation is not each iteration."""
+        if not hasattr(runner.optim_wrapper, 'should_update') or runner.optim_wrapper.should_update():
+            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Go on with the average, or begin one from the weights that were loaded."""
         if 'ema_state_dict' not in checkpoint or not runner._resume:

@@ -143,6 +143,13 @@ class BaseDistiller(NetClassifier):
             known = target if labelled is None else self._answered(target, output.logits)
             for key, value in self.distill(connected, output, known, **extra).items():
                 is_loss = key.startswith('loss_')
+                if 'loss' in key and not is_loss:  # mmengine would add it, without the teacher's weight
+                    raise UserError(
+                        f'{type(self).__name__}.distill',
+                        'losses as loss_NAME, and no other name with loss in it',
+                        repr(key),
+                        f'rename it, to loss_{key.replace("loss", "").strip("_")} if it is one',
+                    )
                 losses[key] = losses.get(key, 0) + teacher.weight * value if is_loss else value
         return losses
 

@@ -30,6 +30,9 @@ class FeatureDistiller(BaseDistiller):
             ``ContrastHead``; or both means of the last maps, where a loss reads those, as VkD's
             ``OrthogonalProjector``. Default: none, the losses see the nets' own.
         **kwargs: see :class:`BaseDistiller`.
+
+    Raises:
+        UserError: a connector that no loss reads; several teachers, where a connector or a memory is of one.
     """
 
     teacher_needs = ()  # those of its losses
@@ -70,6 +73,15 @@ class FeatureDistiller(BaseDistiller):
                 student_channels=[x.channels for x in mine],
                 teacher_channels=[x.channels for x in theirs],
             )
+        elif stages is not None or matcher is not None:
+            raise UserError(
+                'matcher' if stages is None else 'stages',
+                'a loss that reads stages',
+                list(self.losses),
+                'drop it, or use HintLoss or ATLoss',
+            )
+        if self.needs_index:
+            _ = self.teacher  # its memories are of one
         if embedding_matcher is not None:
             self._matched = 'mean' if 'mean' in needs else 'embedding'
             if self._matched not in needs:
