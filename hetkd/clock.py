@@ -1,8 +1,8 @@
-"""The run's clock: the seed and the epoch that random views and warm-ups of losses depend on.
+"""The run's clock: the seed and the number that random views depend on, and the epoch of the run.
 
-One place for the whole process and its data workers. ``EpochSeedHook`` sets it; ``RandomSeeded``, the data
-preprocessors and losses with a warm-up read it. In the same memory stands whether a signal lets the process
-finish its step.
+One place for the whole process and its data workers. ``EpochSeedHook`` sets it; ``RandomSeeded`` and the data
+preprocessors read the views', which a teacher cache may replace; losses with a warm-up read the run's epoch.
+In the same memory stands whether a signal lets the process finish its step.
 """
 
 from contextlib import contextmanager
@@ -14,21 +14,36 @@ from hetkd.errors import UserError
 
 
 def _unset() -> torch.Tensor:
-    """Seed, epoch (-1: unset) and whether a step is finished, in memory that data workers share."""
-    return torch.tensor([-1, -1, 0]).share_memory_()
+    """Seed and epoch of the views (-1: unset), whether a step is finished, and the run's epoch (-1: unset).
+
+    In memory that data workers share.
+    """
+    return torch.tensor([-1, -1, 0, -1]).share_memory_()
 
 
 _now = _unset()
 
 
 def set_clock(seed: int, epoch: int) -> None:
-    """Set what all random views depend on from now on."""
-    _now[:2] = torch.tensor([seed, epoch])
+    """Set the epoch of the run, and what all random views depend on from now on."""
+    set_views(seed, epoch)
+    _now[3] = epoch
+
+
+def set_views(seed: int, view: int) -> None:
+    """Set what all random views depend on, and nothing else."""
+    _now[:2] = torch.tensor([seed, view])
+
+
+def run_epoch() -> Optional[int]:
+    """The epoch of the run, or None where there is none."""
+    epoch = int(_now[3])
+    return None if epoch < 0 else epoch
 
 
 def read_clock() -> Optional[tuple[int, int]]:
-    """(seed, epoch), or None where nobody has set it."""
-    seed, epoch, _ = _now.tolist()
+    """(seed, epoch) of the views, or None where nobody has set it."""
+    seed, epoch = _now[:2].tolist()
     return None if epoch < 0 else (seed, epoch)
 
 

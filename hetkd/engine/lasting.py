@@ -99,6 +99,13 @@ class LastingRun:
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """mmengine's, and after them the hooks that no run is resumed without."""
         super().register_hooks(default_hooks, custom_hooks)
+        if not all(getattr(x, 'evaluate_on_ema', True) for x in self.hooks):
+            raise UserError(
+                'EMAHook.evaluate_on_ema',
+                'True, since a checkpoint holds the average and is tested by it',
+                'False',
+                'drop it; evaluate_on_origin=True validates the trained weights as well',
+            )
         self.register_hook(SummaryHook())
         self.register_hook(PortableCheckpointHook())
         self._resume_hook = ResumeHook()

@@ -40,7 +40,12 @@ def made_of(runner) -> dict[str, Any]:
             data=data_digest(runner.train_dataloader.dataset),
             validation=val_loop and data_digest(val_loop.dataloader.dataset),
             teachers=[
-                dict(net=x.describe()['net'], weight=x.weight, digest=x.digest(), views=x.views)
+                dict(
+                    net=x.describe()['net'],
+                    weight=x.weight,
+                    digest=x.digest(),
+                    **(x.replay or dict(views=None)),
+                )
                 for x in getattr(plain_model(runner), 'teachers', ())
             ],
             processes=get_world_size(),

@@ -4,6 +4,7 @@ import json
 from typing import Optional
 
 import torch
+from mmengine.logging import print_log
 
 from hetkd.arguments import Weight
 from hetkd.devices import to_device
@@ -40,6 +41,11 @@ class CachedTeacher(Teacher):
         self.view: Optional[int] = None
         self._validates = True
         self._check_teacher(net)
+
+    @property
+    def replay(self) -> dict:
+        """Views, seed and how many logits are kept."""
+        return {key: self.cache.header[key] for key in ('views', 'seed', 'top_k')}
 
     @property
     def views(self) -> int:
@@ -159,10 +165,15 @@ class CachedTeacher(Teacher):
                 'write a new one with tools/cache_teacher.py',
             )
         digest = weights_digest(net)
+        if digest is None and known['file_sha256'] is not None:
+            name = net.get('checkpoint') or net.get('pretrained')
+            print_log(
+                f'{self.cache.folder}: {name} is not here, so it is taken for the file that the cache is of'
+            )
         if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
             raise UserError(
                 self.cache.folder,
-                f'a cache of {net["checkpoint"]} as it is now',
+                f'a cache of {net.get("checkpoint") or net.get("pretrained")} as it is now',
                 f'one of another file (sha256 {known["file_sha256"]}, now {digest})',
                 'write a new one with tools/cache_teacher.py',
             )

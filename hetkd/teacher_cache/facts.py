@@ -1,7 +1,6 @@
 """What a cache is compared with: the teacher, data, pipeline and mixing of a run."""
 
 import json
-from pathlib import Path
 from typing import Optional
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
@@ -12,7 +11,7 @@ from hetkd.engine.hooks.training_data import check_places
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import preprocessor_config
 from hetkd.registry import DATA_SAMPLERS
-from hetkd.utils.digest import file_digest
+from hetkd.utils.weight_file import named_digest
 
 # How a net is run does not change its outputs.
 RUNNING = ('cache', 'compile', 'channels_last', 'weight')
@@ -27,9 +26,9 @@ def teacher_config(net: dict) -> str:
 
 
 def weights_digest(net: dict) -> Optional[str]:
-    """SHA-256 of a teacher's weight file, or None where it is not here."""
-    path = Path(str(net.get('checkpoint')))
-    return file_digest(path) if path.is_file() else None
+    """SHA-256 of a teacher's weight file, or None where it has none or it is not here."""
+    names = [x for x in (net.get('checkpoint'), net.get('pretrained')) if isinstance(x, str)]
+    return named_digest(names[0]) if names else None
 
 
 def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:

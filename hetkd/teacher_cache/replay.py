@@ -2,8 +2,9 @@
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmpretrain.engine.hooks import SwitchRecipeHook
 
-from hetkd.clock import set_clock
+from hetkd.clock import set_views
 from hetkd.engine.plain_model import plain_model
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
@@ -31,6 +32,7 @@ class ReplayHook(Hook):
         teachers = _cached(runner)
         if not teachers or runner.train_loop is None:
             return
+        _check_recipe(runner)
         loader = runner.train_loop.dataloader
         check_draws(runner.cfg, loader.dataset, get_world_size())
         facts = run_facts(runner.cfg, loader.dataset, loader.batch_size, get_world_size())
@@ -64,9 +66,21 @@ class ReplayHook(Hook):
             show_view(loader, model.data_preprocessor, teacher.cache.header, teacher.view)
 
 
+def _check_recipe(runner) -> None:
+    for hook in runner.hooks:
+        recipes = hook.schedule.values() if isinstance(hook, SwitchRecipeHook) else ()
+        if any({'train_pipeline', 'batch_augments'} & set(x) for x in recipes):
+            raise UserError(
+                'teacher cache',
+                'one pipeline and one mixing for the whole run, as its views have',
+                'a SwitchRecipeHook that changes them',
+                'take the hook or the cache away',
+            )
+
+
 def show_view(loader, preprocessor, header: dict, view: int) -> None:
     """Have a data loader and a preprocessor give one view of the images."""
-    set_clock(header['seed'], view)
+    set_views(header['seed'], view)
     if header['mixing']:
         if not getattr(preprocessor, 'mixes_by_epoch', False):
             raise UserError(

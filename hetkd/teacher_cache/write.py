@@ -10,11 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hetkd.clock import own_clock
 from hetkd.datasets import check_net
+from hetkd.datasets.transforms.seeded import unseeded
 from hetkd.engine.batches import starting_at
 from hetkd.engine.hooks.training_data import check_places
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import preprocessor_config, with_classes
 from hetkd.registry import MODELS, RUNNERS
+from hetkd.utils.spread import evenly_spread
 
 from .cache import TeacherCache
 from .cached_teacher import CachedTeacher
@@ -128,14 +130,18 @@ def _check(header: dict) -> None:
 
 
 def _check_views(loader, preprocessor, header: dict) -> None:
-    """Look at an image twice."""
+    """Look for random transforms, and at a few images several times: not every one says that it is random."""
     show_view(loader, preprocessor, header, 0)
-    seen = [loader.dataset[0]['inputs'] for _ in range(4)]
-    if not all(torch.equal(seen[0], x) for x in seen[1:]):
+    found = ', '.join(unseeded(loader.dataset))
+    for i in evenly_spread(8, len(loader.dataset)):
+        seen = [loader.dataset[i]['inputs'] for _ in range(4)]
+        if not all(torch.equal(seen[0], x) for x in seen[1:]):
+            found = found or 'an image that looks different each time'
+    if found:
         raise UserError(
             'teacher cache',
             'views that repeat',
-            'an image that looks different each time',
+            found,
             'put all random transforms of the pipeline into RandomSeeded',
         )
 

@@ -7,7 +7,7 @@ import pickle
 import posixpath
 import re
 import zipfile
-from typing import Any
+from typing import Any, Optional
 from urllib.parse import urlsplit
 
 import torch
@@ -71,6 +71,17 @@ def read_file(path: str) -> Any:
         ) from error
 
 
+def named_digest(name: str) -> Optional[str]:
+    """SHA-256 of the file that :func:`read_file` would read, without a download.
+
+    Returns:
+        None where it is not here and its name does not say it.
+    """
+    path, _, digest = name.partition('#sha256=')
+    path = _cached(path) if _is_url(path) else osp.expanduser(path)
+    return digest.lower() or (file_digest(path) if osp.isfile(path) else None)
+
+
 def _check_size(path: str) -> None:
     if not zipfile.is_zipfile(path):
         return
@@ -87,9 +98,8 @@ def _check_size(path: str) -> None:
 
 
 def _download(url: str) -> str:
-    """The file of a URL in torch.hub's cache, under a name of its own: many runs have an epoch_100.pth."""
-    name = f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{posixpath.basename(urlsplit(url).path)}'
-    path = osp.join(torch.hub.get_dir(), 'checkpoints', name)
+    """The file of a URL, loaded if need be."""
+    path = _cached(url)
     if not osp.exists(path):
         os.makedirs(osp.dirname(path), exist_ok=True)
         try:
@@ -98,6 +108,12 @@ def _download(url: str) -> str:
             fix = f'check the address and the network, or put the file at {path}'
             raise UserError('weight file', f'to download {url}', error, fix) from error
     return path
+
+
+def _cached(url: str) -> str:
+    """The place of a URL's file in torch.hub's cache, by the whole URL: many runs have an epoch_100.pth."""
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:16]}-{posixpath.basename(urlsplit(url).path)}'
+    return osp.join(torch.hub.get_dir(), 'checkpoints', name)
 
 
 def _is_url(path: str) -> bool:

@@ -119,3 +119,8 @@ def test_two_averages_are_refused(runner_of):
     runner = runner_of(custom_hooks=[EMA], default_hooks__student_ema=EMA)
     with pytest.raises(UserError, match='StudentEMAHook: expected one moving average, got several'):
         runner.train()
+
+
+def test_a_net_that_is_validated_and_not_saved_is_refused(runner_of):
+    with pytest.raises(UserError, match='EMAHook.evaluate_on_ema: expected True'):
+        runner_of(custom_hooks=[dict(type='EMAHook', evaluate_on_ema=False)])

@@ -121,6 +121,18 @@ def test_soft_labels_are_part_of_the_data():
     assert data_digest(one) != data_digest(other)
 
 
+def test_other_files_under_the_same_names_are_other_data(tmp_path):
+    def digest(text):
+        (tmp_path / 'a.png').write_text(text)
+
+        class Files(list):
+            get_data_info = list.__getitem__
+
+        return data_digest(Files([dict(img_path=str(tmp_path / 'a.png'), gt_label=0)]))
+
+    assert digest('one') == digest('one') != digest('two')
+
+
 def test_testing_alone_writes_nothing(tmp_path):
     RunRecordHook().after_val_epoch(runner(tmp_path), {'accuracy/top1': 1.0})
     assert not (tmp_path / 'results.json').exists()

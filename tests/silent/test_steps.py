@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from hetkd.apis import load_config
 from hetkd.engine.steps import loop_config, schedule_problems
 from hetkd.errors import UserError
-from hetkd.registry import PARAM_SCHEDULERS
+from hetkd.registry import PARAM_SCHEDULERS, TRANSFORMS
 from tests.conftest import ROOT
 from tests.engine.conftest import runner_of  # noqa: F401
 
@@ -284,3 +284,16 @@ def test_a_run_of_iterations_counts_iterations(stopping, runner_of, tmp_path):  
     lines = [json.loads(x) for x in scalars.read_text().splitlines()]
     assert [x['step'] for x in lines if 'accuracy/top1' in x] == [int(x) for x in validations]
     assert not any('epoch' in x for x in lines)
+
+
+@pytest.mark.parametrize('within', [True, False])
+def test_random_transforms_that_do_not_repeat_are_named_once(within, runner_of):  # noqa: F811
+    flip = dict(type='RandomFlip', prob=0.5)
+    runner = runner_of('scratch')
+    step = dict(type='RandomSeeded', transforms=[flip]) if within else flip
+    runner.train_dataloader.dataset.pipeline.transforms.insert(0, TRANSFORMS.build(step))
+    said = []
+    runner.logger.warning = said.append
+    runner.train()
+    found = [x for x in said if 'got RandomFlip outside' in x and 'another number of workers' in x]
+    assert len(found) == (not within)

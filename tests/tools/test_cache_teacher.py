@@ -94,6 +94,16 @@ class Watch:
         return self.forward(inputs, samples)
 
 
+def test_a_warm_up_goes_by_the_runs_epochs_and_not_by_the_views(config, tmp_path):
+    options = dict(model__losses__0__warmup=3)
+    write_cache(config('rld', **options), str(tmp_path / 'cache'), views=2)
+    online, _ = losses_of(config('rld', **options))
+    cached, _ = losses_of(config('rld', cached=tmp_path / 'cache', **options))
+    steps = len(online['train/loss_rld']) // 3
+    rises = np.mean(cached['train/loss_rld'][-steps:]) / np.mean(online['train/loss_rld'][-steps:])
+    assert rises == pytest.approx(1, abs=0.2), 'the third epoch counts in full; another view, the same weight'
+
+
 def test_the_views_repeat_and_another_seed_of_the_run_sees_the_same_ones(config, tmp_path):
     cache = write_cache(config('kd'), str(tmp_path / 'cache'), views=2, seed=5)
     rows = [cache.read(f'view{i:03d}', range(110))[0] for i in (0, 1)]
@@ -125,6 +135,7 @@ def test_top_k_keeps_the_largest_and_the_mass_of_the_rest(top_k, tolerance, conf
 
 STALE = {
     'another teacher file': dict(model__teacher__checkpoint='other'),
+    'another digest in its name': dict(model__teacher__checkpoint='other'),
     'another teacher': dict(model__teacher__mean=[1.0] * 3, model__teacher__std=[1.0] * 3),
     'other data': dict(train_dataloader__dataset__per_class=12),
     'another pipeline': dict(pipeline=None),
@@ -141,6 +152,8 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
         state = torch.load(tiny_teacher)
         torch.save({k: v + 1 for k, v in state.items()}, tmp_path / 'other.pth')
         options['model__teacher__checkpoint'] = str(tmp_path / 'other.pth')
+    if what == 'another digest in its name':
+        options['model__teacher__checkpoint'] = f'nowhere.pth#sha256={"a" * 64}'
     options.pop('pipeline', None)
     cfg = config('kd', cached=tmp_path / 'cache', **options)
     if what == 'another pipeline':
@@ -149,6 +162,7 @@ def test_a_stale_cache_is_refused_with_the_reason(what, config, tmp_path, tiny_t
         RUNNERS.build(cfg).train()
     words = {
         'another teacher file': 'sha256',
+        'another digest in its name': 'sha256',
         'another teacher': 'mean',
         'other data': 'another data',
         'another pipeline': '"padding": ',
@@ -224,6 +238,33 @@ def test_what_a_cache_cannot_give_is_refused(config, tmp_path):
     for wrong in (dict(views=0), dict(views=1, top_k=11)):
         with pytest.raises(UserError, match='views >= 1 and top_k from 0 to 10'):
             write_cache(config('kd'), str(tmp_path / 'x'), **wrong)
+
+
+def test_a_switch_of_pipeline_or_mixing_is_refused(config, tmp_path):
+    write_cache(config('kd'), str(tmp_path / 'cache'), views=1)
+    cfg = config('kd', cached=tmp_path / 'cache')
+    schedule = [dict(action_epoch=2, batch_augments=None)]
+    cfg.default_hooks.switch = dict(type='SwitchRecipeHook', schedule=schedule)
+    with pytest.raises(UserError, match='one mixing for the whole run.*SwitchRecipeHook'):
+        RUNNERS.build(cfg).train()
+
+
+def test_a_resumed_run_needs_the_cache_it_had(config, tmp_path):
+    for seed in (0, 1):
+        write_cache(config('kd'), str(tmp_path / f'cache{seed}'), views=1, seed=seed)
+    options = dict(work_dir=tmp_path / 'run', default_hooks__checkpoint__interval=1)
+    RUNNERS.build(config('kd', cached=tmp_path / 'cache0', **options)).train()
+    cfg = config('kd', cached=tmp_path / 'cache1', train_cfg__max_epochs=4, **options)
+    cfg.resume = True
+    with pytest.raises(UserError, match='teachers.0.seed: 0 -> 1'):
+        RUNNERS.build(cfg).train()
+
+
+def test_a_rarely_random_transform_is_found_by_what_it_is(config, tmp_path):
+    cfg = config('kd')
+    cfg.train_dataloader.dataset.pipeline.insert(0, dict(type='RandomFlip', prob=1e-6))
+    with pytest.raises(UserError, match='views that repeat, got RandomFlip; put all'):
+        write_cache(cfg, str(tmp_path / 'cache'), views=1)
 
 
 def test_random_transforms_that_do_not_repeat_are_refused(config, tmp_path):

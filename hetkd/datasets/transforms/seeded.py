@@ -1,6 +1,6 @@
 """Augmentation seeded by (seed, epoch, draw of the image)."""
 
-from typing import Sequence
+from typing import Iterable, Sequence
 
 from mmcv.transforms import Compose
 from mmcv.transforms.base import BaseTransform
@@ -9,6 +9,29 @@ from hetkd.clock import needed_clock
 from hetkd.draws import number_of_view
 from hetkd.registry import TRANSFORMS
 from hetkd.seeding import seeded
+
+
+def unseeded(dataset) -> list[str]:
+    """Transforms of a data set's pipeline that draw random numbers outside :class:`RandomSeeded`.
+
+    Args:
+        dataset: of mmengine's kind, or a wrapper of some.
+    """
+    for name in ('datasets', 'dataset'):
+        if hasattr(dataset, name):
+            inner = getattr(dataset, name)
+            return [x for one in (inner if name == 'datasets' else [inner]) for x in unseeded(one)]
+    return list(dict.fromkeys(_drawing(getattr(dataset, 'pipeline', None) or ())))
+
+
+def _drawing(pipeline) -> Iterable[str]:
+    for transform in getattr(pipeline, 'transforms', pipeline):
+        if isinstance(transform, (list, tuple)):
+            yield from _drawing(transform)
+        elif getattr(transform, '_methods_with_randomness', None):  # noted by mmcv's cache_randomness
+            yield type(transform).__name__
+        elif hasattr(transform, 'transforms') and not isinstance(transform, RandomSeeded):
+            yield from _drawing(transform)
 
 
 @TRANSFORMS.register_module()

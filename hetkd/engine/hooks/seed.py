@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.clock import set_clock
+from hetkd.datasets.transforms.seeded import unseeded
 from hetkd.engine.batches import endless, epoch_length
 from hetkd.registry import HOOKS
 
@@ -28,6 +29,12 @@ class EpochSeedHook(Hook):
     def before_train(self, runner) -> None:
         """Give an iteration-based run epochs, and a resumed one the clock of the steps that it has done."""
         loop = runner.train_loop
+        found = unseeded(loop.dataloader.dataset)
+        if found:
+            runner.logger.warning(
+                f'train_dataloader: expected random transforms within RandomSeeded, got {", ".join(found)} '
+                'outside: a resumed run, and another number of workers, see other views'
+            )
         set_clock(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator = endless(runner)

@@ -23,10 +23,12 @@ class Teacher(ABC):
 
     Attributes:
         views: how many views of each image it knows; None for one that takes any image.
+        replay: what its views depend on, for a run that is resumed; None for one that takes any image.
         is_random: whether it knows nothing, as its config says.
     """
 
     views: Optional[int] = None
+    replay: Optional[dict] = None
     is_random: bool = False
 
     def __init__(self, weight: Weight = 1.0):

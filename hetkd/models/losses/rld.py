@@ -3,7 +3,7 @@
 import torch
 
 from hetkd.arguments import Natural, Temperature, Weight
-from hetkd.clock import read_clock
+from hetkd.clock import run_epoch
 from hetkd.functional import rld_loss
 from hetkd.registry import MODELS
 
@@ -43,7 +43,7 @@ class RLDLoss(FunctionLoss):
 
     def _share(self) -> float:
         """How much of the loss counts in this epoch."""
-        now = read_clock()
-        if now is None or not self.warmup:
+        epoch = run_epoch()
+        if epoch is None or not self.warmup:
             return 1.0
-        return min((now[1] + 1) / self.warmup, 1.0)
+        return min((epoch + 1) / self.warmup, 1.0)
