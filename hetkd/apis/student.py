@@ -79,11 +79,12 @@ def file_config(cfg: Config) -> Config:
         parts['data_preprocessor'] = preprocessor
     if cfg.get('test_dataloader') is not None:
         dataset = cfg.test_dataloader.dataset
+        loader = dict(type='LoadImageFromFile')
         if reads_files(cfg):
-            dataset.pipeline.pop(0)
+            loader = {**dataset.pipeline.pop(0), **loader}  # its color_type
         elif preprocessor:
             preprocessor.to_rgb = True
-        dataset.pipeline.insert(0, dict(type='LoadImageFromFile'))
+        dataset.pipeline.insert(0, loader)
         parts['test_dataloader'] = cfg.test_dataloader
     return Config(parts)
 

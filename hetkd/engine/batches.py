@@ -1,14 +1,17 @@
 """Data loaders that start in the middle or repeat images, and the endless batches of iteration-based runs."""
 
 import copy
+import random
 from collections import Counter
 from contextlib import contextmanager
 from itertools import count, islice, repeat, zip_longest
 
+import numpy as np
+import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
 from mmpretrain.datasets import SequentialSampler
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from hetkd.draws import Draw, note_draws
 from hetkd.errors import UserError
@@ -48,9 +51,10 @@ class _Counted:
     def __iter__(self):
         rank, samplers = getattr(self.sampler, 'rank', None), [self.sampler]
         if rank is not None and self.sampler.world_size > 1:
-            samplers = [copy.copy(self.sampler) for _ in range(self.sampler.world_size)]
-            for i, sampler in enumerate(samplers):
-                sampler.rank = i
+            samplers = [
+                self.sampler if i == rank else _as_rank(self.sampler, i)
+                for i in range(self.sampler.world_size)
+            ]
         alone = get_world_size() > 1 and rank is None
         times = Counter()
         for places in zip_longest(*samplers):
@@ -64,13 +68,32 @@ class _Counted:
                     yield Draw(place, before) if before else place
 
 
+def _as_rank(sampler, rank: int):
+    """A sampler as another process has it, with random numbers of its own."""
+    other = copy.copy(sampler)
+    other.rank = rank
+    for name, value in vars(sampler).items():
+        if isinstance(value, torch.Generator):
+            setattr(other, name, value.clone_state())
+        elif isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
+            setattr(other, name, copy.deepcopy(value))
+    return other
+
+
 @contextmanager
 def starting_at(loader, batch: int):
-    """Leave out the first batches of a data loader's next epoch, without loading them."""
+    """Leave out the first batches of a data loader's next epoch, without loading them.
+
+    Whoever reads the loader again, as a hook at the epoch's end may, gets the whole.
+    """
     if batch == 0:
         yield
         return
     batches = loader.batch_sampler
+    if type(batches) is not BatchSampler:  # which may join images in an order of its own
+        vars(loader)['batch_sampler'] = _Rest(batches, batch)  # torch refuses to set it
+        yield
+        return
     whole = batches.sampler
     batches.sampler = _Rest(whole, batch * batches.batch_size)
     try:
@@ -80,13 +103,19 @@ def starting_at(loader, batch: int):
 
 
 class _Rest:
-    """The indices of a sampler from a place on."""
+    """The indices or batches of a sampler, of which the first are left out once."""
 
     def __init__(self, sampler, first: int):
         self.sampler, self.first = sampler, first
 
+    def __getattr__(self, name: str):
+        if name == 'sampler':  # not there yet: it is being unpickled
+            raise AttributeError(name)
+        return getattr(self.sampler, name)
+
     def __iter__(self):
-        return islice(iter(self.sampler), self.first, None)
+        first, self.first = self.first, 0  # when it is read: torch makes an iterator that nobody reads
+        yield from islice(iter(self.sampler), first, None)
 
     def __len__(self) -> int:
         return len(self.sampler)  # the epoch's length stays what it is
@@ -121,7 +150,7 @@ def endless(runner):
     yield from repeat(None, loop.iter)
     begin, first = divmod(loop.iter, epoch_length(loader))
     sampler = loader.batch_sampler.sampler
-    if isinstance(sampler, InfiniteSampler):
+    if type(sampler) is InfiniteSampler:
         loader.batch_sampler.sampler = _Pieces(sampler, begin * len(sampler))
     for epoch in count(begin):
         if hasattr(sampler, 'set_epoch'):

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, ParamSchedulerHook
 
 from hetkd.apis import load_config
 from hetkd.engine import latest_checkpoint
@@ -279,6 +280,37 @@ class Count(Hook):
     def after_val_epoch(self, runner, metrics=None):
         self.validations += 1
         self.seen[str(runner.epoch)] = metrics['accuracy/top1']
+
+
+class Counting(ParamSchedulerHook):
+    """A user's hook over one of mmengine's, with a tensor and an array."""
+
+    def __init__(self):
+        self.steps, self.total, self.ones = 0, torch.zeros(2), np.zeros(3)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.steps, self.total, self.ones = self.steps + 1, self.total + 0.5, self.ones + 1
+
+
+def test_tensors_and_arrays_of_a_hook_over_one_of_mmengines_go_on(build, tmp_path):
+    def run(folder, *hooks, apply=None):
+        counting = Counting()
+        try:
+            build('scratch', folder, counting, *hooks, apply=apply).train()
+        except SystemExit:
+            return None
+        return counting.steps, counting.total.tolist(), (counting.ones * 2).tolist()
+
+    assert run('run', Stop(step=STEPS + 5)) is None
+    assert run('run', apply=False) == run('whole') == (3 * STEPS, [15.0] * 2, [60.0] * 3)
+
+
+@pytest.mark.parametrize('apply', [False, True])
+def test_a_moving_average_that_is_left_out_is_refused(apply, build, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build('scratch', 'run', Stop(validation=2), custom_hooks=[dict(type='StudentEMAHook')]).train()
+    with pytest.raises(UserError, match='--resume: expected the moving average that the run of .* has'):
+        build('scratch', 'run', apply=apply).train()
 
 
 class Own(Count):

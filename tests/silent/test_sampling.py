@@ -1,21 +1,25 @@
 """An image that an epoch takes several times has another view each time, whatever repeats it."""
 
+import itertools
 from collections import Counter, defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, InfiniteSampler
 from mmengine.dataset import sampler as mm_samplers
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.datasets.samplers import repeat_aug
-from torch.utils.data import Dataset, WeightedRandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, WeightedRandomSampler
 
 from hetkd.clock import set_clock
 from hetkd.datasets import InMemory
-from hetkd.engine import DistillRunner
-from hetkd.engine.batches import _Pieces, starting_at
+from hetkd.engine import DistillRunner, EpochSeedHook
+from hetkd.engine.batches import _Counted, _Pieces, starting_at
 from hetkd.engine.hooks.training_data import labels_of
 from hetkd.errors import UserError
 from hetkd.registry import BATCH_AUGMENTS, DATA_SAMPLERS, DATASETS, MODELS, TRANSFORMS
@@ -200,6 +204,7 @@ def test_the_views_of_an_epoch_do_not_depend_on_workers_or_a_resume(case):
     loader = loader_of(dataset, sampler)
     with starting_at(loader, 2):
         assert views_of(loader) == whole[8:]
+        assert case == 'weighted' or views_of(loader) == whole, 'whoever reads it again gets all'
     set_clock(0, 2)
     assert not {x for _, x in views_of(loader_of(dataset, sampler))} & {x for _, x in whole}
 
@@ -237,6 +242,95 @@ def test_two_views_in_one_sample_differ_and_repeat():
     for batch in loader_of(dataset, PLAIN):
         one, two = batch['inputs'].chunk(2, 3)
         assert all(not torch.equal(a, b) for a, b in zip(one, two))
+
+
+class Grouped(BatchSampler):
+    """A user's batches of images of one parity."""
+
+    def __iter__(self):
+        batches = [], []
+        for place in self.sampler:
+            batches[place % 2].append(place)
+            if len(batches[place % 2]) == self.batch_size:
+                yield list(batches[place % 2])
+                batches[place % 2].clear()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_batches_of_a_users_own_order_are_left_out_as_batches(workers):
+    def loader():
+        plain = loader_of(digits(), PLAIN)
+        batches = Grouped(plain.batch_sampler.sampler, 4, True)
+        options = dict(persistent_workers=workers > 0, num_workers=workers, collate_fn=plain.collate_fn)
+        return DataLoader(plain.dataset, batch_sampler=batches, **options)
+
+    whole, rest = views_of(loader()), loader()
+    with starting_at(rest, 2):
+        assert views_of(rest) == whole[8:]
+    assert views_of(rest) == whole
+
+
+class Drawn:
+    """A user's sampler with random numbers of its own, which go on from epoch to epoch."""
+
+    def __init__(self, rank, generator):
+        self.rank, self.world_size, self.generator = rank, 2, generator
+
+    def __iter__(self):
+        if isinstance(self.generator, torch.Generator):
+            order = torch.randperm(IMAGES, generator=self.generator).tolist()
+        else:
+            order = self.generator.permutation(IMAGES).tolist()
+        return iter(order[self.rank :: 2])
+
+    def __len__(self):
+        return IMAGES // 2
+
+
+@pytest.mark.parametrize('kind', [lambda: torch.Generator().manual_seed(3), lambda: np.random.default_rng(3)])
+def test_processes_of_a_sampler_with_a_generator_share_no_image(kind):
+    one, other = (_Counted(Drawn(rank, kind())) for rank in range(2))
+    epochs = [list(map(int, [*one, *other])) for _ in range(3)]
+    assert all(sorted(x) == list(range(IMAGES)) for x in epochs) and epochs[0] != epochs[1]
+
+
+@DATA_SAMPLERS.register_module()
+class OnlyFirst(InfiniteSampler):
+    """A user's endless sampler: the first four images."""
+
+    def __iter__(self):
+        yield from itertools.cycle(range(4))
+
+
+def test_an_endless_sampler_of_ones_own_is_the_one_that_is_asked(runner_of):  # noqa: F811
+    seen = []
+
+    class Note(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            seen.extend(x.sample_idx for x in data_batch['data_samples'])
+
+    runner = runner_of(
+        'scratch',
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=4, val_interval=100),
+        train_dataloader__sampler=dict(_delete_=True, type='OnlyFirst'),
+        param_scheduler=[],
+    )
+    runner.register_hook(Note())
+    runner.train()
+    assert set(seen) == set(range(4))
+
+
+def test_a_loops_own_batches_are_not_replaced():
+    class Own(IterBasedTrainLoop):
+        def __init__(self, dataloader):
+            self._dataloader, self.dataloader_iterator, self._iter = dataloader, iter('own'), 0
+
+        dataloader = property(lambda self: self._dataloader)
+
+    loop = Own(loader_of(digits(), PLAIN))
+    mine = loop.dataloader_iterator
+    EpochSeedHook().before_train(SimpleNamespace(train_loop=loop, seed=0))
+    assert loop.dataloader_iterator is mine
 
 
 def test_an_endless_sampler_of_two_processes_repeats_no_view(monkeypatch):

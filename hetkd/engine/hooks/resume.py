@@ -5,7 +5,8 @@ import uuid
 from typing import Any, Optional
 
 import numpy as np
-from mmengine.hooks import EarlyStoppingHook, Hook
+import torch
+from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.engine import changes
@@ -26,8 +27,8 @@ class ResumeHook(Hook):
     - A checkpoint records what its run was made of. A run that is resumed with other settings is refused, or
       continues with them if asked to; see :mod:`hetkd.engine.changes`.
     - The state of mmengine's ``EarlyStoppingHook`` and of a user's hooks is saved and restored: of
-      ``state_dict()`` and ``load_state_dict()``, or the attributes of numbers, strings, lists and dicts that
-      have changed since training began.
+      ``state_dict()`` and ``load_state_dict()`` (which gets arrays as lists), or the attributes of numbers,
+      strings, tensors, arrays, lists and dicts that have changed since training began.
     - A run that is resumed where a validation is due first repeats it. A checkpoint that is saved within a
       validation (a new best) has the state from before it, so that it counts once.
 
@@ -53,6 +54,13 @@ class ResumeHook(Hook):
         path = runner._load_from
         _check_content(runner, checkpoint, path)
         options = runner.cfg.get('resume_options') or {}
+        if 'ema_state_dict' in checkpoint and not any(isinstance(x, EMAHook) for x in runner.hooks):
+            raise UserError(
+                '--resume',
+                f'the moving average that the run of {path} has',
+                'no hook for it, so the run would go on from the average and not from the trained weights',
+                'keep the hook, or begin a run from the average: load_from=CHECKPOINT, no --resume',
+            )
         self.found = changes.check(runner, checkpoint, path, options.get('apply_changes', False))
         _check_weights(runner, checkpoint, path)
         meta = checkpoint['meta']
@@ -107,7 +115,9 @@ class ResumeHook(Hook):
         return {
             name: dict(state_dict=hook.state_dict())
             if hasattr(hook, 'state_dict')
-            else {k: v for k, v in _attributes(hook).items() if v != self._begin.get(name, {}).get(k)}
+            else {
+                k: v for k, v in _attributes(hook).items() if not _equal(v, self._begin.get(name, {}).get(k))
+            }
             for name, hook in _with_state(runner).items()
         }
 
@@ -158,9 +168,8 @@ def _reseed(runner, seed: Optional[int]) -> None:
 def _with_state(runner) -> dict[str, Hook]:
     found: dict[str, Hook] = {}
     for hook in runner.hooks:
-        kinds = type(hook).__mro__
-        library = next(x for x in kinds if x.__module__.partition('.')[0] in LIBRARIES)
-        if library in (Hook, EarlyStoppingHook) or hasattr(hook, 'state_dict'):
+        is_users = type(hook).__module__.partition('.')[0] not in LIBRARIES
+        if is_users or isinstance(hook, EarlyStoppingHook) or hasattr(hook, 'state_dict'):
             name = type(hook).__name__
             same = sum(x.partition('#')[0] == name for x in found)
             found[f'{name}#{same + 1}' if same else name] = hook
@@ -177,14 +186,26 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, [*value.keys(), *value.values()]))
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
-    return isinstance(value, (str, int, float, bool, type(None), np.generic))
+    return isinstance(value, (str, int, float, bool, type(None), np.generic, np.ndarray, torch.Tensor))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if torch.is_tensor(one) or torch.is_tensor(other):
+        return torch.is_tensor(one) and torch.is_tensor(other) and torch.equal(one, other)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(x, other[key]) for key, x in one.items())
+    return one == other
 
 
 def _restore(hook: Hook, state: dict) -> None:
     if 'state_dict' in state and hasattr(hook, 'load_state_dict'):
         hook.load_state_dict(state['state_dict'])
     else:
-        vars(hook).update(state)
+        for name, value in state.items():
+            is_array = isinstance(vars(hook).get(name), np.ndarray)  # which a checkpoint has as a list
+            setattr(hook, name, np.asarray(value) if is_array else value)
 
 
 def _validation_is_due(runner) -> bool:

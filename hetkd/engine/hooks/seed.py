@@ -8,6 +8,7 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from hetkd.clock import set_clock
 from hetkd.datasets.transforms.seeded import unseeded
@@ -36,7 +37,10 @@ class EpochSeedHook(Hook):
                 'outside: a resumed run, and another number of workers, see other views'
             )
         set_clock(runner.seed, max(loop.iter - 1, 0) // epoch_length(loop.dataloader))
-        if isinstance(loop, IterBasedTrainLoop):
+        if (
+            isinstance(loop, IterBasedTrainLoop)
+            and type(loop.dataloader_iterator) is _InfiniteDataloaderIterator
+        ):
             loop.dataloader_iterator = endless(runner)
 
     def before_train_epoch(self, runner) -> None:
