@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from hetkd.apis import export_student, load_config
 from hetkd.apis.analysis import random_config
 from hetkd.apis.complexity import random_batch
+from hetkd.apis.student import file_config
 from hetkd.datasets import InMemory
 from hetkd.engine.hooks import InputCheckHook
 from hetkd.errors import UserError
@@ -200,3 +201,11 @@ def test_images_of_one_channel_are_refused_by_nets_of_three(folder):
     grey = DATASETS.build(dict(type='CustomDataset', data_root=str(folder), pipeline=pipeline))
     with pytest.raises(UserError, match='train_dataloader: expected images of 3 channels.*got 1 after'):
         check(grey, mean=[127.5], std=[127.5])
+
+
+def test_grey_images_stay_grey_for_mmpretrains_inferencer():
+    pipeline = [dict(type='LoadImageFromFile', color_type='grayscale'), dict(type='PackInputs')]
+    loader = dict(dataset=dict(type='CustomDataset', pipeline=pipeline))
+    cfg = Config(dict(model=dict(), data_preprocessor=dict(mean=[0.0], std=[1.0]), test_dataloader=loader))
+    (first, _) = file_config(cfg).test_dataloader.dataset.pipeline
+    assert first == dict(type='LoadImageFromFile', color_type='grayscale')

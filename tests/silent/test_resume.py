@@ -313,6 +313,23 @@ def test_a_moving_average_that_is_left_out_is_refused(apply, build, tmp_path):
         build('scratch', 'run', apply=apply).train()
 
 
+def test_gradients_that_wait_for_a_step_are_kept(build, tmp_path):
+    """Ten batches of an epoch, four of a step: the checkpoint falls between two steps."""
+
+    def run(folder, *hooks, apply=None):
+        more = dict(optim_wrapper__accumulative_counts=4)
+        runner = build('scratch', folder, *hooks, apply=apply, **more)
+        try:
+            runner.train()
+        except KeyboardInterrupt:
+            return None
+        return torch.cat([x.detach().flatten() for x in runner.model.parameters()])
+
+    assert run('run', Stop(validation=1)) is None
+    whole = run('whole')
+    assert torch.equal(run('run', apply=False), whole)
+
+
 class Own(Count):
     """The same with methods of its own for its state."""
 

@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -29,6 +30,7 @@ class ResumeHook(Hook):
     - The state of mmengine's ``EarlyStoppingHook`` and of a user's hooks is saved and restored: of
       ``state_dict()`` and ``load_state_dict()`` (which gets arrays as lists), or the attributes of numbers,
       strings, tensors, arrays, lists and dicts that have changed since training began.
+    - Gradients that wait for a step, where ``accumulative_counts`` does not divide the epoch (one process).
     - A run that is resumed where a validation is due first repeats it. A checkpoint that is saved within a
       validation (a new best) has the state from before it, so that it counts once.
 
@@ -45,6 +47,7 @@ class ResumeHook(Hook):
         self.length = 0
         self._begin: Optional[dict[str, dict]] = None  # before training
         self._loaded: dict[str, dict] = {}
+        self._gradients: dict[str, torch.Tensor] = {}
         self._before_val = None
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -66,7 +69,7 @@ class ResumeHook(Hook):
         meta = checkpoint['meta']
         self.run, self.changes = meta.get('run', self.run), meta.get('changes', [])
         self.length = meta.get('epoch_length', 0)
-        self._loaded = checkpoint.get('hooks', {})
+        self._loaded, self._gradients = checkpoint.get('hooks', {}), checkpoint.get('gradients', {})
         _reseed(runner, meta.get('seed'))
 
     def apply(self, runner, fresh: changes.Rates) -> None:
@@ -79,6 +82,10 @@ class ResumeHook(Hook):
     def before_train(self, runner) -> None:
         """Restore the hooks, which have begun anew, and repeat the validation of a resumed run."""
         made_of(runner)
+        for name, parameter in plain_model(runner).named_parameters():
+            if name in self._gradients:
+                parameter.grad = self._gradients[name].to(parameter)
+        self._gradients = {}
         hooks = _with_state(runner)
         self._begin = {name: _attributes(hook) for name, hook in hooks.items()}
         for name in hooks.keys() & self._loaded.keys():
@@ -103,6 +110,8 @@ class ResumeHook(Hook):
             changes=self.changes,
             epoch_length=len(runner.train_loop.dataloader),
         )
+        if get_world_size() == 1:  # others have their own, and mmengine says that they are lost
+            checkpoint['gradients'] = _left_over(runner)
         checkpoint['hooks'] = plain(self._states(runner))
         if self._before_val is not None:
             checkpoint['hooks'], groups, schedules = plain(self._before_val)
@@ -156,6 +165,14 @@ def _check_weights(runner, checkpoint: dict, path: str) -> None:
             '\n'.join([f'another in {len(wrong)} weights (shape before -> now):', *lines]),
             'begin another run: --work-dir of its own, no --resume',
         )
+
+
+def _left_over(runner) -> dict[str, torch.Tensor]:
+    """Gradients that wait for a step, where accumulation does not divide the epoch."""
+    if getattr(runner.optim_wrapper, 'should_update', lambda: True)():
+        return {}
+    named = plain_model(runner).named_parameters()
+    return {name: x.grad for name, x in named if x.grad is not None}
 
 
 def _reseed(runner, seed: Optional[int]) -> None:
