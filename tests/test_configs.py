@@ -291,19 +291,6 @@ def test_a_method_needs_a_teacher():
         load_config(CONFIGS / 'teachers/vit-micro_digits.py', method='kd')
 
 
-@pytest.mark.parametrize(
-    'gone, instead',
-    [
-        ('configs/kd/swin-t_res18_cifar100.py', 'configs/mldrkd/swin-t_res18_cifar100.py --method kd'),
-        ('hetkd::ofa/swin-t_res18_cifar100', 'configs/mldrkd/swin-t_res18_cifar100.py --method ofa'),
-        ('configs/scratch/resmlp-s12_cifar100.py', '/convnext-t_resmlp-s12_cifar100.py --method scratch'),
-    ],
-)
-def test_a_path_of_0_1_is_answered_by_the_command_that_replaces_it(gone, instead):
-    with pytest.raises(UserError, match=f'is gone; take .*{re.escape(instead)}'):
-        load_config(gone)
-
-
 def test_a_config_that_is_not_there_is_answered_by_what_to_give(tmp_path, monkeypatch):
     absent = 'configs/mldrkd/swin-t_res18_cifar.py'
     with pytest.raises(

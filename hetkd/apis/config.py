@@ -54,9 +54,6 @@ INSTEAD = {
 # What a cell keeps when another method is put on it; the rest of its model is the method's.
 CELL_KEYS = ('teacher', 'student', 'label_loss', 'data_preprocessor', 'train_cfg')
 
-# Folders of configs that gave way to --method.
-GONE = ('at', 'cc', 'crd', 'dist', 'dkd', 'fitnet', 'kd', 'ofa', 'rkd', 'rsd', 'scratch')
-
 
 def load_config(path: Union[str, Path], options: Optional[dict] = None, method: Optional[str] = None):
     """Read a config file, put a method on it, and merge ``--cfg-options`` into it.
@@ -151,7 +148,7 @@ def find_config(path: Union[str, Path]) -> str:
     """The file of ``'hetkd::FOLDER/NAME'``; any other path as it is.
 
     Raises:
-        UserError: no such config; names the command for one that gave way to ``--method``.
+        UserError: no such config; names the nearest ones.
     """
     scope, separator, name = str(path).partition('::')
     root = shipped() / 'configs'
@@ -161,14 +158,6 @@ def find_config(path: Union[str, Path]) -> str:
         file = Path(path)
     if file.is_file():
         return str(file)
-    cell = _cell_of(file, root)
-    if cell is not None:
-        raise UserError(
-            'config',
-            'a config file',
-            f'{path}, which is gone',
-            f'take {cell.relative_to(root.parent)} --method {file.parent.name}',
-        )
     known = [x.relative_to(root).with_suffix('').as_posix() for x in root.glob('[!_]*/*.py')]
     close = get_close_matches(f'{file.parent.name}/{file.stem}', known, n=3)
     fix = f'give its path from this folder, {Path.cwd()}; `hetkd list_configs` lists those of hetkd'
@@ -310,12 +299,3 @@ def _holds(tree, value) -> bool:
         return True
     children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (list, tuple)) else ()
     return any(_holds(child, value) for child in children)
-
-
-def _cell_of(file: Path, root: Path) -> Optional[Path]:
-    """The cell that replaces a config of 0.1.0 in a folder of one method, or None."""
-    if file.parent.name not in GONE:
-        return None
-    stem = file.stem.removesuffix('.py')
-    pattern = f'*_{stem}.py' if file.parent.name == 'scratch' else f'{stem}.py'
-    return min((root / 'mldrkd').glob(pattern), default=None)

@@ -57,7 +57,7 @@ def read_file(path: str) -> Any:
             path,
             'a file of plain weights',
             f'one that is not, which is refused: {_reason(error)}',
-            'if it is a checkpoint of your own run by hetkd 0.1.0, mmengine or mmpretrain, rewrite it first: '
+            'if it is a checkpoint of your own run by mmengine or mmpretrain, rewrite it first: '
             f'`python tools/model_converters/plain_checkpoint.py {path} --out OUT`',
         ) from error
     except UserError:

@@ -1,4 +1,4 @@
-"""Rewrite a checkpoint of hetkd 0.1.0, mmengine or mmpretrain in plain values, as hetkd reads them.
+"""Rewrite a checkpoint of mmengine or mmpretrain in plain values, as hetkd reads them.
 
 Code in the file is run: for checkpoints of your own runs only.
 """
