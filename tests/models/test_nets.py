@@ -416,3 +416,29 @@ def test_a_backbone_of_ones_own_has_stages():
         MMPRETRAIN_MODELS.module_dict.pop('Own')
     assert [(x.channels, x.stride) for x in net.stage_specs] == [(8, 2), (16, 4)]
     assert net.embedding_channels == 16
+
+
+@pytest.mark.parametrize('prefix, fits', [('backbone.', True), ('', False)])
+def test_an_init_cfg_of_another_nets_file_is_refused(prefix, fits, tmp_path):
+    config = micro_net('cnn')
+    state = MODELS.build(config).model.state_dict()
+    torch.save({k if fits else f'other.{k}': v for k, v in state.items()}, tmp_path / 'x.pth')
+    config['model']['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'x.pth'), prefix=prefix or 'other'
+    )
+    net = MODELS.build(config)
+    if fits:
+        net.init_weights()
+        loaded = net.model.backbone.state_dict()
+        assert all(torch.equal(x, state['backbone.' + key]) for key, x in loaded.items())
+    else:
+        with pytest.raises(UserError, match=r'backbone.init_cfg: expected a file of a .* no weight fits'):
+            net.init_weights()
+
+
+@pytest.mark.parametrize('key', ['train_cfg', 'data_preprocessor'])
+def test_what_a_net_would_not_read_is_refused(key):
+    config = micro_net('cnn')
+    config['model'][key] = dict(augments=[dict(type='Mixup', alpha=0.8)])
+    with pytest.raises(UserError, match=f'model: expected a net alone.*got {key} as well'):
+        MODELS.build(config)

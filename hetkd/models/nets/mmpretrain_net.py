@@ -136,7 +136,17 @@ class MMPretrainNet(LibraryNet):
         return output
 
     def _init_random(self) -> None:
+        parts = [(name, x) for name, x in self.model.named_modules() if _pretrained(x)]
+        before = [[w.clone() for w in _weights(part)] for _, part in parts]
         self.model.init_weights()
+        for (name, part), old in zip(parts, before):
+            if old and all(map(torch.equal, old, _weights(part))):  # of which mmengine warns alone
+                raise UserError(
+                    f'{name}.init_cfg',
+                    f'a file of a {type(part).__name__}',
+                    f'{_pretrained(part)}, of which no weight fits',
+                    'name its prefix, or another file; or take pretrained=PATH of the net',
+                )
 
     @cached_property
     def _reader(self):
@@ -154,6 +164,14 @@ def _model_config(model: Union[str, dict]):
         cfg = deepcopy(zoo.config.model)
     else:
         cfg = Config(dict(model=deepcopy(dict(model)))).model
+        unread = [key for key in ('train_cfg', 'data_preprocessor') if cfg.get(key)]
+        if unread:
+            raise UserError(
+                'model',
+                'a net alone: backbone, neck and head',
+                f'{" and ".join(unread)} as well, which would have no effect',
+                'set them in the config of the run: model.train_cfg, data_preprocessor',
+            )
     if not isinstance(cfg, ConfigDict) or cfg.get('backbone') is None:
         raise UserError(
             'model',
@@ -181,6 +199,17 @@ def zoo_images(zoo) -> dict:
         mean=list(declared.mean)[::step],
         std=list(declared.std)[::step],
     )
+
+
+def _pretrained(part) -> Optional[str]:
+    """The file that mmengine would load for a module."""
+    init = getattr(part, 'init_cfg', None)
+    return init.get('checkpoint') if isinstance(init, dict) and init.get('type') == 'Pretrained' else None
+
+
+def _weights(part) -> list[torch.Tensor]:
+    """Those that are not a constant at first."""
+    return [x.detach() for x in part.parameters() if x.ndim > 1]
 
 
 def _published(zoo) -> str:
