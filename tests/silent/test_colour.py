@@ -209,3 +209,22 @@ def test_grey_images_stay_grey_for_mmpretrains_inferencer():
     cfg = Config(dict(model=dict(), data_preprocessor=dict(mean=[0.0], std=[1.0]), test_dataloader=loader))
     (first, _) = file_config(cfg).test_dataloader.dataset.pipeline
     assert first == dict(type='LoadImageFromFile', color_type='grayscale')
+
+
+@pytest.mark.parametrize('scale, mean, fits', [(255, 123.0, True), (1, 123.0, False), (1, 0.5, True)])
+def test_a_teacher_of_0_255_gets_no_images_of_0_1(scale, mean, fits):
+    teacher = micro_net('vit', checkpoint='random', mean=[mean] * 3, std=[mean / 2] * 3)
+    model = dict(
+        type='LogitDistiller', losses=[dict(type='KDLoss')], teacher=teacher, student=micro_net('cnn')
+    )
+    images = [dict(inputs=torch.rand(3, 32, 32) * scale, data_samples=None)]
+    loader = DataLoader(images, collate_fn=lambda items: dict(inputs=[x['inputs'] for x in items]))
+    logger = SimpleNamespace(warning=print)
+    runner = SimpleNamespace(model=MODELS.build(model), train_dataloader=loader, val_loop=None, logger=logger)
+    if fits:
+        InputCheckHook().before_train(runner)
+    else:
+        with pytest.raises(
+            UserError, match='train_dataloader: expected images of 0-255.*mean .123.*ToTensor'
+        ):
+            InputCheckHook().before_train(runner)

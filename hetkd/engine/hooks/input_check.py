@@ -11,6 +11,9 @@ from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 from hetkd.seeding import seeded
 
+# Numbers of an image up to here are no 0-255, unless it is black.
+SMALL = 16
+
 
 @HOOKS.register_module()
 class InputCheckHook(Hook):
@@ -20,7 +23,8 @@ class InputCheckHook(Hook):
     built for another size take any: a warning names both. A teacher gets its own size.
 
     Raises:
-        UserError: the nets take RGB and get BGR, or other channels; the student cannot be run on them.
+        UserError: the nets take RGB and get BGR, or other channels; the student cannot be run on them; they
+            are normalised before a teacher with a mean and std of its own sees them.
     """
 
     def before_train(self, runner) -> None:
@@ -32,18 +36,19 @@ class InputCheckHook(Hook):
         if runner.val_loop is not None:
             loaders['val'] = runner.val_dataloader
         for name, loader in loaders.items():
-            images = self._first_image(model.data_preprocessor, loader, name == 'train')
+            images = self._first_image(model, loader, name)
             self._check_channels(model, images, name)
             self._check_order(model, loader.dataset, name)
             # A sharded student is whole within a step only.
             if not any(type(x).__name__ == 'DTensor' for x in model.student.parameters()):
                 self._check_size(runner, model.student, images, name)
 
-    def _first_image(self, preprocessor, loader, training: bool):
+    def _first_image(self, model, loader, name: str):
         with seeded(*(read_clock() or (0, 0))):  # draws nothing of the run's
             batch = loader.collate_fn([loader.dataset[0]])
-            _check_normalisation(preprocessor, len(batch['inputs'][0]))
-            return preprocessor(batch, training)['inputs']
+            _check_normalisation(model.data_preprocessor, len(batch['inputs'][0]))
+            _check_scale(getattr(model, 'teachers', ()), batch['inputs'][0], name)
+            return model.data_preprocessor(batch, name == 'train')['inputs']
 
     def _check_channels(self, model, images, name: str) -> None:
         got, wanted = images.shape[1], model.student.input_spec.channels
@@ -101,6 +106,22 @@ def _check_normalisation(preprocessor, channels: int) -> None:
         if count not in (1, channels):
             raise UserError(
                 f'data_preprocessor.{name}', f'{channels} numbers, one for each channel of the images', count
+            )
+
+
+def _check_scale(teachers, image, name: str) -> None:
+    """A mean of 123 makes a picture of 0-1, or one that is normalised already, a nearly constant one."""
+    if not image.is_floating_point() or image.abs().max() > SMALL:
+        return
+    for teacher in teachers:
+        spec = teacher.net.input_spec if getattr(teacher, 'renormalises', False) else None
+        if spec is not None and max(*spec.mean, *spec.std) > SMALL:
+            raise UserError(
+                f'{name}_dataloader',
+                f'images of 0-255, as the teacher has mean {list(spec.mean)} and std {list(spec.std)}',
+                f'numbers from {image.min():.2f} to {image.max():.2f}',
+                'leave scaling and normalisation to data_preprocessor.mean and std, and drop ToTensor and '
+                'Normalize from the pipeline',
             )
 
 

@@ -92,6 +92,11 @@ class FrozenTeacher(Teacher):
         return self.net.num_classes
 
     @property
+    def renormalises(self) -> bool:
+        """Whether its images are normalised by a mean and std of its own, on the scale of 0-255."""
+        return self._affine is not None
+
+    @property
     def channels(self) -> int:
         return self.net.input_spec.channels
 
