@@ -87,6 +87,17 @@ def test_an_absent_data_set_ends_with_what_to_do(name, type_, main, tmp_path):
         main([CONFIG.format(f'{name}_224'), '--cfg-options', *roots(tmp_path)])
 
 
+def test_absent_parts_of_wrapped_data_sets_are_named(main, tmp_path):
+    part = dict(type='CustomDataset', data_root=str(tmp_path / 'a'))
+    other = dict(type='RepeatDataset', times=2, dataset=dict(part, data_root=str(tmp_path / 'b')))
+    whole = dict(_delete_=True, type='ConcatDataset', datasets=[part, other])
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = ['{CONFIG.format('custom_224')}']\ntrain_dataloader = dict(dataset={whole})\n"
+    )
+    with pytest.raises(UserError, match=f'^CustomDataset: expected its files in {tmp_path}/a, {tmp_path}/b'):
+        main([str(tmp_path / 'own.py')])
+
+
 def test_a_message_of_the_tool_is_all_that_is_printed_and_the_exit_code_is_1(run_tool, tmp_path):
     command = ['misc/fetch_data.py', CONFIG.format('aircraft_224'), '--cfg-options', *roots(tmp_path)]
     done = run_tool(*command, check=False)

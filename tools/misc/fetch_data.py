@@ -19,16 +19,24 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
+def innermost(config):
+    """The data sets that wrappers such as RepeatDataset and ConcatDataset are of."""
+    inner = config.get('datasets') or [config[x] for x in ('dataset',) if x in config]
+    if not inner:
+        yield config
+    for one in inner:
+        yield from innermost(one)
+
+
 def build(config):
     """Build the data set; exit with instructions if it is absent and cannot be downloaded."""
     try:
         return DATASETS.build(config)
     except (OSError, RuntimeError, AssertionError) as error:
-        while 'dataset' in config:  # RepeatDataset and the like
-            config = config['dataset']
+        parts = list(innermost(config))
         raise UserError(
-            config['type'],
-            f'its files in {config.get("data_root")}',
+            ', '.join(dict.fromkeys(x['type'] for x in parts)),
+            f'its files in {", ".join(str(x.get("data_root")) for x in parts)}',
             f'{type(error).__name__}: {error}',
             'docs/en/data.md says where they come from and how they lie',
         ) from error
