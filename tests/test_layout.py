@@ -57,7 +57,7 @@ ALLOWED = {
     ),
     'models/__init__.py': ('models',),
     'testing': (),
-    'datasets': ('errors', 'arguments', 'registry', 'clock', 'draws', 'seeding'),
+    'datasets': ('errors', 'arguments', 'registry', 'clock', 'draws', 'seeding', 'utils'),
     'evaluation': ('errors', 'arguments', 'registry', 'functional', 'utils'),
     'engine': (
         'errors',
