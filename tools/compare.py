@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hetkd.apis.cell import Cell, cell_name
 from hetkd.apis.cli import Options, run_tool, tool_parser
+from hetkd.apis.config import find_method
 from hetkd.apis.results import SCRATCH, by_config, to_csv, to_latex, to_markdown
 from hetkd.apis.slurm import CPUS, ArrayJob
 from hetkd.errors import UserError
@@ -216,6 +217,8 @@ def interrupt(*_):
 def main(argv=None):
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, interrupt)
+    for method in args.methods or ():
+        find_method(method)  # before anything is trained
     cells = make_cells(args)
     whole = Comparison(cells, args).run()
     results = write_tables(cells, args)

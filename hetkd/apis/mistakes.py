@@ -66,6 +66,12 @@ def is_in_own_code(error: BaseException) -> bool:
     return False
 
 
+def _last_frame(error: BaseException) -> str:
+    """The function that an error was raised in."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].name if frames else ''
+
+
 def _in_a_step(error: BaseException) -> bool:
     """Whether the program was training: what fails there is no setting."""
     return any(x.name in ('train_step', 'run_iter') for x in traceback.extract_tb(error.__traceback__))
@@ -90,6 +96,13 @@ def _translated(error: BaseException) -> Optional[UserError]:
             f'a dead one, killed from outside, most often for want of memory ({text})',
             'resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared memory '
             '(docker run --shm-size)',
+        )
+    if isinstance(error, KeyError) and _last_frame(error) == '_save_best_checkpoint':
+        return UserError(
+            'default_hooks.checkpoint.save_best',
+            'a metric that val_evaluator gives, or None',
+            text,
+            'name one of those that the log shows, also as default_hooks.run_record.monitor',
         )
     if isinstance(error, KeyError) and 'is not in the' in text:
         return UserError('config', 'registered names', text.strip('"\''))

@@ -102,14 +102,25 @@ def _nets(cfg: Config, own: dict) -> dict[str, dict]:
     if own['trains'] == 'teacher':
         return dict(student=teacher)
     teacher.pop('pretrained', None)
-    file = f'{_teacher_dir(own)}/epoch_{cfg.train_cfg.get("max_epochs")}.pth'
-    return dict(teacher={'checkpoint': file, **teacher}, student=student)
+    found = {
+        int(x.stem[6:]): x for x in Path(_teacher_dir(own)).glob('epoch_*.pth') if x.stem[6:].isdecimal()
+    }
+    last = max(found, default=cfg.train_cfg.get('max_epochs'))
+    return dict(teacher={'checkpoint': f'{_teacher_dir(own)}/epoch_{last}.pth', **teacher}, student=student)
 
 
 def _net(net: Union[str, dict], own: dict) -> dict:
     if isinstance(net, str):
         net = dict(type='TimmNet', model=net, pretrained=own['pretrained'])
     return {'input_size': own['size'], **net}
+
+
+def _begins_trained(own: dict) -> bool:
+    """Whether the net that is trained begins from weights."""
+    net = own['teacher' if own['trains'] == 'teacher' else 'student']
+    if isinstance(net, str):
+        return own['pretrained']
+    return bool(net.get('pretrained')) or net.get('checkpoint') not in (None, 'random')
 
 
 def _teacher_dir(own: dict) -> str:
@@ -127,7 +138,7 @@ def _schedule(cfg: Config, own: dict) -> dict[str, Any]:
     a_step = 1.001 / max(1, _images(own['root'], 'train') // _batch(cfg))  # mmengine rounds down
     warm_up = dict(by_epoch=True, begin=0, end=max(WARM_UP * epochs, a_step), convert_to_iter_based=True)
     return dict(
-        optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if own['pretrained'] else LR_RANDOM)),
+        optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if _begins_trained(own) else LR_RANDOM)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.01, **warm_up),
             dict(

@@ -1,4 +1,4 @@
-"""What a CPU computes in float32 under bfloat16's autocast, since its gradient is slow in bfloat16."""
+"""What a CPU computes in float32 under bfloat16's autocast, as its gradient is slow or wrong in bfloat16."""
 
 import torch
 from torch.nn.functional import conv2d, scaled_dot_product_attention
@@ -8,6 +8,9 @@ from torch.utils._pytree import tree_map_only
 
 class FloatWhereFaster(TorchFunctionMode):
     """Attention, and depthwise convolutions with a stride: torch 2.15 takes 4 and 4 to 24 times as long.
+
+    Any convolution of maps smaller than its stride as well: the gradient of its weight is read from memory
+    that nobody has written (ResNet's last stage at 16 px).
 
     It acts within autocast alone: where that is off, as in a teacher of its own ``dtype``, nothing changes.
     """
@@ -23,9 +26,9 @@ class FloatWhereFaster(TorchFunctionMode):
             return func(*args, **kwargs)
 
 
-def _strides_by_channel(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> bool:
+def _strides(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> bool:
     steps = stride if isinstance(stride, (tuple, list)) else (stride,)
-    return 1 < groups == input.shape[-3] and max(steps) > 1
+    return max(steps) > 1 and (1 < groups == input.shape[-3] or min(input.shape[-2:]) < max(steps))
 
 
 def _float(x: torch.Tensor) -> torch.Tensor:
@@ -33,4 +36,4 @@ def _float(x: torch.Tensor) -> torch.Tensor:
 
 
 # By the function, whether it is slow with these arguments.
-SLOW = {scaled_dot_product_attention: lambda *args, **kwargs: True, conv2d: _strides_by_channel}
+SLOW = {scaled_dot_product_attention: lambda *args, **kwargs: True, conv2d: _strides}

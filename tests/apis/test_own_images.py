@@ -127,3 +127,29 @@ def test_a_folder_that_does_not_fit_is_named(folder, change, message):
 def test_a_wrong_value_is_named(folder, options, message):
     with pytest.raises(UserError, match=message):
         load_config('my_images.py', options)
+
+
+def test_the_student_reads_the_teachers_last_epoch_whatever_its_own_length(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    where = folder / 'work_dirs/teachers/test_vit_my_images_96px'
+    where.mkdir(parents=True)
+    options = {'own_images.size': 96, 'train_cfg.max_epochs': 7}
+
+    def file():
+        return load_config(folder / 'my_images.py', options).model.teacher.checkpoint
+
+    assert file().endswith('/epoch_7.pth'), 'none yet: of as many epochs'
+    for epoch in (9, 10):
+        (where / f'epoch_{epoch}.pth').touch()
+    assert file() == 'work_dirs/teachers/test_vit_my_images_96px/epoch_10.pth'
+
+
+def test_the_rate_is_that_of_the_weights_which_the_net_begins_from(folder):
+    net = dict(type='TimmNet', model='test_vit')
+    text = (folder / 'my_images.py').read_text()
+    for more, rate in ({}, 1e-3), (dict(pretrained=True), 1e-4):
+        (folder / 'own_net.py').write_text(text + f"\nown_images['student'] = {dict(net, **more)}\n")
+        cfg = load_config(
+            folder / 'own_net.py', {'own_images.size': 96, 'model.teacher.checkpoint': 'random'}
+        )
+        assert cfg.optim_wrapper.optimizer.lr == rate

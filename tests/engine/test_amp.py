@@ -78,6 +78,14 @@ def test_a_depthwise_convolution_with_a_stride_stays_in_float32_on_a_cpu(channel
         assert torch.equal(y, conv(x.float()))
 
 
+@pytest.mark.parametrize('size, dtype', [(1, torch.float32), (2, torch.bfloat16)])
+def test_a_map_smaller_than_the_stride_stays_in_float32_on_a_cpu(size, dtype):
+    conv = torch.nn.Conv2d(4, 4, 3, stride=2, padding=1)
+    x = torch.randn(2, 4, size, size)
+    with wrapper().optim_context(conv):
+        assert conv(x.bfloat16()).dtype == dtype
+
+
 @pytest.mark.parametrize('how', ['positional', 'by name', 'masked'])
 def test_attention_stays_in_float32_on_a_cpu(how):
     amp = wrapper()

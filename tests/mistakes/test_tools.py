@@ -239,3 +239,15 @@ def test_every_tool_reads_options_in_this_way():
     files = [*ROOT.glob('tools/**/*.py'), *ROOT.glob('hetkd/**/*.py'), *ROOT.glob('projects/**/*.py')]
     assert len(files) > 100
     assert [x.name for x in files if re.search(r'action=\w*\.?DictAction', x.read_text())] == []
+
+
+def test_a_metric_that_nobody_gives_is_named(tmp_path, tiny_teacher, run_tool):
+    options = [
+        f'model.teacher.checkpoint={tiny_teacher}', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+        'default_hooks.checkpoint.save_best=acuracy/top1',
+    ]  # fmt: skip
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert 'default_hooks.checkpoint.save_best: expected a metric that val_evaluator gives' in last, (
+        done.stderr
+    )

@@ -320,6 +320,22 @@ def test_a_term_that_mmengine_takes_for_a_loss_and_we_do_not_is_refused(name, ba
         model.loss(*batch)
 
 
+class Comma(torch.nn.Module):
+    needs = 'embedding'
+
+
+@pytest.mark.parametrize('needs', ['embedding', ('stage',)])
+def test_a_loss_names_what_it_reads(needs, monkeypatch):
+    monkeypatch.setitem(MODELS.module_dict, 'CommaLoss', type('CommaLoss', (Comma,), dict(needs=needs)))
+    with pytest.raises(UserError, match='CommaLoss.needs: expected a tuple of some of .*got .*emb|stage'):
+        build('rkd', losses=[dict(type='CommaLoss')])
+
+
+def test_a_feature_loss_is_none_on_logits():
+    with pytest.raises(UserError, match='expected losses on logits, got RKDLoss, which reads embedding'):
+        build('kd', losses=[dict(type='RKDLoss')])
+
+
 def test_a_batch_of_one_is_refused():
     model = build('mldrkd').eval()
     with pytest.raises(UserError, match='expected at least 2 samples in a batch.*drop_last=True'):

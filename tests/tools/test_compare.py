@@ -15,7 +15,7 @@ from hetkd.apis.results import RunResult
 from hetkd.errors import UserError
 from tests.conftest import ROOT, tool_command
 from tools import compare as compare_tool
-from tools.compare import make_cells, parse_args, places, sentence, sweep_of
+from tools.compare import main, make_cells, parse_args, places, sentence, sweep_of
 
 CELL = 'configs/mldrkd/vit-micro_cnn-micro_digits.py'
 NAME = 'vit-micro_cnn-micro_digits'
@@ -158,6 +158,13 @@ def test_slurm_trains_in_an_array_job(status, end, tmp_path, monkeypatch, capsys
 )
 def test_the_end_of_a_run_is_a_sentence(result, text):
     assert sentence(RunResult('kd/a', 0, seconds=46, **result), 'accuracy/top1') == text
+
+
+def test_a_method_that_there_is_not_is_refused_before_anything_is_trained(tmp_path):
+    args = [str(ROOT / CELL), '--methods', 'scratch', 'kdd', '--work-dir', str(tmp_path / 'runs')]
+    with pytest.raises(UserError, match='--method: expected one of'):
+        main(args)
+    assert not (tmp_path / 'runs').exists()
 
 
 def test_a_crashed_run_is_reported_and_stops_nothing(compare, tmp_path):

@@ -106,7 +106,7 @@ def export_all(args, cfg, folder):
         print(f'teacher left out: {error}')
     models = {name: model for name, model in models.items() if os.path.exists(paths[name])}
     table = compare(models, {name: paths[name] for name in models}, images, load, args.repeats)
-    return paths['student'], dict(input=[3, *images.shape[2:]], difference=difference, table=table)
+    return paths['student'], dict(input=list(images.shape[1:]), difference=difference, table=table)
 
 
 def main(argv=None):

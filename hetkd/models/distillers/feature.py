@@ -8,6 +8,9 @@ from hetkd.registry import MODELS
 from .base import BaseDistiller, build_losses, check_losses
 from .part import build_part
 
+# What a loss can read.
+NEEDS = {'stages', 'embedding', 'mean', 'class_map', 'logits', 'target', 'index'}
+
 
 @MODELS.register_module()
 class FeatureDistiller(BaseDistiller):
@@ -32,7 +35,8 @@ class FeatureDistiller(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
 
     Raises:
-        UserError: a connector that no loss reads; several teachers, where a connector or a memory is of one.
+        UserError: a loss that reads something else; a connector that no loss reads; several teachers, where a
+            connector or a memory is of one.
     """
 
     teacher_needs = ()  # those of its losses
@@ -50,6 +54,12 @@ class FeatureDistiller(BaseDistiller):
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
         self.logit_losses = build_losses(logit_losses)
+        for loss in self.losses.values():
+            unknown = set(wanted := getattr(loss, 'needs', ('stages',))) - NEEDS
+            if unknown or isinstance(wanted, str):
+                raise UserError(
+                    f'{type(loss).__name__}.needs', f'a tuple of some of {sorted(NEEDS)}', repr(wanted)
+                )
         needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
         self.needs_index = 'index' in needs
         self.needs_target = 'target' in needs

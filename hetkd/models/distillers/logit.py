@@ -2,6 +2,7 @@
 
 from typing import Sequence
 
+from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
 from .base import BaseDistiller, build_losses, check_losses
@@ -15,6 +16,9 @@ class LogitDistiller(BaseDistiller):
         losses: configs of registered losses, each called as ``loss(student_logits, teacher_logits, target)``
             with logits (N, C); target holds class indices (N,) or probabilities (N, C).
         **kwargs: see :class:`BaseDistiller`.
+
+    Raises:
+        UserError: a loss on something else.
     """
 
     teacher_needs = ()  # until the losses are there, which the message names
@@ -23,6 +27,14 @@ class LogitDistiller(BaseDistiller):
         check_losses(losses)
         super().__init__(**kwargs)
         self.losses = build_losses(losses)
+        for loss in self.losses.values():
+            if getattr(loss, 'needs', ()):
+                raise UserError(
+                    'model.losses',
+                    'losses on logits',
+                    f'{type(loss).__name__}, which reads {", ".join(loss.needs)}',
+                    "set model.type='FeatureDistiller', which takes losses on logits as logit_losses",
+                )
         self.teacher_needs = ('logits',)
         self.check_heads(self.losses.values())
 
