@@ -1,5 +1,6 @@
 """Check of the images against the nets before the first step."""
 
+import torch
 from mmengine.dataset import ConcatDataset
 from mmengine.hooks import Hook
 from mmpretrain.datasets import CIFAR10
@@ -111,7 +112,7 @@ def _check_normalisation(preprocessor, channels: int) -> None:
 
 def _check_scale(teachers, image, name: str) -> None:
     """A mean of 123 makes a picture of 0-1, or one that is normalised already, a nearly constant one."""
-    if not image.is_floating_point() or image.abs().max() > SMALL:
+    if not torch.is_tensor(image) or not image.is_floating_point() or image.abs().max() > SMALL:
         return
     for teacher in teachers:
         spec = teacher.net.input_spec if getattr(teacher, 'renormalises', False) else None
