@@ -37,7 +37,7 @@ def set_views(seed: int, view: int) -> None:
 
 def run_epoch() -> Optional[int]:
     """The epoch of the run, or None where there is none."""
-    epoch = int(_now[3])
+    (epoch,) = _now[3:].tolist()
     return None if epoch < 0 else epoch
 
 
