@@ -102,10 +102,8 @@ def _nets(cfg: Config, own: dict) -> dict[str, dict]:
     if own['trains'] == 'teacher':
         return dict(student=teacher)
     teacher.pop('pretrained', None)
-    found = {
-        int(x.stem[6:]): x for x in Path(_teacher_dir(own)).glob('epoch_*.pth') if x.stem[6:].isdecimal()
-    }
-    last = max(found, default=cfg.train_cfg.get('max_epochs'))
+    found = [x.stem.removeprefix('epoch_') for x in Path(_teacher_dir(own)).glob('epoch_*.pth')]
+    last = max((int(x) for x in found if x.isdecimal()), default=cfg.train_cfg.get('max_epochs'))
     return dict(teacher={'checkpoint': f'{_teacher_dir(own)}/epoch_{last}.pth', **teacher}, student=student)
 
 

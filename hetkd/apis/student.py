@@ -34,8 +34,9 @@ def student_config(cfg: Config) -> ConfigDict:
     if 'student' not in model:
         raise UserError('model', 'a model with a student (a distiller or NetClassifier)', model.get('type'))
     kept = {key: model[key] for key in STUDENT_OPTIONS if model.get(key) is not None}
-    if preprocessor_config(cfg):
-        kept['data_preprocessor'] = preprocessor_config(cfg)
+    preprocessor = preprocessor_config(cfg)
+    if preprocessor:
+        kept['data_preprocessor'] = preprocessor
     classifier = Config(dict(model=dict(type='NetClassifier', **kept))).model
     classifier.student.pop('pretrained', None)
     classifier.student.checkpoint = RANDOM

@@ -7,6 +7,8 @@ import numpy as np
 
 from hetkd.errors import UserError
 
+from .wrappers import inner_datasets
+
 SHOWN = 5
 TOLERANCE = 1e-3
 
@@ -114,11 +116,7 @@ def asks_for_unlabelled(dataset) -> bool:
 
     mmpretrain's ``CustomDataset`` has the option; another data set sets the attribute.
     """
-    if hasattr(dataset, 'datasets'):
-        return any(map(asks_for_unlabelled, dataset.datasets))
-    if hasattr(dataset, 'dataset'):
-        return asks_for_unlabelled(dataset.dataset)
-    return getattr(dataset, 'with_label', True) is False
+    return any(getattr(x, 'with_label', True) is False for x in inner_datasets(dataset))
 
 
 def check_labels(dataset, where: str, unlabelled: bool = False, classes: Optional[int] = None) -> int:

@@ -2,8 +2,8 @@
 
 import os.path as osp
 from contextlib import contextmanager
-from typing import Iterator
 
+from hetkd.datasets.wrappers import inner_configs
 from hetkd.errors import UserError
 
 # Words of mmpretrain and mmengine for missing files.
@@ -22,24 +22,18 @@ def absence_explained(dataloader):
     except (OSError, RuntimeError, AssertionError) as error:
         if not isinstance(error, OSError) and not any(x in str(error).lower() for x in ABSENT):
             raise
-        found = list(_inner(dataloader.get('dataset', {}), 'dataset'))
-        dataset, path, root = next((x for x in found if not osp.exists(x[2])), found[0])
+        found = list(inner_configs(dataloader.get('dataset', {})))
+        dataset, path = next((x for x in found if not osp.exists(_root(x[0]))), found[0])
         raise UserError(
             f'data set {dataset.get("type")}',
-            f'its files in {osp.abspath(root)}',
+            f'its files in {osp.abspath(_root(dataset))}',
             f'{type(error).__name__}: {error}',
             'fetch them with `python tools/misc/fetch_data.py CONFIG`, or name the folder that holds them: '
             f'`--cfg-options train_dataloader.{path}.data_root=PATH` (and val_, test_dataloader)',
         ) from error
 
 
-def _inner(dataset: dict, path: str) -> Iterator[tuple[dict, str, str]]:
-    """The data sets within wrappers, with their keys and folders."""
-    if 'dataset' in dataset:  # InMemory, RepeatDataset and the like
-        yield from _inner(dataset['dataset'], f'{path}.dataset')
-    elif 'datasets' in dataset:
-        for i, part in enumerate(dataset['datasets']):
-            yield from _inner(part, f'{path}.datasets.{i}')
-    else:
-        prefix = dataset.get('data_prefix')
-        yield dataset, path, dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'
+def _root(dataset: dict) -> str:
+    """The folder of a data set's files."""
+    prefix = dataset.get('data_prefix')
+    return dataset.get('data_root') or (prefix if isinstance(prefix, str) else '') or '.'

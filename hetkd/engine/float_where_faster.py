@@ -35,5 +35,5 @@ def _float(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype == torch.bfloat16 else x
 
 
-# By the function, whether it is slow with these arguments.
+# By the function, whether it is slow, or wrong, with these arguments.
 SLOW = {scaled_dot_product_attention: lambda *args, **kwargs: True, conv2d: _strides}

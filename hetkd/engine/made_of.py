@@ -44,7 +44,8 @@ def made_of(runner) -> dict[str, Any]:
                     net=x.describe()['net'],
                     weight=x.weight,
                     digest=x.digest(),
-                    **(x.replay or dict(views=None)),
+                    views=x.views,
+                    **x.replay,
                 )
                 for x in getattr(plain_model(runner), 'teachers', ())
             ],

@@ -14,7 +14,7 @@ from hetkd.models.nets.contract import NetOutput
 from hetkd.registry import MODELS
 
 from .cache import TeacherCache
-from .facts import difference, teacher_config, weights_digest
+from .facts import difference, teacher_config, weights_digest, weights_name
 
 
 @MODELS.register_module()
@@ -44,8 +44,8 @@ class CachedTeacher(Teacher):
 
     @property
     def replay(self) -> dict:
-        """Views, seed and how many logits are kept."""
-        return {key: self.cache.header[key] for key in ('views', 'seed', 'top_k')}
+        """Seed of the views, and how many logits are kept."""
+        return {key: self.cache.header[key] for key in ('seed', 'top_k')}
 
     @property
     def views(self) -> int:
@@ -166,14 +166,14 @@ class CachedTeacher(Teacher):
             )
         digest = weights_digest(net)
         if digest is None and known['file_sha256'] is not None:
-            name = net.get('checkpoint') or net.get('pretrained')
             print_log(
-                f'{self.cache.folder}: {name} is not here, so it is taken for the file that the cache is of'
+                f'{self.cache.folder}: {weights_name(net)} is not here, so it is taken for the file that the '
+                f'cache is of'
             )
         if None not in (digest, known['file_sha256']) and digest != known['file_sha256']:
             raise UserError(
                 self.cache.folder,
-                f'a cache of {net.get("checkpoint") or net.get("pretrained")} as it is now',
+                f'a cache of {weights_name(net)} as it is now',
                 f'one of another file (sha256 {known["file_sha256"]}, now {digest})',
                 'write a new one with tools/cache_teacher.py',
             )

@@ -25,10 +25,15 @@ def teacher_config(net: dict) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
+def weights_name(net: dict) -> Optional[str]:
+    """The weight file that a teacher's config names, or None."""
+    return next((net[x] for x in ('checkpoint', 'pretrained') if isinstance(net.get(x), str)), None)
+
+
 def weights_digest(net: dict) -> Optional[str]:
     """SHA-256 of a teacher's weight file, or None where it has none or it is not here."""
-    names = [x for x in (net.get('checkpoint'), net.get('pretrained')) if isinstance(x, str)]
-    return named_digest(names[0]) if names else None
+    name = weights_name(net)
+    return None if name is None else named_digest(name)
 
 
 def run_facts(cfg, dataset, batch_size: int, processes: int) -> dict:

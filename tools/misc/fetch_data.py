@@ -4,6 +4,7 @@ from mmengine.registry import init_default_scope
 
 from hetkd.apis.cli import add_config, config_of, run_tool, tool_parser
 from hetkd.datasets import broken_images, check_labels, check_names, class_names, count_problem, unheld
+from hetkd.datasets.wrappers import inner_configs
 from hetkd.errors import UserError
 from hetkd.registry import DATASETS
 
@@ -19,21 +20,12 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def innermost(config):
-    """The data sets that wrappers such as RepeatDataset and ConcatDataset are of."""
-    inner = config.get('datasets') or [config[x] for x in ('dataset',) if x in config]
-    if not inner:
-        yield config
-    for one in inner:
-        yield from innermost(one)
-
-
 def build(config):
     """Build the data set; exit with instructions if it is absent and cannot be downloaded."""
     try:
         return DATASETS.build(config)
     except (OSError, RuntimeError, AssertionError) as error:
-        parts = list(innermost(config))
+        parts = [x for x, _ in inner_configs(config)]
         raise UserError(
             ', '.join(dict.fromkeys(x['type'] for x in parts)),
             f'its files in {", ".join(str(x.get("data_root")) for x in parts)}',

@@ -6,6 +6,7 @@ from mmcv.transforms import Compose
 from mmcv.transforms.base import BaseTransform
 
 from hetkd.clock import needed_clock
+from hetkd.datasets.wrappers import inner_datasets
 from hetkd.draws import number_of_view
 from hetkd.registry import TRANSFORMS
 from hetkd.seeding import seeded
@@ -17,11 +18,8 @@ def unseeded(dataset) -> list[str]:
     Args:
         dataset: of mmengine's kind, or a wrapper of some.
     """
-    for name in ('datasets', 'dataset'):
-        if hasattr(dataset, name):
-            inner = getattr(dataset, name)
-            return [x for one in (inner if name == 'datasets' else [inner]) for x in unseeded(one)]
-    return list(dict.fromkeys(_drawing(getattr(dataset, 'pipeline', None) or ())))
+    pipelines = [getattr(x, 'pipeline', None) or () for x in inner_datasets(dataset)]
+    return list(dict.fromkeys(name for pipeline in pipelines for name in _drawing(pipeline)))
 
 
 def _drawing(pipeline) -> Iterable[str]:

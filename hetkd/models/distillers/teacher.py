@@ -23,12 +23,10 @@ class Teacher(ABC):
 
     Attributes:
         views: how many views of each image it knows; None for one that takes any image.
-        replay: what its views depend on, for a run that is resumed; None for one that takes any image.
         is_random: whether it knows nothing, as its config says.
     """
 
     views: Optional[int] = None
-    replay: Optional[dict] = None
     is_random: bool = False
 
     def __init__(self, weight: Weight = 1.0):
@@ -39,6 +37,11 @@ class Teacher(ABC):
     @abstractmethod
     def num_classes(self) -> int:
         """Number of its logits; 0 without a class head."""
+
+    @property
+    def replay(self) -> dict:
+        """What its views depend on beside the image, which a resumed run must have again."""
+        return {}
 
     @property
     def channels(self) -> Optional[int]:
