@@ -83,13 +83,21 @@ def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _is_of_a_dead_worker(error: BaseException, text: str) -> bool:
+    """Whether a data worker was killed: torch says so, or what it was sending breaks off first.
+
+    What a living worker raises is raised anew in `_process_data`.
+    """
+    # The first is raised wherever the main process is; the thread that pins batches ends with the sender.
+    if 'DataLoader worker (pid' in text or text == 'Pin memory thread exited unexpectedly':
+        return True
+    reading = any(x.name == '_try_get_data' for x in traceback.extract_tb(error.__traceback__))
+    return reading and isinstance(error, (ConnectionError, EOFError, FileNotFoundError))
+
+
 def _translated(error: BaseException) -> Optional[UserError]:
     text = ' '.join(str(error).split())
-    if isinstance(error, OSError) and error.errno in FILES:
-        return UserError(error.filename or 'file', 'to use it', error.strerror, FILES[error.errno])
-    if type(error).__name__ == 'OutOfMemoryError':
-        return UserError('memory', 'the step to fit', text, 'lower train_dataloader.batch_size, or use --amp')
-    if 'DataLoader worker (pid' in text:  # raised wherever the main process is
+    if _is_of_a_dead_worker(error, text):
         return UserError(
             'train_dataloader',
             'its workers to live',
@@ -97,6 +105,10 @@ def _translated(error: BaseException) -> Optional[UserError]:
             'resume with --resume, with fewer workers (train_dataloader.num_workers) or more shared memory '
             '(docker run --shm-size)',
         )
+    if isinstance(error, OSError) and error.errno in FILES:
+        return UserError(error.filename or 'file', 'to use it', error.strerror, FILES[error.errno])
+    if type(error).__name__ == 'OutOfMemoryError':
+        return UserError('memory', 'the step to fit', text, 'lower train_dataloader.batch_size, or use --amp')
     if isinstance(error, KeyError) and _last_frame(error) == '_save_best_checkpoint':
         return UserError(
             'default_hooks.checkpoint.save_best',

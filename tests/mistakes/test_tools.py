@@ -78,6 +78,46 @@ def test_an_unknown_error_in_a_users_own_code_shows_where(tmp_path, tiny_teacher
     assert "got AttributeError: 'NoneType' object has no" in done.stderr.strip().splitlines()[-1]
 
 
+class Broken:
+    """What arrives of a worker that was killed while it sent."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        return _fail, (self.error,)
+
+
+def _fail(error):
+    raise error('gone')
+
+
+class Failing(torch.utils.data.Dataset):
+    def __init__(self, error, sends):
+        self.error, self.sends = error, sends
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return Broken(self.error) if self.sends else _fail(self.error)
+
+
+@pytest.mark.parametrize('sends', [True, False])
+@pytest.mark.parametrize('error', [ConnectionResetError, EOFError, FileNotFoundError])
+def test_a_worker_that_dies_while_it_sends_is_told_from_one_that_fails(error, sends):
+    loader = torch.utils.data.DataLoader(Failing(error, sends), num_workers=1, collate_fn=list)
+    with pytest.raises(error) as info:
+        next(iter(loader))
+    assert ('its workers to live' in str(mistake_of(info.value))) == sends
+
+
+def test_the_thread_that_pins_batches_ends_with_the_sender():
+    # torch's words, CUDA only (torch/utils/data/dataloader.py, _get_data)
+    error = RuntimeError('Pin memory thread exited unexpectedly')
+    assert 'its workers to live' in str(mistake_of(error))
+
+
 @pytest.mark.parametrize('call, own', [(plain_model, True), (json.loads, False)])
 def test_an_error_of_hetkd_itself_is_told_from_one_of_a_library(call, own):
     with pytest.raises((AttributeError, TypeError)) as info:
