@@ -321,7 +321,7 @@ def test_a_term_that_mmengine_takes_for_a_loss_and_we_do_not_is_refused(name, ba
 
 
 class Comma(torch.nn.Module):
-    needs = 'embedding'
+    """Names what it reads wrongly."""
 
 
 @pytest.mark.parametrize('needs', ['embedding', ('stage',)])
@@ -334,6 +334,42 @@ def test_a_loss_names_what_it_reads(needs, monkeypatch):
 def test_a_feature_loss_is_none_on_logits():
     with pytest.raises(UserError, match='expected losses on logits, got RKDLoss, which reads embedding'):
         build('kd', losses=[dict(type='RKDLoss')])
+
+
+@pytest.mark.parametrize(
+    'losses, words',
+    [
+        (dict(losses=[dict(type='KDLoss')]), 'losses that name what they read in needs, got KDLoss'),
+        (dict(logit_losses=[dict(type='ATLoss')]), 'logit_losses: expected losses on logits, got ATLoss'),
+    ],
+)
+def test_a_loss_in_the_place_of_the_other_kind_is_refused(losses, words):
+    with pytest.raises(UserError, match=words):
+        build('rkd', **losses)
+
+
+@pytest.mark.parametrize('name', ['mmpretrain.CrossEntropyLoss', 'mmpretrain.LabelSmoothLoss', 'LabelLoss'])
+def test_a_loss_that_would_take_the_teacher_for_labels_is_refused(name):
+    words = r'losses: expected losses that are called as loss\(student_logits, teacher_logits, target\), got'
+    options = dict(label_smooth_val=0.1) if 'Smooth' in name else {}
+    for method, key in (('kd', 'losses'), ('rkd', 'logit_losses')):
+        with pytest.raises(UserError, match=words):
+            build(method, **{key: [dict(type=name, **options)]})
+
+
+class Forgetful(torch.nn.Module):
+    """Reads places and does not take them."""
+
+    needs = ('index',)
+
+    def forward(self, student, teacher, target):
+        """Never called."""
+
+
+def test_a_loss_that_reads_places_takes_them(monkeypatch):
+    monkeypatch.setitem(MODELS.module_dict, 'Forgetful', Forgetful)
+    with pytest.raises(UserError, match=r'called as loss\(student, teacher, target, index=\), got Forgetful'):
+        build('rkd', losses=[dict(type='Forgetful')])
 
 
 def test_a_batch_of_one_is_refused():

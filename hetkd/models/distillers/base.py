@@ -10,7 +10,6 @@ from hetkd.errors import UserError
 from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.functional.checks import check_weights
 from hetkd.models.nets.contract import NetOutput, asked
-from hetkd.registry import MODELS
 
 from .classifier import NetClassifier, index_of
 from .configs import build_teacher, with_classes
@@ -234,31 +233,6 @@ class BaseDistiller(NetClassifier):
         for teacher in self.teachers:
             teacher.apply_(fn)
         return self
-
-
-def check_losses(*configs) -> None:
-    """Refuse a method without a loss."""
-    if not any(configs):
-        raise UserError(
-            'model.losses',
-            'at least one loss',
-            'none: nothing would be distilled',
-            'name one, or train the student alone with --method scratch',
-        )
-
-
-def build_losses(configs: list[dict]) -> torch.nn.ModuleDict:
-    """Losses by their log key: ``KDLoss`` logs as ``loss_kd``, a second one as ``loss_kd_2``."""
-    losses = torch.nn.ModuleDict()
-    for config in configs:
-        loss = MODELS.build(config)
-        name = key = 'loss_' + type(loss).__name__.removesuffix('Loss').lower()
-        count = 1
-        while key in losses:
-            count += 1
-            key = f'{name}_{count}'
-        losses[key] = loss
-    return losses
 
 
 def _flat(value: Optional[torch.Tensor]):

@@ -5,7 +5,8 @@ from typing import Optional, Sequence
 from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
-from .base import BaseDistiller, build_losses, check_losses
+from .base import BaseDistiller
+from .losses import build_feature_losses, build_logit_losses, check_losses
 from .part import build_part
 
 # What a loss can read.
@@ -35,8 +36,8 @@ class FeatureDistiller(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
 
     Raises:
-        UserError: a loss that reads something else; a connector that no loss reads; several teachers, where a
-            connector or a memory is of one.
+        UserError: a loss that reads something else, or does not say what, or cannot be called so; a connector
+            that no loss reads; several teachers, where a connector or a memory is of one.
     """
 
     teacher_needs = ()  # those of its losses
@@ -52,19 +53,13 @@ class FeatureDistiller(BaseDistiller):
     ):
         check_losses(losses, logit_losses)
         super().__init__(**kwargs)
-        self.losses = build_losses(losses)
-        self.logit_losses = build_losses(logit_losses)
-        for loss in self.losses.values():
-            unknown = set(wanted := getattr(loss, 'needs', ('stages',))) - NEEDS
-            if unknown or isinstance(wanted, str):
-                raise UserError(
-                    f'{type(loss).__name__}.needs', f'a tuple of some of {sorted(NEEDS)}', repr(wanted)
-                )
-        needs = {need for loss in self.losses.values() for need in getattr(loss, 'needs', ('stages',))}
+        self.losses = build_feature_losses(losses, NEEDS)
+        self.logit_losses = build_logit_losses(logit_losses, 'logit_losses')
+        needs = {need for loss in self.losses.values() for need in loss.needs}
         self.needs_index = 'index' in needs
         self.needs_target = 'target' in needs
         self.student_needs = tuple(sorted(needs - {'index', 'logits', 'target'}))
-        readers = [x for x in self.losses.values() if 'logits' in getattr(x, 'needs', ())]
+        readers = [x for x in self.losses.values() if 'logits' in x.needs]
         readers += self.logit_losses.values()
         self.teacher_needs = self.student_needs + ('logits',) * bool(readers)
         self.check_heads(readers)
@@ -134,6 +129,6 @@ class FeatureDistiller(BaseDistiller):
             mine, theirs = ({self._matched: x} for x in self.embedding_matcher(*both))
             student, teacher = student._replace(**mine), teacher._replace(**theirs)
         for key, loss in self.losses.items():
-            extra = dict(index=index) if 'index' in getattr(loss, 'needs', ()) else {}
+            extra = dict(index=index) if 'index' in loss.needs else {}
             losses[key] = loss(student, teacher, target, **extra)
         return losses

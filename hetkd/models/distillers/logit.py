@@ -2,10 +2,10 @@
 
 from typing import Sequence
 
-from hetkd.errors import UserError
 from hetkd.registry import MODELS
 
-from .base import BaseDistiller, build_losses, check_losses
+from .base import BaseDistiller
+from .losses import build_logit_losses, check_losses
 
 
 @MODELS.register_module()
@@ -18,7 +18,7 @@ class LogitDistiller(BaseDistiller):
         **kwargs: see :class:`BaseDistiller`.
 
     Raises:
-        UserError: a loss on something else.
+        UserError: a loss on something else, or that cannot be called so.
     """
 
     teacher_needs = ()  # until the losses are there, which the message names
@@ -26,15 +26,7 @@ class LogitDistiller(BaseDistiller):
     def __init__(self, losses: Sequence[dict] = (dict(type='KDLoss'),), **kwargs):
         check_losses(losses)
         super().__init__(**kwargs)
-        self.losses = build_losses(losses)
-        for loss in self.losses.values():
-            if getattr(loss, 'needs', ()):
-                raise UserError(
-                    'model.losses',
-                    'losses on logits',
-                    f'{type(loss).__name__}, which reads {", ".join(loss.needs)}',
-                    "set model.type='FeatureDistiller', which takes losses on logits as logit_losses",
-                )
+        self.losses = build_logit_losses(losses)
         self.teacher_needs = ('logits',)
         self.check_heads(self.losses.values())
 
