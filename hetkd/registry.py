@@ -36,7 +36,9 @@ OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmpretrain.engine'
 )
-PARAM_SCHEDULERS = _child('parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpretrain.engine')
+PARAM_SCHEDULERS = _child(
+    'parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpretrain.engine', 'hetkd.engine'
+)
 DATASETS = _child('dataset', parents.DATASETS, 'mmpretrain.datasets', 'hetkd.datasets')
 DATA_SAMPLERS = _child('data sampler', parents.DATA_SAMPLERS, 'mmpretrain.datasets', 'hetkd.datasets')
 TRANSFORMS = _child('transform', parents.TRANSFORMS, 'mmpretrain.datasets', 'hetkd.datasets')

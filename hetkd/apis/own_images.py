@@ -133,12 +133,11 @@ def _schedule(cfg: Config, own: dict) -> dict[str, Any]:
     """Warm-up, then a cosine to the last epoch; by epochs, since processes share the steps."""
     epochs = cfg.train_cfg.get('max_epochs')
     check_value(epochs, Count, 'train_cfg.max_epochs')
-    a_step = 1.001 / max(1, _images(own['root'], 'train') // _batch(cfg))  # mmengine rounds down
-    warm_up = dict(by_epoch=True, begin=0, end=max(WARM_UP * epochs, a_step), convert_to_iter_based=True)
+    warm_up = dict(by_epoch=True, begin=0, end=WARM_UP * epochs, convert_to_iter_based=True)
     return dict(
         optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if _begins_trained(own) else LR_RANDOM)),
         param_scheduler=[
-            dict(type='LinearLR', start_factor=0.01, **warm_up),
+            dict(type='WarmUpLR', start_factor=0.01, **warm_up),
             dict(
                 type='CosineAnnealingLR', eta_min_ratio=0.01, by_epoch=True, begin=0, end=epochs,
                 convert_to_iter_based=True,

@@ -25,6 +25,7 @@ from .lasting import latest_checkpoint
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
+from .warm_up import WarmUpLR
 
 __all__ = [
     'AmpOptimWrapper',
@@ -47,6 +48,7 @@ __all__ = [
     'TeacherCheckHook',
     'TrainingDataHook',
     'WaitingHook',
+    'WarmUpLR',
     'has_bfloat16',
     'latest_checkpoint',
     'plain_model',

@@ -27,7 +27,14 @@ from .hooks.summary import SummaryHook
 from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
 from .start_from import start_from
-from .steps import check_clipping, check_saving, counts_iterations, loop_config, schedule_problems
+from .steps import (
+    check_clipping,
+    check_rising,
+    check_saving,
+    counts_iterations,
+    loop_config,
+    schedule_problems,
+)
 from .work_dir import CHECKPOINTS, claimed
 
 STEPS = ('before_train_iter', 'after_train_iter')
@@ -139,11 +146,13 @@ class LastingRun:
         return evaluator
 
     def build_param_scheduler(self, scheduler):
-        """mmengine's; schedules that do not fit the run's length are named."""
+        """mmengine's; schedules that do not fit the run are named, warm-ups of one step refused."""
         built = super().build_param_scheduler(scheduler)
         loop = self.train_loop
         max_epochs = None if counts_iterations(loop) else loop.max_epochs
         lists = built.values() if isinstance(built, dict) else [built]
+        for one in lists:
+            check_rising(one)
         problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
         if problems:
             self.logger.warning(

@@ -122,6 +122,30 @@ def schedule_problems(built: Sequence, max_epochs: Optional[int], max_iters: int
     return problems
 
 
+def check_rising(built: Sequence) -> None:
+    """Refuse a warm-up of one step: mmengine's would leave the rate where it begins, to the end of the run.
+
+    Args:
+        built: mmengine's schedulers.
+
+    Raises:
+        UserError: names it.
+    """
+    for x in built:
+        is_linear = isinstance(x, kinds.LinearParamScheduler)
+        if not is_linear and not isinstance(x, kinds.ConstantParamScheduler):
+            continue
+        low, high = (x.start_factor, x.end_factor) if is_linear else (x.factor, 1)
+        if x.total_iters < 1 and low != high:
+            unit = 'epochs' if x.by_epoch else 'iterations'
+            raise UserError(
+                f'param_scheduler: {type(x).__name__}',
+                f'at least two {unit} from begin to end',
+                f'begin={x.begin}, end={x.end}: {x.param_name} would stay {low:g} times as high',
+                'let it end later (one epoch becomes steps by convert_to_iter_based=True), or leave it out',
+            )
+
+
 def _overshoot(schedule, run_end: int) -> Optional[str]:
     """What of a schedule lies beyond the run's end, or that it turns back before."""
     begin, end = schedule.begin, _end(schedule)

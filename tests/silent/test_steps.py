@@ -9,7 +9,7 @@ import torch
 from mmengine.hooks import Hook
 
 from hetkd.apis import load_config
-from hetkd.engine.steps import loop_config, schedule_problems
+from hetkd.engine.steps import check_rising, loop_config, schedule_problems
 from hetkd.errors import UserError
 from hetkd.registry import PARAM_SCHEDULERS, TRANSFORMS
 from tests.conftest import ROOT
@@ -184,7 +184,7 @@ MISFIT = [
 ]
 
 
-def problems(configs, epochs, iterations=None, length=10):
+def schedulers(configs, length=10):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     built = []
     for config in configs:
@@ -195,6 +195,11 @@ def problems(configs, epochs, iterations=None, length=10):
             built.append(kind.build_iter_from_epoch(optimizer=optimizer, epoch_length=length, **config))
         else:
             built.append(PARAM_SCHEDULERS.build(config, default_args=dict(optimizer=optimizer)))
+    return built
+
+
+def problems(configs, epochs, iterations=None, length=10):
+    built = schedulers(configs, length)
     return '; '.join(schedule_problems(built, epochs, iterations or epochs * length))
 
 
@@ -242,6 +247,41 @@ def test_a_run_names_schedules_that_do_not_fit_in_one_line(runner_of, tmp_path):
     assert len(lines) == 1 and 'WARNING' in lines[0] and 'CosineAnnealingLR ends at iteration' in lines[0]
     runner_of('kd', tmp_path / 'fit', param_scheduler=fit, **options).train()
     assert 'param_scheduler: expected' not in log_of(tmp_path / 'fit')
+
+
+ONE_STEP = [
+    (
+        dict(LINEAR, begin=0, end=1),
+        'LinearLR: expected at least two epochs .*begin=0, end=1: lr would stay 0.1 times',
+    ),
+    (dict(LINEAR, begin=3, end=4, by_epoch=False), 'two iterations .*begin=3, end=4'),
+    (dict(LINEAR, begin=0, end=0.1, convert_to_iter_based=True), 'two iterations .*begin=0, end=1'),
+    (dict(type='LinearMomentum', start_factor=0.5, begin=0, end=1), 'momentum would stay 0.5 times'),
+    (dict(type='ConstantLR', factor=0.2, begin=0, end=1), 'ConstantLR: .*lr would stay 0.2 times'),
+]
+
+
+@pytest.mark.parametrize('config, message', ONE_STEP)
+def test_a_warm_up_of_one_step_is_refused(config, message):
+    built = schedulers([config])
+    with pytest.raises(UserError, match=message):
+        check_rising(built)
+
+
+@pytest.mark.parametrize('steps, rate', [(1, 0.01), (2, 0.1)])
+@pytest.mark.parametrize('kind', [dict(LINEAR, start_factor=0.1), dict(type='ConstantLR', factor=0.1)])
+def test_why_it_is_refused(kind, steps, rate):
+    (schedule,) = schedulers([dict(kind, begin=0, end=steps)])
+    for _ in range(9):
+        schedule.optimizer.step()
+        schedule.step()
+    assert schedule.optimizer.param_groups[0]['lr'] == pytest.approx(rate)
+
+
+def test_a_run_refuses_a_warm_up_of_one_step(runner_of):  # noqa: F811
+    options = {DATA + 'dataset.per_class': 10, 'param_scheduler': [dict(LINEAR, begin=0, end=1)]}
+    with pytest.raises(UserError, match='param_scheduler: LinearLR: expected at least two epochs'):
+        runner_of('kd', **options).train()
 
 
 class Saved(Hook):
