@@ -114,9 +114,9 @@ class LastingRun:
                 'drop it; evaluate_on_origin=True validates the trained weights as well',
             )
         self.register_hook(SummaryHook())
-        self.register_hook(PortableCheckpointHook())
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
+        self.register_hook(PortableCheckpointHook())
 
     def build_log_processor(self, log_processor):
         """mmengine's, in the loop's unit."""

@@ -8,6 +8,7 @@ import mmengine.optim as optim
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 from torch._utils import _rebuild_parameter
@@ -79,15 +80,26 @@ def test_histories_come_back(tmp_path):
     assert history.data[0].tolist() == [1, 3, 5] and history.data[1].tolist() == [2, 2, 1]
 
 
+class Late(Hook):
+    """The last of the user's hooks, whose values are numpy's."""
+
+    priority = 'LOWEST'
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['mine'] = np.float64(runner.iter)
+
+
 def test_a_run_saves_plain_values_and_resumes(runner_of, tmp_path):
     options = dict(
+        custom_hooks=[dict(type=Late)],
         default_hooks__checkpoint__interval=1,
         param_scheduler=[dict(type='OneCycleLR', eta_max=0.01, total_steps=4, by_epoch=False)],
     )
     first = runner_of(**options)
     first.train()
     for path in tmp_path.glob('*.pth'):
-        assert torch.load(path, weights_only=True)['meta']['epoch'], path
+        content = torch.load(path, weights_only=True)
+        assert content['meta']['epoch'] and content['mine'], path
     resumed = runner_of(resume=True, load_from=str(tmp_path / 'epoch_1.pth'), **options)
     resumed.train()
     one, other = (x.message_hub.get_scalar('train/lr').data[0].tolist() for x in (first, resumed))

@@ -23,7 +23,7 @@ class PortableCheckpointHook(Hook):
       best checkpoint in its own folder: a work dir may be moved, and a copy leaves the original alone.
     """
 
-    priority = 'VERY_LOW'  # as CheckpointHook, and registered after it
+    priority = 'LOWEST'  # and registered last: what any hook adds is made plain
     _is_new = False
 
     def before_train(self, runner) -> None:
