@@ -106,6 +106,29 @@ def test_a_run_saves_plain_values_and_resumes(runner_of, tmp_path):
     assert one == other and len(one) == 4
 
 
+@pytest.mark.parametrize('interval', [1, 2, 10])
+def test_a_run_that_stops_early_saves_its_last_weights(interval, runner_of, tmp_path):
+    stop = dict(type='EarlyStoppingHook', monitor='accuracy/top1', min_delta=100.0, patience=2)
+    options = {
+        'default_hooks.checkpoint': dict(type='CheckpointHook', interval=interval, save_best=None),
+        'train_cfg': dict(by_epoch=True, max_epochs=20, val_interval=1),
+        'train_dataloader.dataset.per_class': 10,
+        'val_dataloader.dataset.per_class': 5,
+        'custom_hooks': [stop],
+    }
+    runner = runner_of(**options)
+    runner.train()
+    assert runner.epoch == 3
+    last = torch.load(tmp_path / 'epoch_3.pth', weights_only=True)
+    assert (last['meta']['epoch'], last['meta']['iter']) == (3, runner.iter)
+    weights = runner.model.state_dict()
+    assert all(torch.equal(x, last['state_dict'][name]) for name, x in weights.items())
+    assert (tmp_path / 'last_checkpoint').read_text() == 'epoch_3.pth'
+    resumed = runner_of(resume=True, **options)
+    resumed.train()
+    assert resumed.epoch == 3
+
+
 class Call:
     """Pickles to a call, or to what ``__reduce__`` may give besides."""
 

@@ -312,9 +312,10 @@ def test_a_run_of_iterations_counts_iterations(stopping, runner_of, tmp_path):  
     runner.register_hook(saved)
     runner.train()
     end, validations = (8, ['4', '8']) if stopping else (10, ['4', '8', '10'])
-    assert saved.at == ([3, 6] if stopping else [3, 6, 9, 10])
+    assert saved.at == ([3, 6, 8] if stopping else [3, 6, 9, 10])
     kept = sorted(x.name for x in tmp_path.glob('*.pth'))
-    assert kept == (['iter_3.pth', 'iter_6.pth'] if stopping else ['iter_10.pth', 'iter_9.pth'])
+    assert kept == (['iter_6.pth', 'iter_8.pth'] if stopping else ['iter_10.pth', 'iter_9.pth'])
+    assert (tmp_path / 'last_checkpoint').read_text() == f'iter_{end}.pth'
     record = json.loads((tmp_path / 'results.json').read_text())
     assert record['iterations'] == 10 and 'epochs' not in record and list(record['metrics']) == validations
     assert record['last']['iteration'] == end and 'epoch' not in record['last']

@@ -21,6 +21,7 @@ class PortableCheckpointHook(Hook):
       filter that resizes the validation images, for whom the net will teach at another size.
     - ``last_checkpoint`` names a file of the work dir without its folder, and a resumed run looks for its
       best checkpoint in its own folder: a work dir may be moved, and a copy leaves the original alone.
+    - ``save_last`` holds for a run that stops early too.
     """
 
     priority = 'LOWEST'  # and registered last: what any hook adds is made plain
@@ -54,6 +55,18 @@ class PortableCheckpointHook(Hook):
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """It saves once more with the best."""
+        self._shorten(runner)
+
+    def after_train(self, runner) -> None:
+        """Save the last weights of a run that has stopped early."""
+        if not getattr(runner.train_loop, 'stop_training', False):
+            return
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook) and hook.save_last:
+                step = runner.epoch if hook.by_epoch else runner.iter
+                if osp.basename(hook.last_ckpt or '') != hook.filename_tmpl.format(step):
+                    place = dict(epoch=runner.epoch, iter=runner.iter)
+                    hook._save_checkpoint_with_step(runner, step, meta=place)
         self._shorten(runner)
 
     def _shorten(self, runner) -> None:
