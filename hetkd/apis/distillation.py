@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 from mmengine.config import Config
 
+from hetkd.engine import latest_checkpoint
 from hetkd.errors import UserError
 
 from .commands import tool_main
@@ -92,4 +93,4 @@ def _train(cfg: Config, work_dir: str) -> str:
     cfg.work_dir, cfg.resume = work_dir, True
     complete_loaders(cfg, LOADERS)
     build_runner(cfg).train()
-    return f'{work_dir}/epoch_{cfg.train_cfg.max_epochs}.pth'
+    return latest_checkpoint(work_dir)  # an early stop has its own last epoch

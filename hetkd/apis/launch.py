@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from hetkd.errors import UserError
 from hetkd.registry import RUNNERS
 
 from .config import run_name
@@ -20,8 +21,28 @@ LOADERS = {
 }
 
 
+# What a launcher tells each process, and how it is run.
+LAUNCHERS = {
+    'pytorch': ('RANK', 'tools/dist_train.sh CONFIG GPUS, tools/dist_test.sh or torchrun'),
+    'slurm': ('SLURM_PROCID', 'tools/slurm_train.sh, tools/slurm_test.sh or srun'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'mpirun'),
+}
+
+
 def merge_common(cfg: Config, args: argparse.Namespace, loader_defaults: dict[str, dict]) -> None:
-    """Work dir, launcher and data loaders."""
+    """Work dir, launcher and data loaders.
+
+    Raises:
+        UserError: no such launcher has begun this process.
+    """
+    variable, how = LAUNCHERS.get(args.launcher, (None, ''))
+    if variable is not None and variable not in os.environ:
+        raise UserError(
+            f'--launcher {args.launcher}',
+            f'a process that it has begun ({variable} in the environment)',
+            'one begun by hand',
+            f'use {how}, or leave --launcher out for one process',
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
     if args.work_dir is not None:

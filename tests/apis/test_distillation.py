@@ -30,8 +30,11 @@ def test_one_call_trains_teacher_and_student_and_exports(folder, capfd):
     written = [Path(x).stat().st_mtime_ns for x in (done.teacher, done.checkpoint)]
     assert hetkd.distill(**call, method='hcd', work_dir='runs', options=options) == done
     assert [Path(x).stat().st_mtime_ns for x in (done.teacher, done.checkpoint)] == written, 'nothing to do'
+    early = dict(type='EarlyStoppingHook', monitor='accuracy/top1', min_delta=100.0, patience=1)
+    call, options = {**call, 'epochs': 9}, {**options, 'custom_hooks': [early]}
     alone = hetkd.distill(**call, method='scratch', work_dir='alone', options=options)
     assert alone.teacher is None and not Path('alone/teacher').exists()
+    assert alone.checkpoint == 'alone/student/epoch_2.pth' and Path(alone.checkpoint).is_file()
 
 
 def test_what_distill_cannot_export_is_refused_before_it_trains(folder):

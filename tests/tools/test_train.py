@@ -369,6 +369,12 @@ def test_dist_train_passes_the_cluster_on(tmp_path):
     assert sys.executable not in printed
 
 
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_has_begun_no_process_is_named(launcher, tmp_path, run_tool):
+    done = run_tool('train.py', CONFIG, '--work-dir', tmp_path, '--launcher', launcher, check=False)
+    assert f'train.py: error: --launcher {launcher}: expected a process that it has begun' in done.stderr
+
+
 def test_two_nodes_of_torchrun_end_with_identical_weights(config_with_dump, tmp_path):
     """Two launchers of one process each, as on two machines."""
     config, env = config_with_dump
