@@ -8,6 +8,7 @@ from mmpretrain.datasets import CIFAR10
 from hetkd.clock import read_clock
 from hetkd.datasets import InMemory
 from hetkd.engine.plain_model import plain_model
+from hetkd.engine.recipes import check_recipes
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 from hetkd.seeding import seeded
@@ -25,11 +26,13 @@ class InputCheckHook(Hook):
 
     Raises:
         UserError: the nets take RGB and get BGR, or other channels; the student cannot be run on them; they
-            are normalised before a teacher with a mean and std of its own sees them.
+            are normalised before a teacher with a mean and std of its own sees them; a recipe cannot be
+            switched to (:func:`~hetkd.engine.recipes.check_recipes`).
     """
 
     def before_train(self, runner) -> None:
         """Check once."""
+        check_recipes(runner)
         model = plain_model(runner)
         if not hasattr(model, 'student'):
             return
