@@ -29,6 +29,7 @@ from .plain_model import plain_model
 from .start_from import start_from
 from .steps import (
     check_clipping,
+    check_rates,
     check_rising,
     check_saving,
     counts_iterations,
@@ -156,8 +157,8 @@ class LastingRun:
         problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
         if problems:
             self.logger.warning(
-                f'param_scheduler: expected schedules that end with the run, got: {"; ".join(problems)}. Fit '
-                f'param_scheduler to train_cfg, or ignore this if it is meant so'
+                f'param_scheduler: expected schedules that fall to the end of the run, got: '
+                f'{"; ".join(problems)}. Fit param_scheduler to train_cfg, or ignore this if it is meant so'
             )
         return built
 
@@ -181,6 +182,8 @@ class LastingRun:
         """mmengine's; the norm of clipped gradients is logged as it is."""
         if isinstance(optim_wrapper, dict):
             check_clipping(optim_wrapper.get('clip_grad'))
+            names = [name for name, x in plain_model(self).named_parameters() if x.requires_grad]
+            check_rates(optim_wrapper.get('paramwise_cfg'), names)
         wrapper = super().build_optim_wrapper(optim_wrapper, *args, **kwargs)
         if getattr(wrapper, 'clip_grad_kwargs', None):
             wrapper.clip_func = _Noted(wrapper.clip_func, wrapper.message_hub, f'train/{wrapper.grad_name}')

@@ -35,7 +35,8 @@ def loop_config(train_cfg: dict) -> dict:
     """A loop's config without what is None, of a run of some length in one unit.
 
     Raises:
-        UserError: it names the run's end in the other unit, or in none; a length or an interval below 1.
+        UserError: it names the run's end in the other unit, or in none; a length or an interval below 1; a
+            validation that never comes.
     """
     config = {key: value for key, value in train_cfg.items() if value is not None}
     lengths = {key: config[key] for key in (*UNITS, 'val_interval') if key in config}
@@ -44,6 +45,14 @@ def loop_config(train_cfg: dict) -> dict:
         if not isinstance(value, (int, float)) or value != value // 1 or value < 1:
             fix = 'a run without validation: --no-validate' if 'interval' in key else None
             raise UserError(f'train_cfg.{key}', 'a whole number >= 1', repr(value), fix)
+    end = max((config[key] for key in UNITS if key in config), default=None)
+    if end is not None and config.get('val_begin', 0) > end:
+        raise UserError(
+            'train_cfg.val_begin',
+            f'{end} at most, the end of the run',
+            config['val_begin'],
+            'a run without validation: --no-validate',
+        )
     if 'type' in config:
         return config
     mine, other = UNITS[::-1] if counts_iterations(config) else UNITS
@@ -94,8 +103,28 @@ def check_clipping(clip_grad: Optional[dict]) -> None:
             )
 
 
+def check_rates(paramwise_cfg: Optional[dict], names: Sequence[str]) -> None:
+    """Refuse a learning rate of its own for parameters that the model has not.
+
+    Args:
+        paramwise_cfg: of the optimizer. A key of ``custom_keys`` is a part of names.
+        names: of the model's parameters.
+
+    Raises:
+        UserError: names the key.
+    """
+    for key, own in ((paramwise_cfg or {}).get('custom_keys') or {}).items():
+        if own.get('lr_mult', 1) != 1 and not any(key in name for name in names):
+            raise UserError(
+                f'optim_wrapper.paramwise_cfg.custom_keys.{key}',
+                'a part of the name of some parameter',
+                f'none among {len(names)}, such as {names[0]} and {names[-1]}' if names else 'no parameter',
+                'correct it, or leave it out: its lr_mult has no effect',
+            )
+
+
 def schedule_problems(built: Sequence, max_epochs: Optional[int], max_iters: int) -> list[str]:
-    """Schedules that overshoot the run's end or do not reach it, each as a phrase.
+    """Schedules that overshoot the run's end, do not reach it, or rise to their least value; as phrases.
 
     Args:
         built: mmengine's schedulers.
@@ -114,6 +143,9 @@ def schedule_problems(built: Sequence, max_epochs: Optional[int], max_iters: int
         text = _overshoot(schedule, run_end)
         if text:
             problems.append(f'{name} {text.format(unit=unit)}, the run ends at {unit} {run_end}')
+        low, first = getattr(schedule, 'eta_min', None) or 0, min(schedule.base_values)
+        if low > first and schedule.param_name == 'lr':
+            problems.append(f'{name} rises to eta_min={low:g} from {first:g}')
         end = _end(schedule)
         if last is None or end / run_end >= last[0]:
             last = end / run_end, f'{name} ends at {unit} {end}, the run at {run_end}', _falls(schedule)

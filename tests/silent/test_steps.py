@@ -51,6 +51,14 @@ REFUSED = {
         {TRAIN + 'dynamic_intervals': [(1, 0)]},
         'dynamic_intervals: .*>= 1, got 0',
     ),
+    'late_validation': (
+        {TRAIN + 'val_begin': 3},
+        'train_cfg.val_begin: expected 2 at most, the end of the run, got 3; .*--no-validate',
+    ),
+    'rate_of_nothing': (
+        {'optim_wrapper.paramwise_cfg': dict(custom_keys={'blocks.7': dict(lr_mult=0.1)})},
+        'custom_keys.blocks.7: expected a part of the name of some parameter, got none among .*student',
+    ),
     'checkpoints': (
         {HOOKS + 'checkpoint.interval': 0},
         'checkpoint.interval: .*>= 1, or -1 .*got 0',
@@ -149,6 +157,8 @@ MISFIT = [
     ),
     ([dict(COSINE, T_max=297)], 6, 'CosineAnnealingLR ends at epoch 297'),
     ([COSINE], 6, 'CosineAnnealingLR has no end'),
+    ([dict(COSINE, T_max=6, eta_min=0.2)], 6, 'CosineAnnealingLR rises to eta_min=0.2 from 0.1'),
+    ([dict(type='PolyLR', begin=0, end=6, eta_min=0.2)], 6, 'PolyLR rises to eta_min=0.2 from 0.1'),
     (
         [dict(COSINE, begin=0, end=12, convert_to_iter_based=True)],
         6,
@@ -247,6 +257,13 @@ def test_a_run_names_schedules_that_do_not_fit_in_one_line(runner_of, tmp_path):
     assert len(lines) == 1 and 'WARNING' in lines[0] and 'CosineAnnealingLR ends at iteration' in lines[0]
     runner_of('kd', tmp_path / 'fit', param_scheduler=fit, **options).train()
     assert 'param_scheduler: expected' not in log_of(tmp_path / 'fit')
+
+
+def test_a_rate_and_a_decay_of_some_parameters(runner_of):  # noqa: F811
+    keys = {'student': dict(lr_mult=0.1), 'pos_embed': dict(decay_mult=0.0)}
+    runner_of(
+        'kd', **{'optim_wrapper.paramwise_cfg': dict(custom_keys=keys), TRAIN + 'max_epochs': 1}
+    ).train()
 
 
 ONE_STEP = [
