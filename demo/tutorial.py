@@ -1,6 +1,6 @@
 """From a folder of images to a distilled, exported student. Each `# %%` is a cell of hetkd_tutorial.ipynb."""
 
-# %% Your images: my_images/{train,val}/CLASS/*.png. Here they are 1,797 handwritten digits.
+# %% Your images: FOLDER/{train,val}/CLASS/*.png. Here they are 1,797 handwritten digits.
 import argparse
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from hetkd.apis import inference_model, init_model, load_config
 parser = argparse.ArgumentParser(description='From a folder of images to a distilled, exported student.')
 parser.add_argument('--epochs', type=int, default=30, help='of teacher and student; default: 30')
 EPOCHS = parser.parse_known_args()[0].epochs  # a notebook has arguments of its own
-ROOT = Path('my_images')
+ROOT = Path('work_dirs/tutorial/images')
 digits = load_digits()
 for index, (image, label) in enumerate(zip(digits.images, digits.target)):
     folder = ROOT / ('train' if index % 3 else 'val') / f'digit_{label}'
@@ -32,12 +32,13 @@ distilled = hetkd.distill(
     method='hcd',
     size=16,
     epochs=EPOCHS,
-    out='student.pth',
+    out='work_dirs/tutorial/student.pth',
     work_dir='work_dirs/tutorial',
     options={'own_images.flip': False, 'own_images.min_area': 0.8, 'optim_wrapper.optimizer.lr': 2e-3},
 )
 print(f'top-1 of the student: {distilled.accuracy:.1f} %')
 
 # %% Use the student: student.py and student.pth are all you need.
-result = inference_model(init_model('student.py', 'student.pth'), str(next(ROOT.glob('val/digit_3/*'))))
+student = init_model('work_dirs/tutorial/student.py', 'work_dirs/tutorial/student.pth')
+result = inference_model(student, str(next(ROOT.glob('val/digit_3/*'))))
 print(f'{result["pred_class"]} with probability {result["pred_score"]:.2f}')

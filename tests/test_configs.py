@@ -379,6 +379,12 @@ def test_ofas_exponent_is_larger_on_imagenet():
         assert ofa == dict(METHODS['ofa']['ofa'], eps=1.5 if pair.endswith('_imagenet') else 1.0)
 
 
+def test_a_config_of_ones_own_takes_the_piece_of_its_data(tmp_path):
+    own = tmp_path / 'my_run.py'
+    own.write_text(f"_base_ = '{CONFIGS}/mldrkd/deit-t_res18_imagenet.py'\n")
+    assert load_config(own, method='ofa').model.ofa.eps == 1.5
+
+
 def test_hcds_other_reading_is_one_flag_away():
     plain, other = (load_config(CONFIGS / f'hcd/{MICRO}.py', method=x).model for x in (None, 'hcd_detached'))
     assert other.pop('sub_logit') == dict(detach=True, reduction='mean')

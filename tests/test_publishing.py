@@ -190,6 +190,6 @@ def test_the_tutorial_leads_from_images_to_a_student(tmp_path):
     teacher, student = re.findall(r'epoch 4/4.*accuracy/top1: ([\d.]+)', done.stdout + done.stderr)
     assert float(teacher) > 20 and float(student) > 40
     assert re.search(r'digit_\d with probability [01]\.\d\d', done.stdout)
-    assert (tmp_path / 'student.py').exists()
-    meta = torch.load(tmp_path / 'student.pth', weights_only=True)['meta']
+    assert (tmp_path / 'work_dirs/tutorial/student.py').exists()
+    meta = torch.load(tmp_path / 'work_dirs/tutorial/student.pth', weights_only=True)['meta']
     assert meta['dataset_meta']['classes'] == [f'digit_{i}' for i in range(10)]

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hetkd.apis.cell import Cell, cell_name
 from hetkd.apis.cli import Options, run_tool, tool_parser
-from hetkd.apis.config import find_method
+from hetkd.apis.config import find_method, is_of_method
 from hetkd.apis.results import SCRATCH, by_config, to_csv, to_latex, to_markdown
 from hetkd.apis.slurm import CPUS, ArrayJob
 from hetkd.errors import UserError
@@ -29,6 +29,7 @@ from hetkd.utils.whole_file import write_whole
 from hetkd.visualization import Runs, comparison
 
 TOOLS = Path(__file__).resolve().parent
+SEED = 'randomness.seed'
 
 
 def parse_args(argv=None):
@@ -40,7 +41,7 @@ def parse_args(argv=None):
     )  # fmt: skip
     parser.add_argument(
         '--sweep', nargs='+', type=sweep_of, default=[], metavar='KEY=1,2,4',
-        help='settings to vary, a row for each combination; those of model leave "scratch" as it is',
+        help='settings to vary, a row for each combination; those of a method leave "scratch" as it is',
     )  # fmt: skip
     parser.add_argument('--seeds', type=int, default=3, help='runs of each config, with seeds 0, 1, ...')
     parser.add_argument('--work-dir', default='work_dirs/compare', help='folder of all runs and tables')
@@ -77,12 +78,19 @@ def sweep_of(text):
 def sweeps(args, method):
     """The settings of each row of a method."""
     alone = method is not None and Path(method).stem == SCRATCH
-    kept = [(key, values) for key, values in args.sweep if not (alone and key.startswith('model.'))]
+    kept = [(key, values) for key, values in args.sweep if not (alone and is_of_method(key))]
     return [dict(zip([key for key, _ in kept], x)) for x in product(*(values for _, values in kept))]
 
 
 def make_cells(args):
     """Every config with every method, setting and seed; refuses what would mix two runs before any is run."""
+    if SEED in args.cfg_options or SEED in dict(args.sweep):
+        raise UserError(
+            SEED,
+            'no seed among the settings',
+            'one',
+            f'--seeds N trains with seeds 0 to N-1; leave {SEED} out',
+        )
     named = {}
     rows = [
         (config, method, sweep)

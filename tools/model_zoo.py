@@ -8,6 +8,7 @@ chart and metafiles are derived from them; nothing there is typed by hand.
 import difflib
 import itertools
 import json
+import math
 import re
 import statistics
 import sys
@@ -168,8 +169,21 @@ class Cell:
 
     def metric(self, name: str) -> Optional[float]:
         """Mean over the runs of another metric at the last epoch, or None."""
+        found = self.last(name)
+        return statistics.mean(found) if len(found) == len(self.records) else None
+
+    def last(self, name: str) -> list[float]:
+        """A metric at the last epoch of each run that measured it."""
         found = [x['metrics'][str(x['last']['epoch'])].get(name) for x in self.records.values()]
-        return None if None in found else statistics.mean(found)
+        return [x for x in found if x is not None and not math.isnan(x)]
+
+    @property
+    def seeds(self) -> str:
+        """How many, and of how many teachers if not of one."""
+        teachers = {
+            tuple(x.get('digest') for x in record.get('teachers', ())) for record in self.records.values()
+        }
+        return f'{len(self.records)}{f", {len(teachers)} teachers" if len(teachers) > 1 else ""}'
 
     def gain(self, other: 'Cell') -> Optional[Gain]:
         """Of the last epoch over another cell, by seed."""
@@ -251,12 +265,33 @@ def _without_places(record: dict) -> dict:
     return {**record, 'machine': machine}
 
 
+# What the runs of a row have in common.
+ALIKE = {
+    'epochs': lambda x: x['epochs'],
+    'images a step': lambda x: x['settings']['batch_size'] * x['settings']['processes'],
+    'training data': lambda x: x.get('data', {}).get('digest'),
+}
+
+
 def read_cells(root) -> list[Cell]:
-    """All cells of the zoo."""
+    """All cells of the zoo.
+
+    Raises:
+        UserError: the seeds of a row are of different settings.
+    """
     zoo, found = Path(root) / 'docs/zoo', {}
     for folder, record in finished_runs(zoo).items():
         *row, seed = folder.relative_to(zoo).parts
         found.setdefault(tuple(row), {})[int(seed.removeprefix('seed'))] = record
+    for row, records in found.items():
+        for name, read in ALIKE.items():
+            if len({read(x) for x in records.values()}) > 1:
+                raise UserError(
+                    f'docs/zoo/{"/".join(row)}',
+                    f'seeds with the same {name}',
+                    {f'seed{seed}': read(x) for seed, x in records.items()},
+                    'delete those of the other setting',
+                )
     return [
         Cell(method, config, records, tuple(changes))
         for (method, config, *changes), records in sorted(found.items())
@@ -330,10 +365,9 @@ Top-1 in per cent, mean ± standard deviation over seeds. *Last* is the last epo
 best on the test set, so it says less. *Gain* is over the same student trained on labels only: the mean of the
 differences seed by seed, last epochs. *ECE* is the calibration error in per cent.
 
-A difference counts only where it exceeds the spread of the seeds. From three seeds on, that is p < 0.05 in a
-paired t-test; of two seeds, a difference above both standard deviations and that of the differences. Any
-other is *within noise*. `tools/compare.py` judges in the same way. A method within noise is neither better
-nor worse: more seeds may decide.
+A difference counts only where it exceeds the spread of the seeds, p < 0.05 in a paired t-test; any other is
+*within noise*, and two seeds hardly decide. `tools/compare.py` judges in the same way. A method within noise
+is neither better nor worse: more seeds may decide.
 
 Each row is derived from the `results.json` of its runs in `docs/zoo`. A method's name links to its config;
 `python tools/train.py CONFIG --method NAME` trains one row. Weights are not in git:
@@ -394,7 +428,7 @@ def _measured(root: Path, data: str, tables: list[Table]) -> str:
 
 def _facts(table: Table) -> str:
     first = table.cells[0]
-    teachers = {_number(x.metric('teacher/top1')) for x in table.cells} - {''}
+    teachers = {_number(value) for x in table.cells for value in x.last('teacher/top1')}
     hours = sum(x['seconds'] for cell in table.cells for x in cell.records.values()) / 3600
     facts = [f'**{first.title}**', first.family and f'student: {first.family}']
     facts += [teachers and f'teacher: {" or ".join(sorted(teachers))} %', f'epochs: {first.first["epochs"]}']
@@ -410,7 +444,7 @@ def _measured_row(cell: Cell, found: Optional[Gain]) -> str:
         gain_text(found),
         mean_and_spread(cell.values('best')),
         _number(cell.metric('calibration/ece'), 1),
-        str(len(cell.records)),
+        cell.seeds,
         f'[log](../{cell.log.removeprefix("docs/")})',
     )
     return '| ' + ' | '.join(row) + ' |'

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Subset
 from hetkd.datasets import check_labels, check_net, class_names
 from hetkd.errors import UserError
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.configs import net_config, random_net
+from hetkd.models.distillers.configs import online_config, random_net
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import all_weights, load_checked
 from hetkd.registry import MODELS
@@ -44,7 +44,7 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
     # Initialising a net logs each of its tensors.
     MMLogger.get_instance('analysis').setLevel('WARNING')
     torch.manual_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(_with_teachers(_unloaded(cfg), net_config))
+    model = MODELS.build(_with_teachers(_unloaded(cfg), online_config))
     if checkpoint == RANDOM:
         model.student.init_weights()
     else:

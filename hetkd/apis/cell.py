@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
 from .config import load_config
-from .results import RunResult, read_curve, read_epoch, read_record
+from .results import RunResult, is_falling, read_curve, read_epoch, read_record
 
 POLL = 0.2
 SAVE_EVERY = 10.0
@@ -223,10 +224,14 @@ class Cell:
             return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
         if status == 'done' and not curve:
             status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
-        teacher = read_curve(self.folder, TEACHERS[metric]) if metric in TEACHERS else {}
+        taught = read_curve(self.folder, TEACHERS[metric]) if metric in TEACHERS else {}
+        teacher = taught[max(taught)] if taught else None
         return RunResult(
-            self.name, self.seed, status, curve, **shown, teacher=teacher[max(teacher)] if teacher else None
-        )
+            self.name, self.seed, status, curve, **shown,
+            teacher=None if teacher is None or math.isnan(teacher) else teacher,  # a cache of other images
+            taught_by=tuple(x.get('digest', '') for x in read_record(self.folder).get('teachers', ())),
+            falls=is_falling(metric),
+        )  # fmt: skip
 
 
 def cell_name(config, method: Optional[str] = None, sweep: Optional[dict] = None) -> str:

@@ -51,6 +51,8 @@ INSTEAD = {
     'method': 'set the keys of model, or choose a method by --method NAME',
 }
 
+CFG_OPTIONS = '--cfg-options'
+
 # What a cell keeps when another method is put on it; the rest of its model is the method's.
 CELL_KEYS = ('teacher', 'student', 'label_loss', 'data_preprocessor', 'train_cfg')
 
@@ -86,9 +88,9 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         fill_own_images(cfg)
         options = {key: x for key, x in (options or {}).items() if not key.startswith('own_images.')}
     if method is not None:
-        put_method(cfg, find_method(method, path))
+        put_method(cfg, find_method(method, _data_of(cfg)))
     if options:
-        check_keys(options, '--cfg-options', unused=set(MMPRETRAIN_KEYS))
+        check_keys(options, CFG_OPTIONS, unused=set(MMPRETRAIN_KEYS))
         _merge(cfg, options)
     check_config(cfg)
     return cfg
@@ -183,12 +185,20 @@ def _find_base(path: str, filename: str) -> tuple[str, Optional[str]]:
 Config._get_cfg_path = staticmethod(_find_base)  # mmengine looks in installed packages alone
 
 
-def find_method(name: str, config: Union[str, Path] = '') -> str:
+def _data_of(cfg: Config) -> str:
+    """The type of a config's training data in small letters."""
+    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return str(dataset.get('type', '')).lower()
+
+
+def find_method(name: str, data: str = '') -> str:
     """The file of a method: a path that ends in ``.py``, or a name in ``configs/_base_/methods``.
 
     Args:
         name: of the method.
-        config: the cell. A piece ``NAME_DATA.py`` takes the place of ``NAME.py`` on that data set.
+        data: of the cell. A piece ``NAME_DATA.py`` takes the place of ``NAME.py`` on that data set.
 
     Raises:
         UserError: no such method; lists those known.
@@ -198,7 +208,6 @@ def find_method(name: str, config: Union[str, Path] = '') -> str:
             raise UserError('--method', f'a file at {osp.abspath(name)}', 'none')
         return name
     folder = shipped() / 'configs/_base_/methods'
-    data = Path(config).stem.split('_', 2)[-1]
     for file in (folder / f'{name}_{data}.py', folder / f'{name}.py'):
         if file.is_file():
             return str(file)
@@ -211,6 +220,13 @@ def methods() -> list[str]:
     """Names of the methods that come with the package."""
     names = {x.stem for x in (shipped() / 'configs/_base_/methods').glob('*.py')}
     return sorted(x for x in names if x.partition('_')[0] not in names - {x})
+
+
+def is_of_method(key: str) -> bool:
+    """Whether a dotted key is a method's or its teacher's, so that the student alone has no such setting."""
+    top, _, rest = key.partition('.')
+    name = rest.split('.')[0]
+    return top == 'model' and (name == 'teacher' or name not in CELL_KEYS)
 
 
 def put_method(cfg: Config, path: str) -> None:
@@ -259,7 +275,7 @@ def check_keys(cfg, source: str, unused: Optional[set[str]] = None) -> None:
     known = runner_keys() | HELPER_KEYS
     for key in cfg:
         top = key.split('.')[0]
-        if top in known or top.startswith('_'):
+        if top in known or (top.startswith('_') and source != CFG_OPTIONS):
             continue
         if top in MMPRETRAIN_KEYS:
             if top in unused if unused is not None else _is_unused(top, cfg):
@@ -270,6 +286,13 @@ def check_keys(cfg, source: str, unused: Optional[set[str]] = None) -> None:
                     f'set {MMPRETRAIN_KEYS[top]} (and its siblings) instead',
                 )
             continue
+        if top.startswith('_'):
+            raise UserError(
+                source,
+                'keys that take effect',
+                f'{top!r}, a helper variable that the config has used already',
+                'set the keys that it went into; tools/misc/print_config.py shows them',
+            )
         close = get_close_matches(top, known, n=1)
         hint = INSTEAD.get(top) or (f'did you mean {close[0]!r}?' if close else 'no such key exists')
         raise UserError(

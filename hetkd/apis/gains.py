@@ -14,7 +14,7 @@ class Gain(NamedTuple):
     spread: float
     """Standard deviation of the differences; 0 of one seed."""
     p: Optional[float]
-    """Of a paired t-test; None below three seeds."""
+    """Of a paired t-test; None of one seed."""
     counts: Optional[bool]
     """Whether it is more than noise; None of one seed, which has no spread."""
 
@@ -22,8 +22,7 @@ class Gain(NamedTuple):
 def gain(values: Mapping[int, float], others: Mapping[int, float]) -> Optional[Gain]:
     """The difference over the seeds that both have; None where they share none.
 
-    From three seeds on it counts where the p value of a paired t-test is below 0.05. That of two seeds counts
-    where it is above the standard deviations, those of the two and that of the differences.
+    It counts where the p value of a paired t-test is below 0.05, which two seeds hardly reach.
 
     Args:
         values: a metric by seed.
@@ -36,12 +35,8 @@ def gain(values: Mapping[int, float], others: Mapping[int, float]) -> Optional[G
     mean = statistics.mean(differences)
     if len(seeds) == 1:
         return Gain(mean, 0.0, None, None)
-    spread = statistics.stdev(differences)
-    if len(seeds) == 2:
-        noise = [statistics.stdev(x[seed] for seed in seeds) for x in (values, others)]
-        return Gain(mean, spread, None, abs(mean) > max(*noise, spread))
     p = p_value(differences)
-    return Gain(mean, spread, p, p < LEVEL)
+    return Gain(mean, statistics.stdev(differences), p, p < LEVEL)
 
 
 def gain_text(found: Optional[Gain]) -> str:
@@ -50,8 +45,7 @@ def gain_text(found: Optional[Gain]) -> str:
         return ''
     if found.counts is None:
         return f'{found.mean:+.2f} (one seed)'
-    p = '' if found.p is None else f' (p {found.p:.2g})'
-    return f'{found.mean:+.2f}{"" if found.counts else ", within noise"}{p}'
+    return f'{found.mean:+.2f}{"" if found.counts else ", within noise"} (p {found.p:.2g})'
 
 
 def p_value(differences: list[float]) -> float:

@@ -11,9 +11,11 @@ from typing import Optional, Sequence
 
 from hetkd.errors import UserError
 
+from .config import is_of_method
 from .gains import gain, gain_text
 
 SCRATCH = 'scratch'
+FALLING = {'ece', 'kl'}
 COLUMNS = (
     'config',
     'seed',
@@ -35,7 +37,8 @@ class RunResult:
 
     ``status`` is ``'done'``, ``'crashed'`` or ``'missing'``; ``curve`` holds the metric by epoch; ``memory``
     is the peak in MiB, of the GPU where there is one, else of the process; ``teacher`` is the teacher's value
-    of the metric, where the run measured it.
+    of the metric, where the run measured it; ``taught_by`` are digests of the teachers. ``falls`` says that
+    smaller is better.
     """
 
     config: str
@@ -46,6 +49,8 @@ class RunResult:
     memory: Optional[float] = None
     reason: str = ''
     teacher: Optional[float] = None
+    taught_by: tuple[str, ...] = ()
+    falls: bool = False
 
     @property
     def last(self) -> Optional[float]:
@@ -57,12 +62,18 @@ class RunResult:
         """The first epoch with the best value; None if the run is not finished."""
         if self.last is None:
             return None
-        return max(self.curve, key=lambda epoch: (self.curve[epoch], -epoch))
+        sign = -1 if self.falls else 1
+        return max(self.curve, key=lambda epoch: (sign * self.curve[epoch], -epoch))
 
     @property
     def best(self) -> Optional[float]:
         """The best value. It is chosen on the test set, so report it beside the last one, not alone."""
         return None if self.best_epoch is None else self.curve[self.best_epoch]
+
+
+def is_falling(metric: str) -> bool:
+    """Whether smaller is better: of errors, distances and losses."""
+    return metric.rpartition('/')[2] in FALLING or 'loss' in metric
 
 
 def read_record(work_dir) -> dict:
@@ -108,8 +119,8 @@ def row_name(method: str, changes: Sequence[str] = ()) -> str:
 
 
 def of_scratch(changes: Sequence[str]) -> tuple[str, ...]:
-    """Those ``KEY=VALUE`` of a sweep that the student alone has too: all but the model's."""
-    return tuple(x for x in changes if not x.startswith('model.'))
+    """Those ``KEY=VALUE`` of a sweep that the student alone has too: all but the method's."""
+    return tuple(x for x in changes if not is_of_method(x.partition('=')[0]))
 
 
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
@@ -150,19 +161,21 @@ def table(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> list[l
     teacher = {
         x: {run.seed: run.teacher for run in runs if run.teacher is not None} for x, runs in done.items()
     }
-    gains = {}
+    gains, word = {}, 'difference to' if is_falling(metric) else 'gain over'
     if any(map(_is_scratch, groups)):
-        gains['gain over scratch'] = {
+        gains[f'{word} scratch'] = {
             x: gain_text(gain(last[x], last.get(_scratch_of(x, groups), {}))) for x in groups
         }
     if any(teacher.values()):
-        gains['gain over teacher'] = {x: gain_text(gain(last[x], teacher[x])) for x in groups}
+        gains[f'{word} teacher'] = {x: gain_text(gain(last[x], teacher[x])) for x in groups}
     rows = [
         ['config', f'last {metric}', *gains, f'best {metric}', 'time of a run', 'memory', 'seeds', ''],
     ]
     for config, runs in groups.items():
         ended = done[config]
-        crashed = [f'seed {run.seed} crashed: {run.reason}' for run in runs if run.status == 'crashed']
+        notes = [f'seed {run.seed} crashed: {run.reason}' for run in runs if run.status == 'crashed']
+        if len({run.taught_by for run in ended}) > 1:
+            notes.append('its seeds have different teachers')
         memory = [run.memory for run in ended if run.memory is not None]
         rows.append(
             [
@@ -173,7 +186,7 @@ def table(results: Sequence[RunResult], metric: str = 'accuracy/top1') -> list[l
                 f'{statistics.mean(run.seconds for run in ended):.0f} s' if ended else '',
                 f'{max(memory):.0f} MiB' if memory else '',
                 f'{len(ended)} of {len(runs)}',
-                '; '.join(crashed),
+                '; '.join(notes),
             ]
         )
     return rows

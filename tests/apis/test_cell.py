@@ -92,6 +92,16 @@ def test_a_damaged_record_ends_no_comparison(text, tmp_path, tools):
     assert found.status == 'crashed' and 'results.json: expected the record of a run' in found.reason
 
 
+def test_a_teacher_that_was_not_measured_has_no_value(tmp_path, tools):
+    one = cell(tmp_path, tools, 'print(1)')
+    one.run(Event())
+    metrics = {'1': {'accuracy/top1': 50.0, 'teacher/top1': float('nan')}}
+    record = dict(metrics=metrics, teachers=[dict(digest='ab')])
+    (one.folder / 'results.json').write_text(json.dumps(record))
+    found = one.result()
+    assert (found.last, found.teacher, found.taught_by) == (50.0, None, ('ab',))
+
+
 def test_a_run_sees_the_gpus_it_is_given(tmp_path, tools):
     one = cell(tmp_path, tools, 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])')
     one.run(Event(), '5')

@@ -7,7 +7,16 @@ import pytest
 from scipy.stats import ttest_rel
 
 from hetkd.apis.gains import gain, gain_text, p_value
-from hetkd.apis.results import RunResult, read_curve, read_epoch, table, to_csv, to_latex, to_markdown
+from hetkd.apis.results import (
+    RunResult,
+    is_falling,
+    read_curve,
+    read_epoch,
+    table,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 
 RUNS = [
     RunResult('kd/a', 0, 'done', {1: 10.0, 2: 30.0, 3: 20.0}, seconds=10, memory=100),
@@ -68,10 +77,9 @@ def test_a_gain_is_paired_and_what_the_noise_explains_is_said_so():
     assert (
         gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 1.0, 2: 3.5})) == '-0.17, within noise (p 0.81)'
     )
-    assert gain_text(gain({0: 5.0, 1: 7.0}, {0: 4.0, 1: 6.5})) == '+0.75, within noise'
-    assert gain_text(gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2})) == '+2.15'
-    apart = gain({0: 5.0, 1: 6.0}, {0: 4.9, 1: 3.9})
-    assert gain_text(apart) == '+1.10, within noise', 'the differences, 0.1 and 2.1, spread by more'
+    assert gain_text(gain({0: 5.0, 1: 5.5}, {0: 3.0, 1: 3.2})) == '+2.15 (p 0.044)'
+    apart = gain({0: 28.74, 1: 29.80}, {0: 35.72, 1: 33.34})
+    assert gain_text(apart) == '-5.26, within noise (p 0.2)', 'by two seeds that differ themselves'
     assert gain_text(gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0})) == '+1.00 (one seed)'
     assert gain_text(gain({0: 5.0}, {1: 5.0})) == ''
     assert gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0})) == '+0.00, within noise (p 1)'
@@ -91,6 +99,31 @@ def test_gains_are_over_the_student_alone_with_the_same_settings_and_over_the_te
     assert [row[3] for row in rows] == ['', '-7.00 (one seed)', '', '-15.00 (one seed)', '']
     assert 'gain' not in to_markdown(RUNS), 'nothing to compare with'
     assert next(csv.DictReader(to_csv(runs[1:2]).splitlines()))['teacher'] == '60.0'
+
+
+def test_a_student_of_another_setting_is_compared_with_itself_alone():
+    def run(config, value):
+        return RunResult(config, 0, 'done', {1: value})
+
+    students = [run(f'scratch/a/model.student.depth={x}', value) for x, value in ((18, 50.0), (34, 55.0))]
+    taught = [run(f'kd/a/model.student.depth={x}/model.ce_weight=1', 60.0) for x in (18, 34, 50)]
+    gains = [row[2] for row in table([*students, *taught])[1:]]
+    assert gains == ['', '', '+10.00 (one seed)', '+5.00 (one seed)', '']
+
+
+def test_of_an_error_the_best_is_the_smallest_and_a_difference_no_gain():
+    run = RunResult('scratch/a', 0, 'done', {1: 5.0, 2: 20.0}, falls=is_falling('calibration/ece'))
+    assert (run.best_epoch, run.best, run.last) == (1, 5.0, 20.0)
+    assert table([run], 'calibration/ece')[0][2] == 'difference to scratch'
+    assert [x for x in ('accuracy/top1', 'teacher/kl', 'loss_ce', 'single-label/f1') if is_falling(x)] == [
+        'teacher/kl',
+        'loss_ce',
+    ]
+
+
+def test_seeds_of_different_teachers_are_named():
+    runs = [RunResult('kd/a', seed, 'done', {1: 1.0}, taught_by=(str(seed // 2),)) for seed in range(3)]
+    assert table(runs)[1][-1] == 'its seeds have different teachers' and table(runs[:2])[1][-1] == ''
 
 
 def test_the_latex_table_is_booktabs_with_its_characters_escaped():

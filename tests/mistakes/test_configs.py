@@ -157,6 +157,7 @@ MISTAKES = [
     ({'load_from': 3}, 'load_from: expected text, got 3'),
     ({'resume': 'yes'}, "resume: expected True or False, got 'yes'"),
     ({'model': 3}, 'model: expected a dict, got 3'),
+    ({'_data.data_root': 'x'}, "keys that take effect, got '_data', a helper variable.*print_config"),
     ({'default_hooks': []}, r'default_hooks: expected a dict, got \[\]'),
     (
         {'optim_wrapper.optimizer': dict(lr=1)},

@@ -18,6 +18,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
+from hetkd.apis.analysis import open_run
 from hetkd.errors import UserError
 from hetkd.evaluation import DumpPredictions
 from hetkd.registry import DATASETS, MODELS
@@ -499,6 +500,13 @@ def test_a_cached_or_a_half_precision_teacher_is_looked_at_as_its_net(kind, trai
 
 
 @pytest.mark.parametrize('batched', [False, True])
+def test_a_teacher_resizes_as_in_its_run(trained):
+    cfg = load_config(ROOT / CONFIG, {'model.teacher.resize': 'bilinear', 'model.teacher.dtype': 'bfloat16'})
+    cfg.model.teacher.checkpoint = 'random'
+    (teacher,) = open_run(cfg, 'random').teachers
+    assert (teacher._resize, teacher._dtype) == ('bilinear', None)
+
+
 def test_an_image_file_is_seen_in_the_colours_of_data_in_memory(batched, trained, tmp_path, monkeypatch):
     picture = np.random.default_rng(0).integers(0, 80, (16, 16, 3), dtype=np.uint8)
     picture += np.array([0, 60, 170], dtype=np.uint8)

@@ -94,6 +94,21 @@ def test_values_whose_folders_would_be_one_are_refused(tmp_path):
         make_cells(parse_args([*args, values]))
 
 
+def test_what_the_student_alone_has_too_is_varied_for_it_as_well(tmp_path):
+    args = [str(ROOT / CELL), '--methods', 'scratch', 'kd', '--seeds', '1', '--work-dir', str(tmp_path)]
+    keys = ['model.label_loss.label_smoothing=0,0.2', 'model.teacher.compile=False,True']
+    names = [x.name for x in make_cells(parse_args([*args, '--sweep', *keys]))]
+    smoothing = [f'model.label_loss.label_smoothing={x}' for x in ('0', '0.2')]
+    assert names[:2] == [f'scratch/{NAME}/{x}' for x in smoothing] and len(names) == 6
+
+
+@pytest.mark.parametrize('flag', ['--sweep', '--cfg-options'])
+def test_a_seed_is_no_setting(flag, tmp_path):
+    args = [str(ROOT / CELL), '--work-dir', str(tmp_path), flag, 'randomness.seed=3']
+    with pytest.raises(UserError, match='randomness.seed: expected no seed among the settings.*--seeds N'):
+        make_cells(parse_args(args))
+
+
 @pytest.mark.parametrize(
     'seen, jobs, gpus, expected',
     [

@@ -78,7 +78,7 @@ def test_rows_hold_what_the_runs_hold(checkout):
     scratch, kd = digits[2].splitlines()[2:]
     pair = '(../../configs/mldrkd/vit-micro_cnn-micro_digits.py) | '
     assert scratch.startswith(f'| [labels only]{pair}51.00 ± 1.41 |  | 52.00 ± 1.41 | 8.0 | 2 | [log]')
-    assert kd.startswith(f'| [KD]{pair}60.50 ± 0.71 | +9.50 | 62.00 ± 1.41 |  | 2 | [log]')
+    assert kd.startswith(f'| [KD]{pair}60.50 ± 0.71 | +9.50 (p 0.033) | 62.00 ± 1.41 |  | 2 | [log]')
     assert digits[3] == 'Better than labels only: KD.'
     models = yaml.safe_load(derive(checkout)[METAFILE])['Models']
     assert [(x['In Collection'], x['Results'][0]['Metrics']['Top 1 Accuracy']) for x in models] == [
@@ -100,6 +100,27 @@ def test_teachers_and_methods_of_ones_own_have_rows_too(checkout):
     teacher = page.split('**vit-micro**; student: Transformer; ')[1].split('\n\n')[1]
     assert '| [labels only](' in teacher and '| [mine](' in page
     assert 'Better than labels only: KD; mine.' in page
+
+
+def test_seeds_of_a_row_are_of_one_setting_and_their_teachers_are_told(checkout):
+    runs = checkout / 'work/kd/vit-micro_cnn-micro_digits'
+    second = json.loads((runs / 'seed1/results.json').read_text())
+    second['teachers'], second['metrics']['20']['teacher/top1'] = [dict(net='ViT', digest='ab')], 95.0
+    (runs / 'seed1/results.json').write_text(json.dumps(second))
+    collect(checkout / 'work', checkout)
+    page = derive(checkout)[PAGE]
+    assert 'teacher: 95.00 or 97.00 %' in page and '| 2, 2 teachers | [log]' in page
+    for change in (
+        dict(epochs=30),
+        dict(settings=dict(batch_size=64, processes=2)),
+        dict(data=dict(digest='x')),
+    ):
+        (runs / 'seed1/results.json').write_text(json.dumps(second | change))
+        collect(checkout / 'work', checkout)
+        with pytest.raises(
+            UserError, match='docs/zoo/kd/vit-micro_cnn-micro_digits: expected seeds with the'
+        ):
+            derive(checkout)
 
 
 def test_a_distilled_teacher_says_by_what(checkout):

@@ -44,6 +44,12 @@ def net_config(config: dict) -> dict:
     return {key: value for key, value in net.items() if key not in OWN_KEYS}
 
 
+def online_config(config: dict) -> dict:
+    """Config of an online teacher in float32 that gives what a teacher gave: its net, and how it resizes."""
+    net = config['net'] if _names_a_teacher(config) else config
+    return {**net_config(config), **({'resize': net['resize']} if 'resize' in net else {})}
+
+
 def random_net(config: dict) -> dict:
     """The same with random weights."""
     kept = {key: value for key, value in net_config(config).items() if key != 'pretrained'}
