@@ -13,7 +13,7 @@ def parse_args(argv=None):
     parser.add_argument('--out', help='folder of the cache; default: caches/<name of the config>')
     parser.add_argument('--views', type=int, default=10, help='views of each image')
     parser.add_argument('--seed', type=int, default=0, help='random seed of the views')
-    parser.add_argument('--top-k', type=int, default=0, help='keep the k largest log-probabilities only')
+    parser.add_argument('--top-k', type=int, default=0, help='keep the k largest logits of an image only')
     parser.add_argument('--embedding', action='store_true', help='keep embeddings, whatever the method reads')
     parser.add_argument(
         '--processes', type=int, default=1, help='processes that will train (counts where images are mixed)'

@@ -84,8 +84,9 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         cfg.pop(key)
     if 'own_images' in cfg:
         # Size of batches and length of the run decide on others; the nets are not there yet.
-        _merge(cfg, {key: x for key, x in (options or {}).items() if not key.startswith('model.')})
-        fill_own_images(cfg)
+        of_nets = {key: x for key, x in (options or {}).items() if key.startswith('model.')}
+        _merge(cfg, {key: x for key, x in (options or {}).items() if key not in of_nets})
+        fill_own_images(cfg, of_nets)
         options = {key: x for key, x in (options or {}).items() if not key.startswith('own_images.')}
     if method is not None:
         put_method(cfg, find_method(method, _data_of(cfg)))

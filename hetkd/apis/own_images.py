@@ -8,14 +8,17 @@
 
 import os
 import re
+from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 from mmengine.config import Config
 from pydantic import Field
 
 from hetkd.arguments import Count, check_names, check_value
 from hetkd.errors import UserError
+
+from .results import read_record
 
 # The keys of own_images; nets are names in timm, or configs of any net.
 KEYS = {
@@ -35,14 +38,16 @@ LR_PRETRAINED, LR_RANDOM = 1e-4, 1e-3
 WARM_UP = 0.05  # of the run
 
 
-def fill_own_images(cfg: Config) -> None:
+def fill_own_images(cfg: Config, model_options: Optional[dict] = None) -> None:
     """Replace ``own_images`` by what follows from it; keys that the config sets itself stay.
 
     Args:
         cfg: a config over ``configs/_base_/own_images.py``.
+        model_options: overrides of the nets' keys, ``model.*``, which are merged later.
 
     Raises:
-        UserError: a key is missing, unknown or of another type, or the folder has no such images.
+        UserError: a key is missing, unknown or of another type, the folder has no such images, or its
+            teacher has not finished its training.
     """
     own = cfg.pop('own_images')
     check_names(own, set(KEYS), 'own_images')
@@ -53,7 +58,12 @@ def fill_own_images(cfg: Config) -> None:
     if own['trains'] == 'teacher':
         cfg.model = dict(type='NetClassifier')
         cfg.setdefault('work_dir', _teacher_dir(own))
-    whole = Config(dict(**_data(cfg, own), model=_nets(cfg, own), **_schedule(cfg, own)))
+    nets = _nets(cfg, own)
+    seen = Config(dict(model=deepcopy(nets)))
+    for known in (dict(model=cfg.to_dict().get('model', {})), model_options or {}):
+        seen.merge_from_dict(known)
+    _check_teacher(seen.model, own)
+    whole = Config(dict(**_data(cfg, own), model=nets, **_schedule(cfg, seen.model.student)))
     whole.merge_from_dict(cfg.to_dict())
     for key, value in whole.items():
         cfg[key] = value
@@ -113,29 +123,40 @@ def _net(net: Union[str, dict], own: dict) -> dict:
     return {'input_size': own['size'], **net}
 
 
-def _begins_trained(own: dict) -> bool:
+def _begins_trained(net: dict) -> bool:
     """Whether the net that is trained begins from weights."""
-    net = own['teacher' if own['trains'] == 'teacher' else 'student']
-    if isinstance(net, str):
-        return own['pretrained']
     return bool(net.get('pretrained')) or net.get('checkpoint') not in (None, 'random')
+
+
+def _check_teacher(model: dict, own: dict) -> None:
+    folder = _teacher_dir(own)
+    file = str((model.get('teacher') or {}).get('checkpoint'))
+    record = read_record(folder) if file.startswith(f'{folder}/epoch_') else {}
+    if not record.get('finished', True):
+        raise UserError(
+            file,
+            'a teacher whose training has ended',
+            'one that was stopped before',
+            'continue it: --resume --cfg-options own_images.trains=teacher; or name this file by '
+            f'--cfg-options model.teacher.checkpoint=./{file}',
+        )
 
 
 def _teacher_dir(own: dict) -> str:
     """The work dir of the teacher's training, which the student's run reads."""
     net = own['teacher']
     name = re.sub(r'[^\w.-]+', '-', net if isinstance(net, str) else str(net.get('model', net.get('type'))))
-    folder = Path(own['root']).resolve().name
+    folder = re.sub(r'[^\w.-]+', '-', os.path.normpath(own['root']).strip('./'))
     return f'work_dirs/teachers/{name}_{folder}_{own["size"]}px'
 
 
-def _schedule(cfg: Config, own: dict) -> dict[str, Any]:
+def _schedule(cfg: Config, student: dict) -> dict[str, Any]:
     """Warm-up, then a cosine to the last epoch; by epochs, since processes share the steps."""
     epochs = cfg.train_cfg.get('max_epochs')
     check_value(epochs, Count, 'train_cfg.max_epochs')
     warm_up = dict(by_epoch=True, begin=0, end=WARM_UP * epochs, convert_to_iter_based=True)
     return dict(
-        optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if _begins_trained(own) else LR_RANDOM)),
+        optim_wrapper=dict(optimizer=dict(lr=LR_PRETRAINED if _begins_trained(student) else LR_RANDOM)),
         param_scheduler=[
             dict(type='WarmUpLR', start_factor=0.01, **warm_up),
             dict(

@@ -139,6 +139,36 @@ def epoch_length(loader) -> int:
     return len(loader)
 
 
+def check_ends(loader, name: str) -> None:
+    """Refuse an endless sampler where an epoch has to end.
+
+    Raises:
+        UserError: names it.
+    """
+    if isinstance(loader.sampler, InfiniteSampler):
+        raise UserError(
+            f'{name}.sampler',
+            'one that comes to an end, as DefaultSampler does',
+            'InfiniteSampler: the epoch would never end',
+            'change it, or train by iterations: train_cfg.by_epoch=False',
+        )
+
+
+def check_whole(loader, name: str) -> None:
+    """Refuse a loader that does not give each image that is to be measured.
+
+    Raises:
+        UserError: it drops the last batch, or never ends.
+    """
+    check_ends(loader, name)
+    if loader.drop_last and len(loader) * loader.batch_size < len(loader.sampler):
+        left = len(loader.sampler) - len(loader) * loader.batch_size
+        raise UserError(
+            f'{name}.drop_last', 'False, so that each image is measured', f'True, which leaves {left} out',
+            'leave it out',
+        )  # fmt: skip
+
+
 def endless(runner):
     """The batches of an ``IterBasedTrainLoop``, which pass through the data set in epochs.
 

@@ -1,10 +1,12 @@
 """Mixin of runners: safe resume, atomic checkpoints, readable failures."""
 
 import logging
+import os
 import os.path as osp
 import signal
 import zipfile
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Optional
 
@@ -18,7 +20,7 @@ from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
 from .absent_data import absence_explained
-from .batches import epoch_length, tell_draws
+from .batches import check_ends, check_whole, epoch_length, tell_draws
 from .changes import Rates
 from .data_workers import end_workers, shield
 from .hooks.portable_checkpoint import PortableCheckpointHook
@@ -26,15 +28,14 @@ from .hooks.resume import ResumeHook
 from .hooks.summary import SummaryHook
 from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
+from .schedules import check_built, check_configs, schedule_problems
 from .start_from import start_from
 from .steps import (
     check_clipping,
-    check_rates,
-    check_rising,
+    check_paramwise,
     check_saving,
     counts_iterations,
     loop_config,
-    schedule_problems,
 )
 from .work_dir import CHECKPOINTS, claimed
 
@@ -69,7 +70,7 @@ class LastingRun:
         resumes = bool(self._resume) or 'resume_options' in self.cfg
         with own_clock():
             try:
-                with claimed(self.work_dir, resumes):
+                with claimed(self.work_dir, resumes), self._claimed_out_dir():
                     super().dump_config()
                     return super().train()
             except RuntimeError as error:
@@ -79,6 +80,16 @@ class LastingRun:
             finally:
                 self.call_hook('release')
                 self._end_workers()
+
+    def _claimed_out_dir(self):
+        """The folder of the checkpoints, if it is another: mmengine names it by the work dir's last part."""
+        hooks = (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        folder = hooks.get('out_dir') and osp.join(hooks.out_dir, osp.basename(osp.normpath(self.work_dir)))
+        if not folder or '://' in folder or osp.abspath(folder) == osp.abspath(self.work_dir):
+            return nullcontext()
+        os.makedirs(folder, exist_ok=True)
+        begun = osp.exists(osp.join(self.work_dir, 'last_checkpoint'))  # else what is there is another run's
+        return claimed(folder, begun, 'default_hooks.checkpoint.out_dir')
 
     def test(self):
         """mmengine's."""
@@ -115,9 +126,9 @@ class LastingRun:
                 'drop it; evaluate_on_origin=True validates the trained weights as well',
             )
         self.register_hook(SummaryHook())
+        self.register_hook(PortableCheckpointHook())
         self._resume_hook = ResumeHook()
         self.register_hook(self._resume_hook)
-        self.register_hook(PortableCheckpointHook())
 
     def build_log_processor(self, log_processor):
         """mmengine's, in the loop's unit."""
@@ -129,6 +140,20 @@ class LastingRun:
         """mmengine's; one that makes no step is refused."""
         loop = super().build_train_loop(loop_config(loop) if isinstance(loop, dict) else loop)
         epoch_length(loop.dataloader)
+        if not counts_iterations(loop):
+            check_ends(loop.dataloader, 'train_dataloader')
+        return loop
+
+    def build_val_loop(self, loop):
+        """mmengine's; one that leaves images out, or never ends, is refused."""
+        loop = super().build_val_loop(loop)
+        check_whole(loop.dataloader, 'val_dataloader')
+        return loop
+
+    def build_test_loop(self, loop):
+        """As :meth:`build_val_loop`."""
+        loop = super().build_test_loop(loop)
+        check_whole(loop.dataloader, 'test_dataloader')
         return loop
 
     def build_evaluator(self, evaluator):
@@ -147,13 +172,14 @@ class LastingRun:
         return evaluator
 
     def build_param_scheduler(self, scheduler):
-        """mmengine's; schedules that do not fit the run are named, warm-ups of one step refused."""
+        """mmengine's; schedules that do not fit the run are named, and refused where the rate is another."""
+        check_configs(scheduler)
         built = super().build_param_scheduler(scheduler)
         loop = self.train_loop
         max_epochs = None if counts_iterations(loop) else loop.max_epochs
         lists = built.values() if isinstance(built, dict) else [built]
         for one in lists:
-            check_rising(one)
+            check_built(one, max_epochs, loop.max_iters)
         problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
         if problems:
             self.logger.warning(
@@ -183,7 +209,7 @@ class LastingRun:
         if isinstance(optim_wrapper, dict):
             check_clipping(optim_wrapper.get('clip_grad'))
             names = [name for name, x in plain_model(self).named_parameters() if x.requires_grad]
-            check_rates(optim_wrapper.get('paramwise_cfg'), names)
+            check_paramwise(optim_wrapper, names)
         wrapper = super().build_optim_wrapper(optim_wrapper, *args, **kwargs)
         if getattr(wrapper, 'clip_grad_kwargs', None):
             wrapper.clip_func = _Noted(wrapper.clip_func, wrapper.message_hub, f'train/{wrapper.grad_name}')
@@ -256,13 +282,21 @@ def latest_checkpoint(work_dir: str) -> Optional[str]:
     that note empty, or of a file that is gone; then the files decide. A damaged one is passed over.
 
     Raises:
-        UserError: there are checkpoints, and all are damaged.
+        UserError: there are checkpoints, and all are damaged; or the last one's folder is not there.
     """
     folder = Path(work_dir)
     note = folder / 'last_checkpoint'
     named = note.read_text().strip() if note.exists() else ''
     found = _newest_first(folder)
     if named:
+        elsewhere = osp.dirname(named) not in ('', str(folder), osp.abspath(folder))
+        if elsewhere and not any(x.is_file() for x in (Path(named), folder / Path(named).name)):
+            raise UserError(
+                '--resume',
+                f'{named}, the last checkpoint of {work_dir}',
+                'no such file here',
+                f'bring back its folder; or delete {note} to begin from what is in {work_dir}',
+            )
         found = [folder / Path(named).name, Path(named), *found]
     if osp.isabs(named):
         found += _newest_first(Path(named).parent)

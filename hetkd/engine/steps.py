@@ -1,21 +1,27 @@
-"""Checks of a run's steps: loop, intervals and learning-rate schedules."""
+"""Checks of a run's steps: loop, intervals, clipping and rates of single parameters."""
 
+import inspect
 from typing import Optional, Sequence
 
-from mmengine.optim.scheduler import param_scheduler as kinds
 from mmengine.runner import IterBasedTrainLoop
 
+from hetkd.arguments import check_names
 from hetkd.errors import UserError
-from hetkd.registry import LOOPS
+from hetkd.registry import LOOPS, OPTIMIZERS
 
 UNITS = ('max_epochs', 'max_iters')
-ENDLESS = kinds.INF // 2
-LENGTHS = {
-    kinds.CosineAnnealingParamScheduler: lambda x: x.T_max,
-    kinds.OneCycleParamScheduler: lambda x: x.total_steps,
-    kinds.CosineRestartParamScheduler: lambda x: x.cumulative_periods[-1],
-    kinds.PolyParamScheduler: lambda x: x.total_iters + 1,
-    kinds.LinearParamScheduler: lambda x: x.total_iters + 1,
+
+# What mmengine's own constructor reads of paramwise_cfg.
+DEFAULT = 'DefaultOptimWrapperConstructor'
+PARAMWISE = {
+    'custom_keys',
+    'bias_lr_mult',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'dwconv_decay_mult',
+    'flat_decay_mult',
+    'dcn_offset_lr_mult',
+    'bypass_duplicate',
 }
 
 
@@ -103,17 +109,33 @@ def check_clipping(clip_grad: Optional[dict]) -> None:
             )
 
 
-def check_rates(paramwise_cfg: Optional[dict], names: Sequence[str]) -> None:
-    """Refuse a learning rate of its own for parameters that the model has not.
+def check_paramwise(optim_wrapper: dict, names: Sequence[str]) -> None:
+    """Refuse keys of ``paramwise_cfg`` without effect.
 
     Args:
-        paramwise_cfg: of the optimizer. A key of ``custom_keys`` is a part of names.
-        names: of the model's parameters.
+        optim_wrapper: its config. Keys of another constructor than the default one are not known here.
+        names: of the model's parameters. A key of ``custom_keys`` is a part of names.
 
     Raises:
-        UserError: names the key.
+        UserError: a key that the constructor does not read; a learning rate of no parameter; a factor of a
+            weight decay that the config does not name.
     """
-    for key, own in ((paramwise_cfg or {}).get('custom_keys') or {}).items():
+    paramwise, path = optim_wrapper.get('paramwise_cfg') or {}, 'optim_wrapper.paramwise_cfg'
+    custom = paramwise.get('custom_keys') or {}
+    if optim_wrapper.get('constructor', DEFAULT) == DEFAULT:
+        check_names(paramwise, PARAMWISE, path)
+        options = optim_wrapper.get('optimizer', {})
+        kind = (
+            OPTIMIZERS.get(options['type']) if isinstance(options.get('type'), str) else options.get('type')
+        )
+        known = {'lr_mult', 'decay_mult', *(inspect.signature(kind).parameters if kind else ())}
+        for key, own in custom.items():
+            check_names(own, known, f'{path}.custom_keys.{key}')
+        if 'flat_decay_mult' in paramwise and options.get('weight_decay') is None:
+            raise UserError(
+                f'{path}.flat_decay_mult', 'optimizer.weight_decay in the config', 'none', 'name it'
+            )
+    for key, own in custom.items():
         if own.get('lr_mult', 1) != 1 and not any(key in name for name in names):
             raise UserError(
                 f'optim_wrapper.paramwise_cfg.custom_keys.{key}',
@@ -121,97 +143,3 @@ def check_rates(paramwise_cfg: Optional[dict], names: Sequence[str]) -> None:
                 f'none among {len(names)}, such as {names[0]} and {names[-1]}' if names else 'no parameter',
                 'correct it, or leave it out: its lr_mult has no effect',
             )
-
-
-def schedule_problems(built: Sequence, max_epochs: Optional[int], max_iters: int) -> list[str]:
-    """Schedules that overshoot the run's end, do not reach it, or rise to their least value; as phrases.
-
-    Args:
-        built: mmengine's schedulers.
-        max_epochs: of the run; None where it counts iterations.
-        max_iters: the same in iterations.
-    """
-    problems, last = [], None
-    for schedule in built:
-        name = type(schedule).__name__
-        if isinstance(schedule, kinds.ReduceOnPlateauParamScheduler):
-            return problems
-        unit, run_end = ('epoch', max_epochs) if schedule.by_epoch else ('iteration', max_iters)
-        if run_end is None:
-            problems.append(f'{name} counts epochs, the run iterations (by_epoch=False)')
-            continue
-        text = _overshoot(schedule, run_end)
-        if text:
-            problems.append(f'{name} {text.format(unit=unit)}, the run ends at {unit} {run_end}')
-        low, first = getattr(schedule, 'eta_min', None) or 0, min(schedule.base_values)
-        if low > first and schedule.param_name == 'lr':
-            problems.append(f'{name} rises to eta_min={low:g} from {first:g}')
-        end = _end(schedule)
-        if last is None or end / run_end >= last[0]:
-            last = end / run_end, f'{name} ends at {unit} {end}, the run at {run_end}', _falls(schedule)
-    if last and last[0] < 1 and last[2]:
-        problems.append(last[1])
-    return problems
-
-
-def check_rising(built: Sequence) -> None:
-    """Refuse a warm-up of one step: mmengine's would leave the rate where it begins, to the end of the run.
-
-    Args:
-        built: mmengine's schedulers.
-
-    Raises:
-        UserError: names it.
-    """
-    for x in built:
-        is_linear = isinstance(x, kinds.LinearParamScheduler)
-        if not is_linear and not isinstance(x, kinds.ConstantParamScheduler):
-            continue
-        low, high = (x.start_factor, x.end_factor) if is_linear else (x.factor, 1)
-        if x.total_iters < 1 and low != high:
-            unit = 'epochs' if x.by_epoch else 'iterations'
-            raise UserError(
-                f'param_scheduler: {type(x).__name__}',
-                f'at least two {unit} from begin to end',
-                f'begin={x.begin}, end={x.end}: {x.param_name} would stay {low:g} times as high',
-                'let it end later (one epoch becomes steps by convert_to_iter_based=True), or leave it out',
-            )
-
-
-def _overshoot(schedule, run_end: int) -> Optional[str]:
-    """What of a schedule lies beyond the run's end, or that it turns back before."""
-    begin, end = schedule.begin, _end(schedule)
-    if begin >= run_end:
-        return f'begins at {{unit}} {begin}'
-    if isinstance(schedule, kinds.MultiStepParamScheduler):
-        late = sorted(begin + x for x in schedule.milestones if begin + x >= run_end)
-        return f'has milestones at {{unit}} {late}' if late else None
-    if isinstance(schedule, kinds.StepParamScheduler):
-        first = begin + schedule.step_size
-        return f'has its first step at {{unit}} {first}' if first >= run_end else None
-    if isinstance(schedule, kinds.CosineAnnealingParamScheduler):
-        low = begin + schedule.T_max
-        if low < min(schedule.end, run_end):
-            return f'rises again after {{unit}} {low}'
-        end = max(low, end)
-    if end > run_end and (end < ENDLESS or _length(schedule) is not None):
-        return f'ends at {{unit}} {end}' if end < ENDLESS else 'has no end'
-    return None
-
-
-def _end(schedule) -> int:
-    """The step from which on it changes nothing."""
-    length = _length(schedule)
-    return schedule.end if length is None else min(schedule.end, schedule.begin + length)
-
-
-def _length(schedule) -> Optional[int]:
-    """Steps of a schedule that comes to an end by itself."""
-    return next((length(schedule) for kind, length in LENGTHS.items() if isinstance(schedule, kind)), None)
-
-
-def _falls(schedule) -> bool:
-    """Whether it leaves the rate low: a run continues there by mistake only."""
-    if isinstance(schedule, kinds.LinearParamScheduler):
-        return schedule.end_factor < schedule.start_factor
-    return _length(schedule) is not None

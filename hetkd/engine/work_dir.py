@@ -17,7 +17,7 @@ CHECKPOINTS = ('epoch_*.pth', 'iter_*.pth', 'terminated.pth')
 
 
 @contextmanager
-def claimed(work_dir: str, resumes: bool):
+def claimed(work_dir: str, resumes: bool, key: str = 'work_dir'):
     """Hold the lock of a work dir; the first process does so for all.
 
     The lock is the kernel's: it ends with its process, however that ends. Where the file system has none, the
@@ -26,6 +26,7 @@ def claimed(work_dir: str, resumes: bool):
     Args:
         work_dir: the folder.
         resumes: whether the run continues with the one that is there.
+        key: the setting that names it.
 
     Raises:
         UserError: another process trains there, or a run is there that is not to be resumed.
@@ -35,28 +36,32 @@ def claimed(work_dir: str, resumes: bool):
         return
     number = os.open(Path(work_dir) / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with open(number, 'r+') as file:
-        _lock(file, work_dir)
+        _lock(file, work_dir, key)
         if not resumes and _is_used(Path(work_dir)):
             raise UserError(
-                'work_dir',
+                key,
                 'a folder without a run',
                 f'{work_dir}, which holds one',
-                'continue with it by --resume, or name another --work-dir',
+                f'continue with it by --resume, or name another {_flag(key)}',
             )
         yield
 
 
-def _lock(file, work_dir: str) -> None:
+def _flag(key: str) -> str:
+    return '--work-dir' if key == 'work_dir' else 'one'
+
+
+def _lock(file, work_dir: str, key: str) -> None:
     try:
         # Not flock: data workers would inherit it, and outlive a process that is killed.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             raise UserError(
-                'work_dir',
+                key,
                 f'{work_dir} to be free',
                 f'one in which {file.read().strip()} trains',
-                'wait for its end, or name another --work-dir',
+                f'wait for its end, or name another {_flag(key)}',
             ) from None
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
             raise

@@ -15,7 +15,7 @@ from hetkd.utils.digest import file_digest
 from hetkd.utils.whole_file import write_whole
 
 KEYS = {'images', 'classes', 'views', 'seed', 'top_k', 'embedding', 'validation'}
-FORMAT = 2  # since validation images are named with their pipeline
+FORMAT = 3  # since the largest logits are kept as they are, and progress counts images
 
 
 class TeacherCache:
@@ -27,8 +27,9 @@ class TeacherCache:
     mapped into memory: processes share it, and nothing is read before it is needed. ``validation.logits.npy``
     holds the validation images. The header names the files' checksums when all is written.
 
-    With ``top_k`` only the k largest log-probabilities of a row are kept, and the logarithm of what is left,
-    which is spread evenly over the other classes when it is read.
+    With ``top_k`` only the k largest logits of a row are kept, and the log-sum-exp of the others, which is
+    spread evenly over them when it is read: the probabilities of the k classes are right, and so is the scale
+    of the logits, which DFRA, HCD and RSD see.
 
     Args:
         folder: where it lies.
@@ -85,13 +86,11 @@ class TeacherCache:
         return 'files' in self.header
 
     def progress(self, view: str) -> int:
-        """Batches of a view that are written."""
+        """Images of a view that are written."""
         path = self.folder / f'{view}.progress'
         text = path.read_text() if path.exists() else '0'
         if not text.isdigit():
-            raise UserError(
-                path, 'a number of batches', repr(text), f'delete it, and {view} is written again'
-            )
+            raise UserError(path, 'a number of images', repr(text), f'delete it, and {view} is written again')
         return int(text)
 
     def write(
@@ -119,11 +118,11 @@ class TeacherCache:
         for part, rows in packed.items():
             self._map(view, part, True)[index] = rows
 
-    def save_progress(self, view: str, batches: int) -> None:
-        """Note that so many batches are on the disk."""
+    def save_progress(self, view: str, images: int) -> None:
+        """Note that so many images are on the disk."""
         for part in self._parts(view):
             self._map(view, part, True).flush()
-        write_whole(self.folder / f'{view}.progress', str(batches))
+        write_whole(self.folder / f'{view}.progress', str(images))
 
     def finish(self) -> None:
         """Add the checksums: all is written."""
@@ -206,8 +205,10 @@ class TeacherCache:
         elif not top_k or view == 'validation':
             packed = {'logits': logits.float().cpu()}
         else:
-            values, indices = logits.float().cpu().double().log_softmax(1).topk(top_k, 1)
-            rest = torch.log1p(-values.exp().sum(1, keepdim=True).clamp(max=1 - 1e-12))
+            logits = logits.float().cpu()
+            values, indices = logits.topk(top_k, 1)
+            rest = logits.scatter(1, indices, -torch.inf).logsumexp(1, keepdim=True)
+            rest = rest if top_k < logits.shape[1] else torch.zeros_like(rest)  # nothing is left
             packed = {'values': values, 'indices': indices, 'rest': rest}
         if embedding is not None and 'embedding' in self._parts(view):
             packed['embedding'] = embedding.float().cpu()

@@ -58,7 +58,7 @@ def check_draws(cfg, dataset, processes: int) -> None:
     kind = cfg.train_dataloader.sampler.type
     sampler = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
     if mixes(cfg):
-        once = sampler is DefaultSampler
+        once = sampler is DefaultSampler and not _mixes_twice(cfg, len(dataset), processes)
     else:
         once = sampler in ONCE or (sampler is InfiniteSampler and processes == 1)
     if not once or any(dataset.get_data_info(i).get('sample_idx') != i for i in range(len(dataset))):
@@ -67,8 +67,15 @@ def check_draws(cfg, dataset, processes: int) -> None:
             'teacher cache',
             f'each image once in an epoch{mixed}, as each has one row in a view',
             f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}',
-            'take the data set itself with DefaultSampler, or the teacher itself',
+            'take the data set itself with DefaultSampler, where images are mixed also drop_last=True or a '
+            'number of images that the processes share evenly; or the teacher itself',
         )
+
+
+def _mixes_twice(cfg, images: int, processes: int) -> bool:
+    """Whether the sampler fills the last round with images that are mixed a second time, with others."""
+    loader, mine = cfg.train_dataloader, -(-images // processes)
+    return images % processes > 0 and not (loader.get('drop_last') and mine % loader.batch_size)
 
 
 def validation_facts(cfg, dataset) -> dict:

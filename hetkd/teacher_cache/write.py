@@ -44,7 +44,7 @@ def write_cache(
         out: folder of the cache.
         views: V >= 1.
         seed: of the views.
-        top_k: how many log-probabilities of a row to keep; 0 for all logits.
+        top_k: how many logits of a row to keep, the largest; 0 for all.
         embedding: whether to keep embeddings; they are where the method reads them.
         processes: number of processes that will train, where images are mixed.
 
@@ -172,9 +172,9 @@ def _fill(cache: TeacherCache, model, loader, validation, processes: int) -> Non
 
 
 def _batches(cache: TeacherCache, view: str, rank: int, loader, bar, task):
-    """Batches that are not written yet; notes those that are."""
-    length = len(loader)
-    first = min(max(cache.progress(view) - rank * length, 0), length)
+    """Batches that are not written yet; notes the images that are: other batches may continue."""
+    length, size = len(loader), loader.batch_size
+    first = min(max(cache.progress(view) // size - rank * length, 0), length)
     bar.advance(task, first)
     if first == length:
         return
@@ -183,7 +183,7 @@ def _batches(cache: TeacherCache, view: str, rank: int, loader, bar, task):
             yield batch
             bar.advance(task)
             if count % SAVE_EVERY == 0 or count == length:
-                cache.save_progress(view, rank * length + count)
+                cache.save_progress(view, (rank * length + count) * size)
 
 
 def _act_as(sampler: DefaultSampler, rank: int, processes: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -154,3 +155,30 @@ def test_the_rate_is_that_of_the_weights_which_the_net_begins_from(folder):
             folder / 'own_net.py', {'own_images.size': 96, 'model.teacher.checkpoint': 'random'}
         )
         assert cfg.optim_wrapper.optimizer.lr == rate
+    random = {'own_images.pretrained': True, 'model.student.pretrained': False}
+    assert load_config(folder / 'my_images.py', random).optim_wrapper.optimizer.lr == 1e-3
+
+
+def test_folders_of_one_name_have_teachers_of_their_own(folder):
+    for fold in ('fold1', 'fold2'):
+        shutil.copytree('my_images', f'{fold}/images')
+    files = {
+        load_config('my_images.py', {'own_images.root': root}).model.teacher.checkpoint
+        for root in ('fold1/images', 'fold2/images', './fold2/images/', 'my_images')
+    }
+    assert len(files) == 3
+
+
+def test_a_teacher_that_was_stopped_is_refused_until_it_is_named(folder):
+    where = folder / 'work_dirs/teachers/test_vit_my_images_96px'
+    where.mkdir(parents=True)
+    (where / 'epoch_3.pth').touch()
+    for finished in (True, False):
+        (where / 'results.json').write_text(json.dumps(dict(metrics={}, finished=finished)))
+        if finished:
+            assert load_config('my_images.py').model.teacher.checkpoint.endswith('epoch_3.pth')
+    with pytest.raises(UserError, match='epoch_3.pth: expected a teacher whose training has ended, got one'):
+        load_config('my_images.py')
+    file = './work_dirs/teachers/test_vit_my_images_96px/epoch_3.pth'
+    assert load_config('my_images.py', {'model.teacher.checkpoint': file}).model.teacher.checkpoint == file
+    assert load_config('my_images.py', {'own_images.trains': 'teacher'}).model.type == 'NetClassifier'

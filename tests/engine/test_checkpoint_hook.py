@@ -152,8 +152,34 @@ def test_checkpoints_in_another_folder_are_found_again(stopped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         first.train()
     assert latest_checkpoint(str(tmp_path / 'c')) == str(tmp_path / 'disk/c/epoch_2.pth')
+    with pytest.raises(UserError, match='checkpoint.out_dir: expected a folder without a run, got .*disk/c'):
+        stopped('other/c', **elsewhere).train()
     stopped('c', resume=True, **elsewhere).train()
     assert files(tmp_path / 'disk/c') == END
+    shutil.rmtree(tmp_path / 'disk')
+    with pytest.raises(
+        UserError, match='--resume: expected .*disk/c/epoch_.*, the last checkpoint of .*no such'
+    ):
+        latest_checkpoint(str(tmp_path / 'c'))
+
+
+class Falling(Hook):
+    """An error that is least in the second epoch."""
+
+    priority = 'VERY_HIGH'
+
+    def after_val_epoch(self, runner, metrics=None):
+        metrics['calibration/ece'] = {1: 3.0, 2: 1.0}.get(runner.epoch, 2.0)
+
+
+def test_the_best_of_an_error_is_the_smallest(runner_of, tmp_path):
+    options = {'save_best': ['accuracy/top1', 'calibration/ece'], 'rule': ['greater', 'less']}
+    options = {f'default_hooks.checkpoint.{key}': x for key, x in options.items()}
+    small = {'train_dataloader.dataset.per_class': 6, 'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1}
+    runner_of('kd', custom_hooks=[dict(type=Falling)], **options, **small).train()
+    assert (tmp_path / 'best_calibration_ece_epoch_2.pth').exists()
+    with pytest.raises(ValueError, match='rule must be specified'):
+        runner_of('kd', **{'default_hooks.checkpoint.save_best': 'calibration/ece'}).train()
 
 
 def test_a_checkpoint_that_is_cut_short_gives_way_to_the_one_before(tmp_path, monkeypatch):

@@ -40,6 +40,21 @@ def test_with_accumulation_it_takes_up_steps_and_not_batches(runner_of, tmp_path
         torch.testing.assert_close(saved(tmp_path)['state_dict']['student.' + name], value)
 
 
+class Precise(Hook):
+    """Statistics that change after an epoch's last step, as by PreciseBNHook or SyncBuffersHook."""
+
+    def after_train_epoch(self, runner):
+        for name, x in runner.model.student.named_buffers():
+            if name.endswith('running_mean'):
+                x.fill_(0.25)
+
+
+def test_the_statistics_that_are_saved_are_those_of_the_validation(runner_of, tmp_path):
+    runner_of(custom_hooks=[EMA, dict(type=Precise)]).train()
+    means = {k: x for k, x in saved(tmp_path)['state_dict'].items() if k.endswith('running_mean')}
+    assert means and all((x == 0.25).all() for k, x in means.items() if k.startswith('student.'))
+
+
 class Break(Hook):
     """Break the run off before an epoch."""
 

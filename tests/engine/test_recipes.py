@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mmengine.hooks import Hook
 
 from hetkd.errors import UserError
 
@@ -47,3 +48,24 @@ def test_a_recipe_of_no_epoch_of_the_run_is_named(epoch, iterations, runner_of, 
     fits = 1 <= epoch <= (1 if iterations else 2)
     assert ('this recipe is never switched to' in log) != fits
     assert ('Switch batch augments' in log) == fits
+
+
+class Mixed(Hook):
+    """Whether the images of an epoch are mixed."""
+
+    def __init__(self):
+        self.found = {}
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        data = runner.model.data_preprocessor(data_batch, True)
+        scores = [x.gt_score for x in data['data_samples'] if 'gt_score' in x]
+        self.found[runner.epoch] = bool(scores) and any((x > 0).sum() == 2 for x in scores)
+
+
+def test_mixing_that_is_switched_on_mixes(runner_of):
+    recipe = dict(action_epoch=2, batch_augments=dict(augments=[dict(type='Mixup', alpha=1.0)]))
+    runner = runner_of('kd', custom_hooks=[dict(type='SwitchRecipeHook', schedule=[recipe])], **SMALL)
+    mixed = Mixed()
+    runner.register_hook(mixed)
+    runner.train()
+    assert mixed.found == {0: False, 1: True}

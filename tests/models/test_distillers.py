@@ -320,6 +320,19 @@ def test_a_term_that_mmengine_takes_for_a_loss_and_we_do_not_is_refused(name, ba
         model.loss(*batch)
 
 
+@pytest.mark.parametrize('key', ['mean', 'std'])
+def test_a_student_has_no_normalisation_of_its_own(key):
+    own = dict(mean=[2.0] * 3, std=[2.0] * 3) | {key: [1.0] * 3}
+    student = dict(micro_net('cnn'), **own)
+    plain = dict(type='LogitDistiller', teacher=micro_net('vit', checkpoint='random'), student=student)
+    for preprocessor in (None, dict(mean=[2.0] * 3, std=[2.0] * 3)):
+        with pytest.raises(
+            UserError, match=r'student.(mean|std): expected none, or that of the data preproc'
+        ):
+            MODELS.build(dict(plain, data_preprocessor=preprocessor))
+    assert MODELS.build(dict(plain, data_preprocessor=own)).student.num_classes == 10
+
+
 class Comma(torch.nn.Module):
     """Names what it reads wrongly."""
 

@@ -9,7 +9,8 @@ import torch
 from mmengine.hooks import Hook
 
 from hetkd.apis import load_config
-from hetkd.engine.steps import check_rising, loop_config, schedule_problems
+from hetkd.engine.schedules import check_built, check_configs, schedule_problems
+from hetkd.engine.steps import check_paramwise, loop_config
 from hetkd.errors import UserError
 from hetkd.registry import PARAM_SCHEDULERS, TRANSFORMS
 from tests.conftest import ROOT
@@ -58,6 +59,18 @@ REFUSED = {
     'rate_of_nothing': (
         {'optim_wrapper.paramwise_cfg': dict(custom_keys={'blocks.7': dict(lr_mult=0.1)})},
         'custom_keys.blocks.7: expected a part of the name of some parameter, got none among .*student',
+    ),
+    'endless_epoch': (
+        {DATA + 'sampler': dict(_delete_=True, type='InfiniteSampler')},
+        'train_dataloader.sampler: expected one that comes to an end, .*got InfiniteSampler',
+    ),
+    'endless_validation': (
+        {'val_dataloader.sampler': dict(_delete_=True, type='InfiniteSampler')},
+        'val_dataloader.sampler: expected one that comes to an end',
+    ),
+    'dropped_validation': (
+        {'val_dataloader.drop_last': True, 'val_dataloader.batch_size': 7},
+        'val_dataloader.drop_last: expected False, so that each image is measured, got True, which leaves 5',
     ),
     'checkpoints': (
         {HOOKS + 'checkpoint.interval': 0},
@@ -282,7 +295,94 @@ ONE_STEP = [
 def test_a_warm_up_of_one_step_is_refused(config, message):
     built = schedulers([config])
     with pytest.raises(UserError, match=message):
-        check_rising(built)
+        check_built(built, 6, 60)
+
+
+BROKEN = [
+    ([dict(LINEAR, begin=0, end=2.5)], r'LinearLR.end: expected whole epochs, .*got \[2.5\]'),
+    ([dict(type='ConstantLR', factor=0.5, begin=0.5, end=3)], r'ConstantLR.begin: .*got \[0.5\]'),
+    ([dict(type='StepLR', step_size=2.4)], r'StepLR.step_size: .*got \[2.4\]'),
+    (
+        [dict(type='StepLR', step_size=0.25, convert_to_iter_based=True)],
+        r'step_size: expected whole iterations',
+    ),
+    ([dict(STEPS, milestones=[0.55 * 100])], r'MultiStepLR.milestones: .*got \[55.00000'),
+    (
+        [dict(type='CosineRestartLR', periods=[2.5, 3.5], restart_weights=[1, 1], eta_min=0)],
+        r'CosineRestartLR.periods: .*got \[2.5, 3.5\]',
+    ),
+    (
+        [
+            dict(LINEAR, begin=0, end=2),
+            dict(type='CosineRestartLR', periods=[6], restart_weights=[1], eta_min=0),
+        ],
+        'CosineRestartLR: expected no other schedule of lr in the same steps, .*got LinearLR',
+    ),
+    (
+        [dict(type='OneCycleLR', eta_max=0.1, total_steps=60, by_epoch=False), dict(LINEAR, begin=0, end=2)],
+        'OneCycleLR: expected no other schedule of lr in the same steps, .*got LinearLR',
+    ),
+]
+
+
+@pytest.mark.parametrize('configs, message', BROKEN)
+def test_a_schedule_whose_rates_are_others_than_it_says_is_refused(configs, message):
+    built = schedulers(configs)
+    with pytest.raises(UserError, match=message):
+        check_built(built, 6, 60)
+
+
+@pytest.mark.parametrize('configs, epochs', FIT)
+def test_one_that_fits_is_built_as_it_is(configs, epochs):
+    check_configs(configs)
+    check_built(schedulers(configs), epochs, epochs * 10)
+
+
+def test_a_restart_may_follow_a_warm_up():
+    restart = dict(type='CosineRestartLR', periods=[4], restart_weights=[1], eta_min=0, begin=2, end=6)
+    for warm_up in (dict(LINEAR, begin=0, end=2), dict(LINEAR, begin=0, end=20, by_epoch=False)):
+        check_built(schedulers([warm_up, restart]), 6, 60)
+
+
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        (dict(type='ReduceOnPlateauLR', monitor='accuracy/top1'), "expected rule='greater' for an accuracy"),
+        (
+            dict(type='ExponentialLR', gamma=0.9, convert_to_iter_based=True),
+            'expected a factor for each epoch',
+        ),
+        (dict(type='OneCycleLR', total_steps=60), 'expected eta_max, its highest rate, got none'),
+    ],
+)
+def test_a_schedule_that_reads_its_config_otherwise_is_refused(config, message):
+    for configs in (config, [COSINE, config], dict(student=[config])):
+        with pytest.raises(UserError, match=message):
+            check_configs(configs)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(norm_decay_mul=0.0),
+            'paramwise_cfg.norm_decay_mul: expected a key, .*nearest: norm_decay_mult',
+        ),
+        (dict(layer_decay_rate=0.7), 'paramwise_cfg.layer_decay_rate: expected a key'),
+        (dict(custom_keys=dict(student=dict(lr_mul=0.1))), 'custom_keys.student.lr_mul: .*nearest: lr_mult'),
+        (dict(flat_decay_mult=0.0), 'flat_decay_mult: expected optimizer.weight_decay in the config'),
+    ],
+)
+def test_a_key_of_single_parameters_that_is_not_read_is_refused(change, message):
+    config = dict(optimizer=dict(type='AdamW', lr=1e-3), paramwise_cfg=change)
+    with pytest.raises(UserError, match=message):
+        check_paramwise(config, ['student.weight'])
+    own = dict(
+        constructor='LearningRateDecayOptimWrapperConstructor', paramwise_cfg=dict(layer_decay_rate=0.7)
+    )
+    check_paramwise(own, ['student.weight'])
+    custom = dict(student=dict(lr_mult=0.1, decay_mult=0.0, betas=(0.9, 0.9)))
+    check_paramwise(dict(config, paramwise_cfg=dict(custom_keys=custom)), ['student.weight'])
 
 
 @pytest.mark.parametrize('steps, rate', [(1, 0.01), (2, 0.1)])

@@ -378,6 +378,10 @@ def test_the_schedule_is_that_of_the_run(parameter, trained, tmp_path):
         assert found['wd'] == [0.05] * 4
     with pytest.raises(UserError, match='expected at least one batch, got 20 images and batches of 25'):
         run('vis_scheduler', trained.config, '-d', 20, '-s', out, '--not-show')
+    whole = ['--cfg-options', 'train_dataloader.drop_last=False']
+    for size, steps in ((20, 1), (51, 3)):
+        run('vis_scheduler', trained.config, '-d', size, '--out', out, *whole)
+        assert numbers(out)['steps_per_epoch'] == steps
 
 
 def test_mmpretrain_without_its_tools_is_named(monkeypatch, tmp_path):
@@ -499,7 +503,6 @@ def test_a_cached_or_a_half_precision_teacher_is_looked_at_as_its_net(kind, trai
     assert numbers(out)['teacher']['accuracy'] == pytest.approx(100 * right.float().mean().item())
 
 
-@pytest.mark.parametrize('batched', [False, True])
 def test_a_teacher_resizes_as_in_its_run(trained):
     cfg = load_config(ROOT / CONFIG, {'model.teacher.resize': 'bilinear', 'model.teacher.dtype': 'bfloat16'})
     cfg.model.teacher.checkpoint = 'random'
@@ -507,6 +510,7 @@ def test_a_teacher_resizes_as_in_its_run(trained):
     assert (teacher._resize, teacher._dtype) == ('bilinear', None)
 
 
+@pytest.mark.parametrize('batched', [False, True])
 def test_an_image_file_is_seen_in_the_colours_of_data_in_memory(batched, trained, tmp_path, monkeypatch):
     picture = np.random.default_rng(0).integers(0, 80, (16, 16, 3), dtype=np.uint8)
     picture += np.array([0, 60, 170], dtype=np.uint8)

@@ -340,7 +340,7 @@ def test_the_pages_python_runs(exported, digit, tmp_path, monkeypatch):
 def batched(short_run):
     """The short run's config with test views of whole batches, as for data in memory."""
     cfg = load_config(str(short_run.config))
-    view = dict(type='BatchResizeCentreCrop', resize=20, crop=16)
+    view = dict(type='BatchResizeCentreCrop', resize=20, crop=16, interpolation='bilinear')
     cfg.data_preprocessor.update(type='BatchViewPreprocessor', to_rgb=False, test_view=view)
     for name in ('val_dataloader', 'test_dataloader'):
         dataset = dict(type='InMemory', dataset=dict(type='Digits', split='test'))
@@ -371,12 +371,15 @@ def test_a_run_with_views_of_batches_is_predicted_exported_and_deployed(
     main_of('tools/deployment/export.py', tmp_path / 'config.py', short_run.checkpoint, *flags)
     record = json.loads((tmp_path / 'student.onnx.json').read_text())
     assert record['resize_short'] == 20 and record['input'] == [3, 16, 16]
+    assert record['interpolation'] == 'bilinear'
     shutil.copy(digit, tmp_path / 'image.png')
     monkeypatch.chdir(tmp_path)
     (block,) = (x for x in blocks(ROOT / 'docs/en/use_the_student.md') if 'onnxruntime' in x)
     capsys.readouterr()
-    exec(compile(block, 'docs', 'exec'), {})
+    exec(compile(block, 'docs', 'exec'), found := {})
     assert capsys.readouterr().out.split()[-1] == result['pred_class']
+    logits = torch.from_numpy(found['logits'])
+    np.testing.assert_allclose(logits.softmax(1)[0], result['pred_scores'], atol=1e-4)
 
 
 def test_files_that_are_held_in_memory_are_deployed_in_their_colours(batched, short_run, tmp_path):

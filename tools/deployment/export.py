@@ -122,6 +122,8 @@ def main(argv=None):
     record |= dict(format=args.format, threads=threads, classes=read_weights(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
+    filters = (x.get('interpolation', 'bilinear') for x in pipeline if x.type in ('ResizeEdge', 'Resize'))
+    record['interpolation'] = next(filters, None)
     write_whole(args.out + '.json', json.dumps(record, indent=2))
     print(f'written: {args.out}, {args.out}.json')
 

@@ -50,7 +50,8 @@ def main(argv=None):
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             cfg.optim_wrapper.pop(key, None)
     size = args.dataset_size or len(DATASETS.build(cfg.train_dataloader.dataset))
-    steps = size // (cfg.train_dataloader.batch_size * args.ngpus)
+    mine, batch = -(-size // args.ngpus), cfg.train_dataloader.batch_size
+    steps = mine // batch if cfg.train_dataloader.get('drop_last') else -(-mine // batch)
     if steps == 0:
         raise UserError(
             'train_dataloader',

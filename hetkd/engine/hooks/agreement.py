@@ -1,7 +1,7 @@
 """Agreement of the student with its teachers on the validation set."""
 
 import torch
-from mmengine.dist import collect_results_cpu, is_main_process
+from mmengine.dist import broadcast_object_list, collect_results_cpu, is_main_process
 from mmengine.hooks import Hook
 
 from hetkd.engine.plain_model import plain_model
@@ -69,9 +69,9 @@ class TeacherAgreementHook(Hook):
             return
         rows = torch.cat(self._rows).tolist()
         rows = collect_results_cpu(rows, len(runner.val_dataloader.dataset))
-        if not is_main_process():
-            return
-        means = torch.tensor(rows).mean(0).view(-1, 3).tolist()
+        means = [torch.tensor(rows).mean(0).view(-1, 3).tolist() if is_main_process() else None]
+        broadcast_object_list(means)  # hooks that decide by a metric decide alike in all processes
+        (means,) = means
         for (i, _), values in zip(_measured(plain_model(runner)), means):
             name = 'teacher' if i == 1 else f'teacher_{i}'
             for key, value in zip(('agreement', 'kl', 'top1'), values):

@@ -1,5 +1,6 @@
 """The moving average of the student."""
 
+from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook
 from mmengine.registry import MODELS
 
@@ -43,6 +44,20 @@ class StudentEMAHook(EMAHook):
         """Take up the student after a step, which with gradient accumulation is not each iteration."""
         if not hasattr(runner.optim_wrapper, 'should_update') or runner.optim_wrapper.should_update():
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def after_train_epoch(self, runner) -> None:
+        """Processes agree on the averaged statistics, as SyncBuffersHook has them agree on the model's."""
+        all_reduce_params(self.ema_model.module.buffers(), op='mean')
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Save the average with the statistics it is validated with: the model's, where none are averaged.
+
+        They may have changed after the last step, by SyncBuffersHook or mmpretrain's PreciseBNHook.
+        """
+        if not self.ema_model.update_buffers:
+            for mine, average in zip(self.src_model.buffers(), self.ema_model.module.buffers()):
+                average.copy_(mine)
+        super().before_save_checkpoint(runner, checkpoint)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Go on with the average, or begin one from the weights that were loaded."""

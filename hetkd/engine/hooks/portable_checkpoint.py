@@ -24,7 +24,7 @@ class PortableCheckpointHook(Hook):
     - ``save_last`` holds for a run that stops early too.
     """
 
-    priority = 'LOWEST'  # and registered last: what any hook adds is made plain
+    priority = 'LOWEST'  # and registered after all but ResumeHook: what any hook adds is made plain
     _is_new = False
 
     def before_train(self, runner) -> None:

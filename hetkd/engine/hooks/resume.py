@@ -105,16 +105,16 @@ class ResumeHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add what a resumed run needs."""
         checkpoint['meta'].update(
-            made_of=made_of(runner),
+            made_of=plain(made_of(runner)),
             run=self.run,
             changes=self.changes,
             epoch_length=len(runner.train_loop.dataloader),
         )
         if get_world_size() == 1:  # others have their own, and mmengine says that they are lost
             checkpoint['gradients'] = _left_over(runner)
-        checkpoint['hooks'] = self._states(runner)
+        checkpoint['hooks'] = plain(self._states(runner))
         if self._before_val is not None:
-            checkpoint['hooks'], groups, schedules = self._before_val
+            checkpoint['hooks'], groups, schedules = plain(self._before_val)
             if 'param_schedulers' in checkpoint:
                 checkpoint['param_schedulers'] = schedules
             for group, values in zip(checkpoint.get('optimizer', {}).get('param_groups', ()), groups):

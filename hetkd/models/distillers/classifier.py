@@ -68,6 +68,17 @@ class NetClassifier(BaseModel):
             preprocessor['batch_augments'] = train_cfg
         super().__init__(MODELS.build(preprocessor))
         student = with_classes(student, self.data_preprocessor)
+        for key in ('mean', 'std'):
+            seen = getattr(self.data_preprocessor, key, None)
+            if student.get(key) is not None and (
+                seen is None or seen.flatten().tolist() != list(student[key])
+            ):
+                raise UserError(
+                    f'student.{key}',
+                    'none, or that of the data preprocessor, which normalises what a student sees',
+                    list(student[key]),
+                    f'drop it, or set data_preprocessor.{key}',
+                )
         self._compiles = student.pop('compile', False)
         channels_last = student.pop('channels_last', False)
         self.student = MODELS.build(student)

@@ -85,6 +85,8 @@ class FeatureDistiller(BaseDistiller):
                 list(self.losses),
                 'drop it, or use HintLoss or ATLoss',
             )
+        if 'embedding' in needs:  # probes the head now: in a step, autocast may keep what the probe has cast
+            _ = self.student.embedding_channels
         if self.needs_index:
             _ = self.teacher  # its memories are of one
         if embedding_matcher is not None:

@@ -73,6 +73,8 @@ class SeededPreprocessor(ClsDataPreprocessor):
             sample.set_field(True, 'mixed_with_unlabelled', field_type='metainfo')
 
     def _mixed(self, data, training):
+        # Also where SwitchRecipeHook has switched mixing on: mmpretrain decides it when it is built.
+        self.to_onehot = self.to_onehot or self.batch_augments is not None
         samples = data.get('data_samples')
         draw = number_of_sample(samples[0]) if samples else None
         now = read_clock()
