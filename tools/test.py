@@ -5,6 +5,7 @@ import argparse
 import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
+from mmengine.hooks import EarlyStoppingHook, EMAHook
 
 from hetkd.apis import load_student, student_config
 from hetkd.apis.cli import add_arguments, add_config, add_out, config_of, run_tool, tool_parser
@@ -12,6 +13,7 @@ from hetkd.apis.launch import build_runner, merge_common
 from hetkd.datasets import check_labels, check_net
 from hetkd.engine import plain_model
 from hetkd.evaluation import DumpPredictions
+from hetkd.registry import HOOKS
 
 ENDINGS = dict(metrics='.json', pred='.npz')
 
@@ -41,7 +43,11 @@ def parse_args(argv=None):
 
 def merge_args(cfg, args):
     cfg.model = student_config(cfg)
-    # Training is not built, so neither its data nor its hooks are needed.
+    # Training is not built, so neither its data nor hooks that want it are needed.
+    cfg.custom_hooks = [x for x in cfg.get('custom_hooks') or [] if not is_of_training(x)]
+    for name, hook in cfg.get('default_hooks', {}).items():
+        if hook and is_of_training(hook):
+            cfg.default_hooks[name] = None
     cfg.train_cfg = cfg.train_dataloader = cfg.optim_wrapper = None
     cfg.param_scheduler = None
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -63,6 +69,12 @@ def merge_args(cfg, args):
         add_tta(cfg)
     merge_common(cfg, args, {'test_dataloader': {}})
     return cfg
+
+
+def is_of_training(hook):
+    kind = hook.get('type')
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, (EMAHook, EarlyStoppingHook))
 
 
 def add_tta(cfg):

@@ -82,6 +82,15 @@ def test_time_augmentation_averages_an_image_and_its_mirror(held, short_run, exp
     assert not torch.allclose(plain, mirrored, atol=5e-4)
 
 
+def test_hooks_of_training_do_not_stand_in_the_way(short_run, exported, run_tool, tmp_path):
+    early = "custom_hooks = [dict(type='EarlyStoppingHook', monitor='accuracy/top1')]"
+    average = "default_hooks = dict(student_ema=dict(type='StudentEMAHook'))"
+    (tmp_path / 'own.py').write_text(f"_base_ = ['{short_run.config}']\n{early}\n{average}\n")
+    flags = ['--work-dir', tmp_path, '--tta', '--out', tmp_path / 'x.json']
+    run_tool('test.py', tmp_path / 'own.py', exported, *flags)
+    assert 'accuracy/top1' in (tmp_path / 'x.json').read_text()
+
+
 def test_out_item_needs_out(run_tool):
     done = run_tool('test.py', 'x.py', 'y.pth', '--out-item', 'metrics', check=False)
     assert done.returncode and '--out-item: expected --out FILE as well' in done.stderr

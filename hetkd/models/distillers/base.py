@@ -121,7 +121,7 @@ class BaseDistiller(NetClassifier):
                 type(self).__name__,
                 'one teacher, since its connectors are made for one',
                 len(self.teachers),
-                'use a method on logits or embeddings, MLDRKD or OFA for several',
+                'use a method on logits, CAT, RKD, CC, MLDR-KD or OFA for several',
             )
         return self.teachers[0]
 
