@@ -13,7 +13,7 @@ from typing import Optional
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from hetkd.clock import own_clock
 from hetkd.errors import UserError
@@ -137,10 +137,11 @@ class LastingRun:
         return super().build_log_processor(log_processor)
 
     def build_train_loop(self, loop):
-        """mmengine's; one that makes no step is refused."""
-        loop = super().build_train_loop(loop_config(loop) if isinstance(loop, dict) else loop)
+        """mmengine's; one that makes no step, or whose epoch never ends, is refused."""
+        config = loop_config(loop) if isinstance(loop, dict) else {}
+        loop = super().build_train_loop(config or loop)
         epoch_length(loop.dataloader)
-        if not counts_iterations(loop):
+        if isinstance(loop, EpochBasedTrainLoop) and 'max_iters' not in config:  # a preflight may have it
             check_ends(loop.dataloader, 'train_dataloader')
         return loop
 

@@ -51,7 +51,8 @@ class PreflightLoop(EpochBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        self.report = self._terms(next(iter(self.dataloader))) | self._speed()
+        batches = self._endless()
+        self.report = self._terms(next(batches)) | self._speed(batches)
 
     def _terms(self, batch) -> dict:
         """Value and gradient on the student of each loss term; parameters that no term reaches."""
@@ -88,9 +89,8 @@ class PreflightLoop(EpochBasedTrainLoop):
             rounding=rounding,
         )
 
-    def _speed(self) -> dict:
+    def _speed(self, batches) -> dict:
         """Seconds of a step, of which the data kept it waiting, peak memory and the whole run's time."""
-        batches = self._endless()
         waited = begin = 0.0
         for step in range(self.steps + 1):
             before = time.perf_counter()
@@ -114,6 +114,7 @@ class PreflightLoop(EpochBasedTrainLoop):
         )
 
     def _endless(self):
+        """One iterator for all: mmengine's InfiniteSampler gives nothing any more when it has been left."""
         while True:
             yield from self.dataloader
 

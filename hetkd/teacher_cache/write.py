@@ -174,7 +174,8 @@ def _fill(cache: TeacherCache, model, loader, validation, processes: int) -> Non
 def _batches(cache: TeacherCache, view: str, rank: int, loader, bar, task):
     """Batches that are not written yet; notes the images that are: other batches may continue."""
     length, size = len(loader), loader.batch_size
-    first = min(max(cache.progress(view) // size - rank * length, 0), length)
+    done = max(cache.progress(view) - rank * length * size, 0)
+    first = length if done >= len(loader.sampler) else min(done // size, length)
     bar.advance(task, first)
     if first == length:
         return

@@ -300,7 +300,7 @@ def test_a_broken_a_missing_and_an_unfinished_cache_are_named(config, tmp_path):
     with pytest.raises(UserError, match='expected a whole cache, got a part'):
         TeacherCache(folder).read('view000', [0])
     (folder / 'header.json').write_text(json.dumps({**header, 'format': 9}))
-    with pytest.raises(UserError, match='expected the header of a cache of format 2, got 9'):
+    with pytest.raises(UserError, match='expected the header of a cache of format 3, got 9'):
         TeacherCache(folder)
     with pytest.raises(UserError, match='got 9; delete the cache'):
         write_cache(config('kd'), str(folder), views=1)
@@ -314,7 +314,7 @@ DAMAGE = {
         ('{"format": 2}', 'a part of one'),
     ],
     'view000.logits.npy': [('', 'got a damaged file'), ('x' * 9000, 'got a damaged file')],
-    'view000.progress': [('', "a number of batches, got ''"), ('-1', 'a number of batches')],
+    'view000.progress': [('', "a number of images, got ''"), ('-1', 'a number of images')],
 }
 
 
@@ -340,7 +340,7 @@ def test_another_number_of_views_in_a_header_is_a_damaged_one(views, tmp_path):
     whole = json.loads((tmp_path / 'header.json').read_text())
     assert TeacherCache(tmp_path).read('view000', [7])[0].tolist() == [[0, 0, 0]]
     (tmp_path / 'header.json').write_text(json.dumps({**whole, 'views': views}))
-    with pytest.raises(UserError, match='the header of a cache of format 2, got None; delete the cache'):
+    with pytest.raises(UserError, match='the header of a cache of format 3, got None; delete the cache'):
         TeacherCache(tmp_path)
 
 

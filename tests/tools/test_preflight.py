@@ -55,7 +55,7 @@ def test_a_run_of_iterations_is_told_in_epochs(tmp_path, run_tool, tiny_teacher)
     config.write_text(
         f"_base_ = ['{ROOT / CONFIG}']\n"
         'train_cfg = dict(_delete_=True, by_epoch=False, max_iters=5, val_interval=5)\n'
-        'train_dataloader = dict(batch_size=20)\n'
+        'train_dataloader = dict(batch_size=20, sampler=dict(_delete_=True, type="InfiniteSampler"))\n'
         f"model = dict(teacher=dict(checkpoint='{tiny_teacher}'))\n"
     )
     run_tool('preflight.py', config, '--steps', 1, '--images', 200, '--out', out)
