@@ -128,9 +128,9 @@ class Cell:
 
         Args:
             stop: set to interrupt it.
-            devices: value of ``CUDA_VISIBLE_DEVICES``; default: the environment's.
+            devices: value of ``CUDA_VISIBLE_DEVICES``; default: the environment's; of a run without GPUs ''.
         """
-        self.devices = devices
+        self.devices = devices if self.gpus else ''
         try:
             self._run(stop)
         except (OSError, ValueError) as error:  # the disk is full, a file is in the way or damaged

@@ -27,6 +27,8 @@ OPTIONS_HELP = (
     'key="[(a,b),(c,d)]", with the quotation marks and without white space'
 )
 
+# White space within a text, not between the elements of a list.
+BROKEN_TEXT = re.compile(r'[^\s,(\[]\s+[^\s,)\]]')
 
 # A dict, alone or in a list. "{:04d}.pth" is none.
 A_DICT = re.compile(r'(^|[\[(,])(\{.*\}|dict\(.*\))($|[\]),])')
@@ -50,6 +52,11 @@ class Options(DictAction):
                     '--cfg-options', f'a number, a text or a list for {key}', f'a dict, {value}',
                     f'set each key of it: {key}.type=NAME {key}.KEY=VALUE; {key}._delete_=True beside them '
                     f'drops those that the config has. A list of dicts needs a config file',
+                )  # fmt: skip
+            if BROKEN_TEXT.search(value.strip('\'"')):
+                raise UserError(
+                    '--cfg-options', f'a value of {key} without white space', repr(value),
+                    'it would be removed: set it in a config file',
                 )  # fmt: skip
         try:
             super().__call__(parser, namespace, values, option_string)

@@ -106,6 +106,11 @@ def test_a_run_sees_the_gpus_it_is_given(tmp_path, tools):
     one = cell(tmp_path, tools, 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])')
     one.run(Event(), '5')
     assert (one.folder / 'output.log').read_text() == '5\n'
+    none = cell(
+        tmp_path / 'none', tools, 'import os; print(repr(os.environ["CUDA_VISIBLE_DEVICES"]))', gpus=0
+    )
+    none.run(Event())  # in a job of slurm nobody names devices
+    assert (none.folder / 'output.log').read_text() == "''\n"
 
 
 def test_the_number_of_processes_belongs_to_the_settings(tmp_path, tools):

@@ -247,6 +247,7 @@ OPTIONS = {
     'custom_hooks="[dict(type=EMAHook)]"': 'a dict, "[dict(',
     'custom_hooks=[1, {"type": "EMAHook"}]': 'a dict, [1',
     'model.ce_weight': 'expected key=value, without white space, got model.ce_weight',
+    'work_dir=/mnt/my disk': "expected a value of work_dir without white space, got '/mnt/my disk'",
     '=0.5': 'expected key=value, without white space, got =0.5',
     'data_preprocessor.mean=[1,2': 'expected brackets in pairs, got Imbalanced brackets exist in [1,2',
 }
