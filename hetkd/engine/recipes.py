@@ -15,11 +15,9 @@ def check_recipes(runner) -> None:
     Raises:
         UserError: data sets without a pipeline that could be switched, or a model without such a loss.
     """
-    loop = runner.train_loop
-    end = 1 if counts_iterations(loop) else loop.max_epochs
-    for hook in runner.hooks:
-        if not isinstance(hook, SwitchRecipeHook):
-            continue
+    for hook in [x for x in runner.hooks if isinstance(x, SwitchRecipeHook)]:
+        loop = runner.train_loop
+        end = 1 if counts_iterations(loop) else loop.max_epochs
         for epoch, recipe in hook.schedule.items():
             if 'train_pipeline' in recipe:
                 _check_pipelines(loop.dataloader.dataset)

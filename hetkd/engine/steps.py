@@ -121,6 +121,8 @@ def check_paramwise(optim_wrapper: dict, names: Sequence[str]) -> None:
             weight decay that the config does not name.
     """
     paramwise, path = optim_wrapper.get('paramwise_cfg') or {}, 'optim_wrapper.paramwise_cfg'
+    if not isinstance(paramwise, dict):
+        raise UserError(path, 'a dict', repr(paramwise))
     custom = paramwise.get('custom_keys') or {}
     if optim_wrapper.get('constructor', DEFAULT) == DEFAULT:
         check_names(paramwise, PARAMWISE, path)

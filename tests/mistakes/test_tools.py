@@ -35,9 +35,9 @@ STAGES = {
         ['val_evaluator=None'],
         'config: expected all of val_dataloader, val_cfg, val_evaluator, or',
     ),
-    'link': (
+    'optimizer': (
         ['param_scheduler=[]', 'optim_wrapper.paramwise_cfg=3'],
-        'config: expected settings that a run can',
+        'optim_wrapper.paramwise_cfg: expected a dict, got 3',
     ),
 }
 

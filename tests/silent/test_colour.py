@@ -177,7 +177,7 @@ def check(dataset, **preprocessor):
     )
     loader = DataLoader(dataset, collate_fn=lambda items: dict(inputs=[x['inputs'] for x in items]))
     runner = SimpleNamespace(
-        model=model, train_dataloader=loader, val_loop=None, logger=SimpleNamespace(warning=print)
+        model=model, train_dataloader=loader, val_loop=None, hooks=[], logger=SimpleNamespace(warning=print)
     )
     InputCheckHook().before_train(runner)
 
@@ -220,7 +220,9 @@ def test_a_teacher_of_0_255_gets_no_images_of_0_1(scale, mean, fits):
     images = [dict(inputs=torch.rand(3, 32, 32) * scale, data_samples=None)]
     loader = DataLoader(images, collate_fn=lambda items: dict(inputs=[x['inputs'] for x in items]))
     logger = SimpleNamespace(warning=print)
-    runner = SimpleNamespace(model=MODELS.build(model), train_dataloader=loader, val_loop=None, logger=logger)
+    runner = SimpleNamespace(
+        model=MODELS.build(model), train_dataloader=loader, val_loop=None, hooks=[], logger=logger
+    )
     if fits:
         InputCheckHook().before_train(runner)
     else:

@@ -241,11 +241,11 @@ def test_a_sweeps_runs_are_rows_of_their_own(checkout):
     assert [(re.search(r'\[(.+?)\]', x[0])[1], x[2]) for x in rows] == [
         ('labels only, train_dataloader.batch_size=16', ''),
         ('labels only', ''),
-        ('MLDR-KD, dfra.alpha=0.5', '+7.50'),
-        ('KD', '+9.50'),
-        ('KD, train_dataloader.batch_size=16', '+36.00'),
-        ('KD, train_dataloader.batch_size=16, ce_weight=0.5', '+37.00'),
-        ('MLDR-KD, dfra.alpha=4', '+19.50'),
+        ('MLDR-KD, dfra.alpha=0.5', '+7.50 (p 0.042)'),
+        ('KD', '+9.50 (p 0.033)'),
+        ('KD, train_dataloader.batch_size=16', '+36.00 (p 0)'),
+        ('KD, train_dataloader.batch_size=16, ce_weight=0.5', '+37.00 (p 0)'),
+        ('MLDR-KD, dfra.alpha=4', '+19.50 (p 0.016)'),
     ], 'sorted; over the student alone with the same data'
     assert 'Better than labels only: MLDR-KD, dfra.alpha=0.5; KD; KD, train' in table[3]
     for row in rows:
