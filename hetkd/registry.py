@@ -4,6 +4,8 @@ A registry looks in itself, then in its parents. Python modules are only importe
 only the asked registry imports its own, so each one lists mmpretrain's location beside its own.
 """
 
+from typing import Optional
+
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmpretrain import registry as parents
@@ -17,6 +19,12 @@ MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
 
 class CheckedRegistry(Registry):
     """A registry whose classes check the arguments that they annotate; see :mod:`hetkd.arguments`."""
+
+    def class_of(self, config: dict) -> Optional[type]:
+        """The class that a config has as ``type``, by its name or itself; None where it is no class."""
+        kind = config.get('type')
+        kind = self.get(kind) if isinstance(kind, str) else kind
+        return kind if isinstance(kind, type) else None
 
     def _register_module(self, module, module_name=None, force=False) -> None:
         super()._register_module(checked(module), module_name, force)

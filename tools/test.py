@@ -72,9 +72,7 @@ def merge_args(cfg, args):
 
 
 def is_of_training(hook):
-    kind = hook.get('type')
-    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, (EMAHook, EarlyStoppingHook))
+    return issubclass(HOOKS.class_of(hook) or object, (EMAHook, EarlyStoppingHook))
 
 
 def add_tta(cfg):

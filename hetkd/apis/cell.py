@@ -19,7 +19,7 @@ from hetkd.errors import UserError
 from hetkd.utils.whole_file import write_whole
 
 from .config import load_config
-from .results import RunResult, is_falling, read_curve, read_epoch, read_record
+from .results import RunResult, curve_of, is_falling, read_epoch, read_record
 
 POLL = 0.2
 SAVE_EVERY = 10.0
@@ -219,17 +219,17 @@ class Cell:
         shown = {key: self.state[key] for key in ('seconds', 'memory', 'reason')}
         status = self.state['status'] if self.state['status'] in ('done', 'crashed') else 'missing'
         try:
-            curve = read_curve(self.folder, metric)
+            record = read_record(self.folder)
         except UserError as error:
             return RunResult(self.name, self.seed, 'crashed', **(shown | {'reason': _line(str(error))}))
+        curve, taught = (curve_of(record, x) for x in (metric, TEACHERS.get(metric)))
         if status == 'done' and not curve:
-            status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(self.folder)}'
-        taught = read_curve(self.folder, TEACHERS[metric]) if metric in TEACHERS else {}
+            status, shown['reason'] = 'crashed', f'no {metric!r} in its results; {_metrics(record)}'
         teacher = taught[max(taught)] if taught else None
         return RunResult(
             self.name, self.seed, status, curve, **shown,
             teacher=None if teacher is None or math.isnan(teacher) else teacher,  # a cache of other images
-            taught_by=tuple(x.get('digest', '') for x in read_record(self.folder).get('teachers', ())),
+            taught_by=tuple(x.get('digest', '') for x in record.get('teachers', ())),
             falls=is_falling(metric),
         )  # fmt: skip
 
@@ -241,8 +241,8 @@ def cell_name(config, method: Optional[str] = None, sweep: Optional[dict] = None
     return '/'.join([Path(method).stem if method else path.resolve().parent.name, path.stem, *settings])
 
 
-def _metrics(folder: Path) -> str:
-    found = {key for values in read_record(folder).get('metrics', {}).values() for key in values}
+def _metrics(record: dict) -> str:
+    found = {key for values in record.get('metrics', {}).values() for key in values}
     return f'--metric may be one of {sorted(found)}' if found else 'it was not evaluated'
 
 

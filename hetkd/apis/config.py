@@ -74,6 +74,8 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
             or a config that takes no method.
     """
     # Here, since a tool shows its --help without torch.
+    from hetkd.datasets.wrappers import inner_configs
+
     from .config_check import check_config
     from .own_images import fill_own_images
 
@@ -89,7 +91,8 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         fill_own_images(cfg, of_nets)
         options = {key: x for key, x in (options or {}).items() if not key.startswith('own_images.')}
     if method is not None:
-        put_method(cfg, find_method(method, _data_of(cfg)))
+        dataset, _ = next(inner_configs(cfg.get('train_dataloader', {}).get('dataset', {})))
+        put_method(cfg, find_method(method, str(dataset.get('type', '')).lower()))
     if options:
         check_keys(options, CFG_OPTIONS, unused=set(MMPRETRAIN_KEYS))
         _merge(cfg, options)
@@ -186,20 +189,13 @@ def _find_base(path: str, filename: str) -> tuple[str, Optional[str]]:
 Config._get_cfg_path = staticmethod(_find_base)  # mmengine looks in installed packages alone
 
 
-def _data_of(cfg: Config) -> str:
-    """The type of a config's training data in small letters."""
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return str(dataset.get('type', '')).lower()
-
-
 def find_method(name: str, data: str = '') -> str:
     """The file of a method: a path that ends in ``.py``, or a name in ``configs/_base_/methods``.
 
     Args:
         name: of the method.
-        data: of the cell. A piece ``NAME_DATA.py`` takes the place of ``NAME.py`` on that data set.
+        data: type of the cell's data set in small letters. A piece ``NAME_DATA.py`` takes the place of
+            ``NAME.py`` there.
 
     Raises:
         UserError: no such method; lists those known.

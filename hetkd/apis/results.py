@@ -125,7 +125,12 @@ def of_scratch(changes: Sequence[str]) -> tuple[str, ...]:
 
 def read_curve(work_dir, metric: str = 'accuracy/top1') -> dict[int, float]:
     """A run's metric by epoch."""
-    metrics = read_record(work_dir).get('metrics', {})
+    return curve_of(read_record(work_dir), metric)
+
+
+def curve_of(record: dict, metric: str) -> dict[int, float]:
+    """The same from the run's record."""
+    metrics = record.get('metrics', {})
     return {int(epoch): values[metric] for epoch, values in metrics.items() if metric in values}
 
 

@@ -30,13 +30,7 @@ from .message_hub import DeferredMessageHub
 from .plain_model import plain_model
 from .schedules import check_built, check_configs, schedule_problems
 from .start_from import start_from
-from .steps import (
-    check_clipping,
-    check_paramwise,
-    check_saving,
-    counts_iterations,
-    loop_config,
-)
+from .steps import check_clipping, check_paramwise, check_saving, counts_iterations, loop_config
 from .work_dir import CHECKPOINTS, claimed
 
 STEPS = ('before_train_iter', 'after_train_iter')
@@ -178,10 +172,10 @@ class LastingRun:
         built = super().build_param_scheduler(scheduler)
         loop = self.train_loop
         max_epochs = None if counts_iterations(loop) else loop.max_epochs
-        lists = built.values() if isinstance(built, dict) else [built]
-        for one in lists:
+        problems = []
+        for one in built.values() if isinstance(built, dict) else [built]:
             check_built(one, max_epochs, loop.max_iters)
-        problems = [x for one in lists for x in schedule_problems(one, max_epochs, loop.max_iters)]
+            problems += schedule_problems(one, max_epochs, loop.max_iters)
         if problems:
             self.logger.warning(
                 f'param_scheduler: expected schedules that fall to the end of the run, got: '

@@ -35,9 +35,8 @@ def check_configs(configs: Any) -> None:
         return
     if not isinstance(configs, dict):
         return
-    name = configs['type']
-    kind = PARAM_SCHEDULERS.get(name) if isinstance(name, str) else name
-    if not isinstance(kind, type):
+    kind = PARAM_SCHEDULERS.class_of(configs)
+    if kind is None:
         return
     if issubclass(kind, kinds.ReduceOnPlateauParamScheduler) and 'rule' not in configs:
         raise UserError(

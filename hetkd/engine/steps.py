@@ -28,13 +28,12 @@ PARAMWISE = {
 def counts_iterations(train_cfg) -> bool:
     """Whether the loop of a config (or a loop itself) counts iterations, not epochs."""
     if isinstance(train_cfg, dict):
-        kind = train_cfg.get('type')
-        if kind is None:
+        if train_cfg.get('type') is None:
             return not train_cfg.get('by_epoch', True)
-        kind = LOOPS.get(kind) if isinstance(kind, str) else kind
+        kind = LOOPS.class_of(train_cfg)
     else:
         kind = type(train_cfg)
-    return isinstance(kind, type) and issubclass(kind, IterBasedTrainLoop)
+    return kind is not None and issubclass(kind, IterBasedTrainLoop)
 
 
 def loop_config(train_cfg: dict) -> dict:
@@ -127,9 +126,7 @@ def check_paramwise(optim_wrapper: dict, names: Sequence[str]) -> None:
     if optim_wrapper.get('constructor', DEFAULT) == DEFAULT:
         check_names(paramwise, PARAMWISE, path)
         options = optim_wrapper.get('optimizer', {})
-        kind = (
-            OPTIMIZERS.get(options['type']) if isinstance(options.get('type'), str) else options.get('type')
-        )
+        kind = OPTIMIZERS.class_of(options)
         known = {'lr_mult', 'decay_mult', *(inspect.signature(kind).parameters if kind else ())}
         for key, own in custom.items():
             check_names(own, known, f'{path}.custom_keys.{key}')

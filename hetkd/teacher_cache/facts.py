@@ -55,8 +55,8 @@ def check_draws(cfg, dataset, processes: int) -> None:
             where images are mixed, a sampler whose order a view does not repeat.
     """
     check_places(dataset, 'use the teacher itself')
-    kind = cfg.train_dataloader.sampler.type
-    sampler = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
+    config = cfg.train_dataloader.sampler
+    sampler = DATA_SAMPLERS.class_of(config)
     if mixes(cfg):
         once = sampler is DefaultSampler and not _mixes_twice(cfg, len(dataset), processes)
     else:
@@ -66,7 +66,7 @@ def check_draws(cfg, dataset, processes: int) -> None:
         raise UserError(
             'teacher cache',
             f'each image once in an epoch{mixed}, as each has one row in a view',
-            f'{type(dataset).__name__} with {getattr(sampler, "__name__", kind)}',
+            f'{type(dataset).__name__} with {getattr(sampler, "__name__", config.type)}',
             'take the data set itself with DefaultSampler, where images are mixed also drop_last=True or a '
             'number of images that the processes share evenly; or the teacher itself',
         )

@@ -15,6 +15,7 @@ import torch
 from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.apis.deploy import EXAMPLES, FORMATS, build_deployed, build_teacher, check_images, latencies
 from hetkd.apis.student import image_by_image
+from hetkd.datasets.transforms import resize_filter
 from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import read_weights
 from hetkd.utils.whole_file import write_whole
@@ -122,8 +123,7 @@ def main(argv=None):
     record |= dict(format=args.format, threads=threads, classes=read_weights(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
     record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
-    filters = (x.get('interpolation', 'bilinear') for x in pipeline if x.type in ('ResizeEdge', 'Resize'))
-    record['interpolation'] = next(filters, None)
+    record['interpolation'] = resize_filter(pipeline)
     write_whole(args.out + '.json', json.dumps(record, indent=2))
     print(f'written: {args.out}, {args.out}.json')
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.hooks import CheckpointHook, Hook
 
+from hetkd.datasets.transforms import resize_filter
 from hetkd.engine.plain_model import plain_model
 from hetkd.engine.plain_values import plain
 from hetkd.registry import HOOKS
@@ -81,12 +82,11 @@ class PortableCheckpointHook(Hook):
 
 def _filter_of(runner) -> dict[str, str]:
     view = getattr(getattr(plain_model(runner), 'data_preprocessor', None), 'test_view', None)
-    found = [view.interpolation] if view is not None else []
     loader = runner.cfg.get('val_dataloader') or runner.cfg.get('test_dataloader') or {}
-    for step in loader.get('dataset', {}).get('pipeline', []):
-        if step.get('type') in ('Resize', 'ResizeEdge'):
-            found.append(step.get('interpolation', 'bilinear'))
-    return dict(resize=found[-1]) if found and found[-1] in FILTERS else {}
+    found = resize_filter(loader.get('dataset', {}).get('pipeline', [])) or getattr(
+        view, 'interpolation', None
+    )
+    return dict(resize=found) if found in FILTERS else {}
 
 
 def _moved(path: str, folder: str) -> str:

@@ -32,28 +32,22 @@ def build_teacher(
         config = dict(type=FrozenTeacher, net=net)
         if cache is not None:
             config = dict(type='CachedTeacher', cache=cache, net=net, weight=net.get('weight', 1.0))
-    is_online = _type(config) is FrozenTeacher
+    is_online = MODELS.class_of(config) is FrozenTeacher
     return MODELS.build(
         config, default_args=dict(data_mean=data_mean, data_std=data_std) if is_online else None
     )
 
 
-def net_config(config: dict) -> dict:
-    """Config of a teacher's net, or of the one that its cache is of, without a teacher's own keys."""
-    net = config['net'] if _names_a_teacher(config) else config
-    return {key: value for key, value in net.items() if key not in OWN_KEYS}
-
-
 def online_config(config: dict) -> dict:
     """Config of an online teacher in float32 that gives what a teacher gave: its net, and how it resizes."""
     net = config['net'] if _names_a_teacher(config) else config
-    return {**net_config(config), **({'resize': net['resize']} if 'resize' in net else {})}
+    return {key: value for key, value in net.items() if key not in OWN_KEYS or key == 'resize'}
 
 
 def random_net(config: dict) -> dict:
-    """The same with random weights."""
-    kept = {key: value for key, value in net_config(config).items() if key != 'pretrained'}
-    return dict(kept, checkpoint=RANDOM)
+    """Config of a teacher's net, or of the one that its cache is of, with random weights."""
+    net = online_config(config).items()
+    return dict({key: value for key, value in net if key not in ('resize', 'pretrained')}, checkpoint=RANDOM)
 
 
 def with_classes(config: dict, data_preprocessor) -> dict:
@@ -82,10 +76,4 @@ def with_classes(config: dict, data_preprocessor) -> dict:
 
 
 def _names_a_teacher(config: dict) -> bool:
-    kind = _type(config)
-    return isinstance(kind, type) and issubclass(kind, Teacher)
-
-
-def _type(config: dict):
-    name = config.get('type')
-    return MODELS.get(name) if isinstance(name, str) else name
+    return issubclass(MODELS.class_of(config) or object, Teacher)

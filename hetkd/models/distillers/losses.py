@@ -66,22 +66,21 @@ def build_feature_losses(configs: list[dict], readable: set[str]) -> nn.ModuleDi
             )
         if isinstance(wanted, str) or set(wanted) - readable:
             raise UserError(f'{name}.needs', f'a tuple of some of {sorted(readable)}', repr(wanted))
-        _check_call(loss, 'losses', 'student, teacher, target' + ', index=' * ('index' in wanted))
+        _check_call(loss, 'losses', 'student, teacher, target', **dict.fromkeys({'index'} & set(wanted)))
     return losses
 
 
-def _check_call(loss: nn.Module, key: str, arguments: str) -> None:
+def _check_call(loss: nn.Module, key: str, arguments: str, **more) -> None:
     """Refuse a loss that cannot be called so, or takes the target for weights, as OpenMMLab's losses do."""
     signature = inspect.signature(loss.forward)
-    index = dict(index=None) if arguments.endswith('index=') else {}
     try:
-        fits = list(signature.bind(None, None, None, **index).arguments)[2] != 'weight'
+        fits = list(signature.bind(None, None, None, **more).arguments)[2] != 'weight'
     except TypeError:
         fits = False
     if not fits:
         raise UserError(
             f'model.{key}',
-            f'losses that are called as loss({arguments})',
+            f'losses that are called as loss({", ".join([arguments, *(f"{x}=" for x in more)])})',
             f'{type(loss).__name__}.forward{signature}',
             'a loss on labels is model.label_loss; one of your own: docs/en/add_a_loss.md',
         )
