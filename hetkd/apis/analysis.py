@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Subset
 from hetkd.datasets import check_labels, check_net, class_names
 from hetkd.errors import UserError
 from hetkd.models.distillers import FrozenTeacher, NetClassifier
-from hetkd.models.distillers.configs import online_config, random_net
+from hetkd.models.distillers.configs import online_config, random_teacher
 from hetkd.models.nets.base import RANDOM
 from hetkd.models.nets.checkpoint import all_weights, load_checked
 from hetkd.registry import MODELS
@@ -54,7 +54,7 @@ def open_run(cfg: Config, checkpoint: str, device: Optional[str] = None) -> NetC
 
 def random_config(cfg: Config) -> ConfigDict:
     """The model's config with random nets: no weight file is read."""
-    return _with_teachers(_unloaded(cfg), random_net)
+    return _with_teachers(_unloaded(cfg), random_teacher)
 
 
 def _unloaded(cfg: Config) -> ConfigDict:

@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
-from hetkd.apis.analysis import open_run
+from hetkd.apis.analysis import open_run, random_config
 from hetkd.errors import UserError
 from hetkd.evaluation import DumpPredictions
 from hetkd.registry import DATASETS, MODELS
@@ -508,6 +508,7 @@ def test_a_teacher_resizes_as_in_its_run(trained):
     cfg.model.teacher.checkpoint = 'random'
     (teacher,) = open_run(cfg, 'random').teachers
     assert (teacher._resize, teacher._dtype) == ('bilinear', None)
+    assert MODELS.build(random_config(cfg)).teachers[0]._resize == 'bilinear', 'of browse_dataset'
 
 
 @pytest.mark.parametrize('batched', [False, True])

@@ -44,10 +44,15 @@ def online_config(config: dict) -> dict:
     return {key: value for key, value in net.items() if key not in OWN_KEYS or key == 'resize'}
 
 
+def random_teacher(config: dict) -> dict:
+    """The same with random weights."""
+    kept = {key: value for key, value in online_config(config).items() if key != 'pretrained'}
+    return dict(kept, checkpoint=RANDOM)
+
+
 def random_net(config: dict) -> dict:
-    """Config of a teacher's net, or of the one that its cache is of, with random weights."""
-    net = online_config(config).items()
-    return dict({key: value for key, value in net if key not in ('resize', 'pretrained')}, checkpoint=RANDOM)
+    """Its net alone."""
+    return {key: value for key, value in random_teacher(config).items() if key != 'resize'}
 
 
 def with_classes(config: dict, data_preprocessor) -> dict:
