@@ -42,7 +42,7 @@ LOG_PROCESSORS = _child('log processor', parents.LOG_PROCESSORS, 'mmpretrain.eng
 OPTIMIZERS = _child('optimizer', parents.OPTIMIZERS, 'mmpretrain.engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', parents.OPTIM_WRAPPERS, 'mmpretrain.engine', 'hetkd.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    'optimizer wrapper constructor', parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmpretrain.engine'
+    'optimizer wrapper constructor', parents.OPTIM_WRAPPER_CONSTRUCTORS, 'mmpretrain.engine', 'hetkd.engine'
 )
 PARAM_SCHEDULERS = _child(
     'parameter scheduler', parents.PARAM_SCHEDULERS, 'mmpretrain.engine', 'hetkd.engine'

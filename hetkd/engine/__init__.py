@@ -22,6 +22,7 @@ from .hooks import (
     WaitingHook,
 )
 from .lasting import latest_checkpoint
+from .parameter_groups import DefaultOptimWrapperConstructor
 from .plain_model import plain_model
 from .preflight import PreflightLoop
 from .runner import DistillRunner
@@ -30,6 +31,7 @@ from .warm_up import WarmUpLR
 __all__ = [
     'AmpOptimWrapper',
     'ClassCheckHook',
+    'DefaultOptimWrapperConstructor',
     'DistillRunner',
     'EpochSeedHook',
     'GradientCosineHook',
