@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -70,6 +70,8 @@ class Cell:
     """By seed."""
     changes: tuple[str, ...] = ()
     """``KEY=VALUE`` of each setting that a sweep has changed."""
+    shared: tuple[str, ...] = ()
+    """Those of them that all cells of its table have, the labels-only one too."""
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +147,12 @@ class Cell:
         """The method's name, and what a sweep has changed; of a teacher, what taught it."""
         taught = self.method == 'teachers' and self.first.get('teachers')
         name = f'distilled from {taught[0]["net"]}' if taught else NAMES.get(self.method, self.method)
-        return row_name(name, self.changes)
+        return row_name(name, self.own)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """What a sweep has changed here and not in the whole table."""
+        return tuple(x for x in self.changes if x not in self.shared)
 
     @property
     def link(self) -> str:
@@ -204,7 +211,7 @@ class Table:
     @property
     def charted(self) -> list[Cell]:
         """What the chart shows: settings of a sweep have rows only."""
-        return [x for x in self.cells if x.label in self.gains and not x.changes]
+        return [x for x in self.cells if x.label in self.gains and not x.own]
 
     @property
     def title(self) -> str:
@@ -400,11 +407,17 @@ def _tables(cells: list[Cell]) -> list[Table]:
     cells = sorted(cells, key=lambda x: (x.data, x.family, x.student, x.setting, x.method != SCRATCH, x.mean))
     tables = []
     for _, group in itertools.groupby(cells, key=lambda x: x.setting):
-        group = list(group)
+        group = _with_shared(list(group))
         others = {x.label: scratch.get(_alone(x)) for x in group if x.teacher}
         gains = {x.label: x.gain(others[x.label]) for x in group if others.get(x.label)}
         tables.append(Table(group, {label: found for label, found in gains.items() if found}))
     return tables
+
+
+def _with_shared(cells: list[Cell]) -> list[Cell]:
+    """The cells of a table, told what they all have changed."""
+    shared = [x for x in of_scratch(cells[0].changes) if all(x in cell.changes for cell in cells)]
+    return [replace(x, shared=tuple(shared)) for x in cells]
 
 
 def _alone(cell: Cell) -> tuple:
@@ -432,6 +445,7 @@ def _facts(table: Table) -> str:
     hours = sum(x['seconds'] for cell in table.cells for x in cell.records.values()) / 3600
     facts = [f'**{first.title}**', first.family and f'student: {first.family}']
     facts += [teachers and f'teacher: {" or ".join(sorted(teachers))} %', f'epochs: {first.first["epochs"]}']
+    facts += [first.shared and f'all rows with `{" ".join(first.shared)}`']
     devices = ', '.join(sorted(set().union(*(x.devices for x in table.cells))))
     facts += [f'all runs: {hours:.1f} h', f'device: {devices}']
     return '; '.join(filter(None, facts)) + '.'

@@ -259,6 +259,34 @@ def test_a_sweeps_runs_are_rows_of_their_own(checkout):
     assert model['Metadata']['Command'].endswith(options) and model['In Collection'] == 'KD'
 
 
+def test_what_a_sweep_has_changed_in_a_whole_table_is_said_once(checkout):
+    """A longer training: a table and a panel of its own, with the names of the methods."""
+    for method, lasts in dict(scratch=(60.0, 61.0), kd=(65.0, 65.5), mldrkd=(70.0, 71.5)).items():
+        for seed, last in enumerate(lasts):
+            changes = 'train_cfg.max_epochs=60/param_scheduler.1.end=60'
+            changes += '/model.dfra.alpha=4' if method == 'mldrkd' else ''
+            folder = checkout / f'work/{method}/vit-micro_cnn-micro_digits/{changes}/seed{seed}'
+            (folder / 'a/vis_data').mkdir(parents=True)
+            (folder / 'results.json').write_text(json.dumps(record(last, last, epoch=60)))
+            (folder / 'a/vis_data/scalars.json').touch()
+    collect(checkout / 'work', checkout)
+    files = derive(checkout)
+    measured = files[PAGE].split('### Digits')[1].split('## Published')[0]
+    short, longer = measured.split('**vit-micro → cnn-micro**')[1:]
+    assert 'all rows with' not in short and '| [KD](' in short
+    facts = '; epochs: 60; all rows with `train_cfg.max_epochs=60 param_scheduler.1.end=60`; all runs: '
+    assert facts in longer
+    assert re.findall(r'\| \[(.+?)\]\(\S+ \| (\S+)', longer) == [
+        ('labels only', '60.50'),
+        ('KD', '65.25'),
+        ('MLDR-KD, dfra.alpha=4', '70.75'),
+    ]
+    assert '+4.75 (p 0.033)' in longer and 'epochs: 60' in files[CHART] and 'alpha' not in files[CHART]
+    models = {x['Name']: x for x in yaml.safe_load(files[METAFILE])['Models']}
+    name = 'kd_vit-micro_cnn-micro_digits_train_cfg.max_epochs=60_param_scheduler.1.end=60'
+    assert models[name]['Metadata']['Epochs'] == 60
+
+
 def test_every_method_that_comes_along_has_a_name_and_a_collection():
     pieces = sorted(x.stem for x in (ROOT / 'configs/_base_/methods').glob('*.py'))
     names = [Cell(x, 'a_b_digits', {}).label for x in pieces]
