@@ -3,6 +3,7 @@
 import argparse
 
 import mmengine
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
@@ -101,7 +102,7 @@ def main(argv=None):
         runner.test_evaluator.metrics.append(DumpPredictions(args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
-        mmengine.dump(metrics, args.out)
+        mmengine.dump({key: x.tolist() if torch.is_tensor(x) else x for key, x in metrics.items()}, args.out)
     if args.out and is_main_process():
         print(f'written: {args.out}')
 

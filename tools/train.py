@@ -43,9 +43,9 @@ def merge_args(cfg, args):
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        put_amp(cfg.optim_wrapper)
     if args.resume is not None:
-        cfg.resume_options = dict(apply_changes=args.apply_changes)
+        cfg.resume_options = dict(apply_changes=args.apply_changes, load_from=cfg.get('load_from'))
     if args.resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
@@ -65,6 +65,23 @@ def merge_args(cfg, args):
             if cfg.get(name) is not None:
                 cfg[name].persistent_workers = False
     return cfg
+
+
+def put_amp(optim_wrapper):
+    from mmengine.optim import AmpOptimWrapper, OptimWrapper
+
+    from hetkd.registry import OPTIM_WRAPPERS
+
+    kind = OPTIM_WRAPPERS.class_of(dict(optim_wrapper)) or OptimWrapper
+    if kind is OptimWrapper:
+        optim_wrapper.type = 'AmpOptimWrapper'
+    elif not issubclass(kind, AmpOptimWrapper):
+        raise UserError(
+            '--amp',
+            'OptimWrapper in optim_wrapper.type',
+            kind.__name__,
+            'leave --amp out, or change the type',
+        )
 
 
 def main(argv=None):

@@ -253,8 +253,14 @@ def as_seen(
 
 
 def save_numbers(picture: str, numbers: dict) -> Path:
-    """Write the numbers behind a picture as JSON beside it; tensors become lists."""
+    """Write the numbers behind a picture as JSON beside it; tensors become lists.
+
+    Raises:
+        UserError: a name that would replace the record of a run.
+    """
     path = Path(picture).with_suffix('.json')
+    if path.name == 'results.json':
+        raise UserError('--out', 'another name', picture, 'results.json beside it is the record of a run')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(numbers, indent=1, default=lambda x: x.tolist()) + '\n')
     return path

@@ -74,8 +74,9 @@ class Cell:
         self.reload()
 
     def _read(self, options: dict) -> None:
-        if 'teacher' not in load_config(self.config, method=self.method).get('model', {}):
-            options = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
+        others = {key: x for key, x in options.items() if not key.startswith('model.teacher')}
+        if 'teacher' not in load_config(self.config, others, self.method).get('model', {}):
+            options = others
         cfg = load_config(self.config, options, self.method)
         if cfg.train_cfg.get('max_epochs') is None:
             raise UserError(

@@ -90,6 +90,13 @@ def load_config(path: Union[str, Path], options: Optional[dict] = None, method: 
         _merge(cfg, {key: x for key, x in (options or {}).items() if key not in of_nets})
         fill_own_images(cfg, of_nets)
         options = {key: x for key, x in (options or {}).items() if not key.startswith('own_images.')}
+    elif unread := [key for key in options or () if key.partition('.')[0] == 'own_images']:
+        raise UserError(
+            f'{CFG_OPTIONS}: {unread[0]}',
+            'own_images in the config',
+            'none',
+            f'what {path} has is made already',
+        )
     if method is not None:
         dataset, _ = next(inner_configs(cfg.get('train_dataloader', {}).get('dataset', {})))
         put_method(cfg, find_method(method, str(dataset.get('type', '')).lower()))

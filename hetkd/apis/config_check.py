@@ -14,6 +14,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from hetkd.arguments import Count, Natural, argument_names, check_arguments, check_names, check_value, nearest
+from hetkd.engine.steps import DEFAULT
 from hetkd.errors import UserError
 from hetkd.models.distillers.frozen_teacher import OWN_KEYS
 from hetkd.registry import (
@@ -94,7 +95,7 @@ CLOSED = {
     'auto_scale_lr': {'base_batch_size', 'enable'},
     'env_cfg': {'cudnn_benchmark', 'dist_cfg', 'matmul_precision', 'mp_cfg', 'resource_limit'},
     'randomness': {'deterministic', 'diff_rank_seed', 'seed'},
-    'resume_options': {'apply_changes'},
+    'resume_options': {'apply_changes', 'load_from'},
     **dict.fromkeys(LOADERS, LOADER_KEYS),
 }
 
@@ -169,7 +170,7 @@ def _walk(value: Any, path: str, registry: Optional[Registry]) -> None:
     if isinstance(value, dict):
         if value.get('type') is not None and registry is not None:
             _check_class(value, path, registry)
-        elif path == 'optim_wrapper' and 'type' not in value:
+        elif path == 'optim_wrapper' and 'type' not in value and value.get('constructor', DEFAULT) == DEFAULT:
             _check_keys(OptimWrapper, value, path, registry)
         for key, child in value.items():
             if key not in OPAQUE:

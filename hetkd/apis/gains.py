@@ -49,11 +49,11 @@ def gain_text(found: Optional[Gain]) -> str:
 
 
 def p_value(differences: list[float]) -> float:
-    """Of the two-sided t-test that the mean of some differences is zero."""
+    """Of the two-sided t-test that the mean of some differences is zero; 1 of two equal ones."""
     from scipy.stats import t
 
     mean, spread = statistics.mean(differences), statistics.stdev(differences)
     if spread == 0:
-        return float(mean == 0)
+        return float(mean == 0 or len(differences) == 2)
     count = len(differences)
     return float(2 * t.sf(abs(mean) / (spread / math.sqrt(count)), count - 1))

@@ -96,8 +96,9 @@ def _data(cfg: Config, own: dict) -> dict[str, Any]:
         for part, view in views.items()
     )  # fmt: skip
     images = {part: _images(root, part) for part in views}
-    # A batch of one image has no statistics.
-    train['drop_last'] = images['train'] % _batch(cfg) == 1
+    # A batch of one image has no statistics. torchrun and srun say how many processes share the images.
+    processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_STEP_NUM_TASKS') or 1)
+    train['drop_last'] = -(-images['train'] // processes) % _batch(cfg) == 1
     test = {**cfg.val_dataloader.to_dict(), **val}
     return dict(
         data_preprocessor=dict(num_classes=len(_classes(root))),

@@ -129,6 +129,11 @@ def export_student(
     student = _without_head(model.student, classifier.student) if backbone else classifier.student
     is_mmpretrains = isinstance(student, MMPretrainNet)
     plain = Config(dict(model=student.config, **file_config(cfg))) if is_mmpretrains else None
+    path = os.path.splitext(out)[0] + '.py'
+    if plain is not None and cfg.filename and os.path.realpath(path) == os.path.realpath(cfg.filename):
+        raise UserError(
+            '--out', 'a name whose .py is not the config of the run', out, f'it would replace {cfg.filename}'
+        )
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     with written_whole(out) as file:
         torch.save(
@@ -136,7 +141,6 @@ def export_student(
         )
     if plain is None:
         return ''
-    path = os.path.splitext(out)[0] + '.py'
     plain.dump(path)
     return path
 

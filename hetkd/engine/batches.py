@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from contextlib import contextmanager
 from itertools import count, islice, repeat, zip_longest
+from typing import Optional
 
 import numpy as np
 import torch
@@ -28,6 +29,17 @@ def tell_draws(loader: DataLoader) -> DataLoader:
     if sampler is not None and type(sampler) not in ONCE and not isinstance(sampler, InfiniteSampler):
         batches.sampler = _Counted(sampler)
     return loader
+
+
+def sampler_of(loader: DataLoader):
+    """The sampler of the config."""
+    sampler = loader.batch_sampler.sampler
+    return sampler.sampler if isinstance(sampler, _Counted) else sampler
+
+
+def batch_size_of(loader: DataLoader) -> Optional[int]:
+    """Images of a batch, also of a batch sampler; None of one that does not say."""
+    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
 
 
 class _Counted:

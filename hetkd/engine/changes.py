@@ -147,6 +147,12 @@ class Rates:
 def rates(runner) -> tuple[list[dict], list[dict[str, Any]]]:
     """Settings of the optimizer's groups, and states of the schedules."""
     groups = [
-        {key: x for key, x in group.items() if key != 'params'} for group in runner.optim_wrapper.param_groups
+        {key: x for key, x in group.items() if key != 'params'}
+        for group in in_one(runner.optim_wrapper.param_groups)
     ]
-    return groups, [dict(x.state_dict()) for x in runner.param_schedulers or ()]
+    return groups, [dict(x.state_dict()) for x in in_one(runner.param_schedulers)]
+
+
+def in_one(lists) -> list:
+    """A list as it is; those of several optimizers, by name, in one."""
+    return [x for one in lists.values() for x in one] if isinstance(lists, dict) else list(lists or ())

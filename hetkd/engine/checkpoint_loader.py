@@ -10,6 +10,11 @@ def load_from_plain(filename: str, map_location=None):
     """Read it with ``weights_only=True`` into main memory, whatever ``map_location`` says.
 
     From there model and optimizer take what they hold to their devices. mmengine reads a checkpoint to resume
-    from onto the device, counters of the optimizer included.
+    from onto the device, counters of the optimizer included. It also runs the text of a config of old as
+    Python when it resumes, so that is left out.
     """
-    return read_file(filename)
+    content = read_file(filename)
+    meta = content.get('meta') if isinstance(content, dict) else None
+    if isinstance(meta, dict):
+        meta.pop('config', None)
+    return content

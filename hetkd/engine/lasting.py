@@ -1,5 +1,6 @@
 """Mixin of runners: safe resume, atomic checkpoints, readable failures."""
 
+import copy
 import logging
 import os
 import os.path as osp
@@ -65,7 +66,7 @@ class LastingRun:
         with own_clock():
             try:
                 with claimed(self.work_dir, resumes), self._claimed_out_dir():
-                    super().dump_config()
+                    self._dump_config()
                     return super().train()
             except RuntimeError as error:
                 if 'DataLoader worker (pid' in str(error):
@@ -98,6 +99,17 @@ class LastingRun:
 
     def dump_config(self) -> None:
         """Not yet: the work dir may be another run's; see :meth:`train`."""
+
+    def _dump_config(self) -> None:
+        """mmengine's, as the config was before ``--resume``: whoever trains it again says so again."""
+        whole = self.cfg
+        if 'resume_options' in whole:
+            self.cfg = copy.deepcopy(whole)
+            self.cfg.update(resume=False, load_from=self.cfg.pop('resume_options').get('load_from'))
+        try:
+            super().dump_config()
+        finally:
+            self.cfg = whole
 
     def register_default_hooks(self, hooks=None) -> None:
         """mmengine's; None leaves out any hook of the config. Those that save and log count as the loop."""

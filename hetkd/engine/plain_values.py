@@ -31,7 +31,9 @@ def plain(value: Any) -> Any:
 
 
 def _is_kept(key: Any, value: Any) -> bool:
-    kinds = (HistoryBuffer, np.generic, np.ndarray, dict, list, tuple, torch.Tensor)
+    if isinstance(value, (list, tuple)):
+        return all(_is_kept(key, x) for x in value)
+    kinds = (HistoryBuffer, np.generic, np.ndarray, dict, torch.Tensor)
     if type(value) in PLAIN or isinstance(value, kinds):
         return True
     if not callable(value):

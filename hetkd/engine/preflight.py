@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 
-from hetkd.engine.batches import epoch_length
+from hetkd.engine.batches import batch_size_of, epoch_length
 from hetkd.functional import cosines_with_labels, term_gradients
 from hetkd.registry import LOOPS
 from hetkd.utils.memory import peak_memory_mib
@@ -104,7 +104,7 @@ class PreflightLoop(EpochBasedTrainLoop):
                 torch.cuda.synchronize()
         seconds = (time.perf_counter() - begin) / self.steps
         return dict(
-            batch_size=self.dataloader.batch_size,
+            batch_size=batch_size_of(self.dataloader),
             images=len(self.dataloader.dataset),
             step_seconds=seconds,
             data_seconds=waited / self.steps,

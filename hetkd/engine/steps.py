@@ -135,7 +135,7 @@ def check_paramwise(optim_wrapper: dict, names: Sequence[str]) -> None:
                 f'{path}.flat_decay_mult', 'optimizer.weight_decay in the config', 'none', 'name it'
             )
     for key, own in custom.items():
-        if own.get('lr_mult', 1) != 1 and not any(key in name for name in names):
+        if isinstance(own, dict) and own.get('lr_mult', 1) != 1 and not any(key in name for name in names):
             raise UserError(
                 f'optim_wrapper.paramwise_cfg.custom_keys.{key}',
                 'a part of the name of some parameter',

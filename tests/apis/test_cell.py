@@ -9,6 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
+from hetkd.apis import load_config
 from hetkd.apis.cell import Cell
 from hetkd.apis.cli import Options
 from hetkd.errors import UserError
@@ -28,6 +29,18 @@ def tools(tmp_path):
 def cell(tmp_path, tools, script='', **options):
     (tools / 'train.py').write_text(script)
     return Cell(CONFIG, 0, tmp_path / 'all', tools, method='scratch', **options)
+
+
+def test_a_config_is_read_with_all_options(folder, tools):
+    text = (folder / 'my_images.py').read_text()
+    (folder / 'my_images.py').write_text(text.replace("root='", "root='absent/"))
+    options = {'own_images.root': f'{folder}/my_images', 'model.teacher.checkpoint': 'random'}
+    for method in ('kd', 'scratch'):
+        found = Cell(folder / 'my_images.py', 0, folder / 'all', tools, options, method=method)
+        assert found.state['reason'] == '' and 'own_images.root' in found.options
+    assert 'model.teacher.checkpoint' not in found.options
+    with pytest.raises(UserError, match='--cfg-options: own_images.root: expected own_images in the config'):
+        load_config(str(CONFIG), {'own_images.root': 'x'})
 
 
 def test_the_reason_is_of_this_attempt_and_names_the_error_of_a_process(tmp_path, tools):

@@ -79,7 +79,7 @@ def warm_up_of(config, steps):
     return kind.build_iter_from_epoch(optimizer, **config, epoch_length=steps).end
 
 
-def test_one_number_changes_the_length_and_values_of_ones_own_stay(folder):
+def test_one_number_changes_the_length_and_values_of_ones_own_stay(folder, monkeypatch):
     options = {'train_cfg.max_epochs': 7, 'train_dataloader.batch_size': 5, 'own_images.flip': False}
     cfg = load_config('my_images.py', options)
     warm_up, cosine = cfg.param_scheduler
@@ -91,6 +91,10 @@ def test_one_number_changes_the_length_and_values_of_ones_own_stay(folder):
     assert cfg.model.teacher.checkpoint == 'work_dirs/teachers/test_vit_my_images_96px/epoch_7.pth'
     assert cfg.train_dataloader.drop_last, '36 images leave one alone'
     assert not load_config('my_images.py').train_dataloader.drop_last
+    options = {**SMALL, 'train_dataloader.batch_size': 17}
+    assert not load_config('my_images.py', options).train_dataloader.drop_last
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert load_config('my_images.py', options).train_dataloader.drop_last, 'each process has 18 of them'
     assert cfg.data_preprocessor.num_classes == 2 and 'RandomFlip' not in str(cfg.train_dataloader)
     own = load_config('my_images.py', {'param_scheduler': [], 'optim_wrapper.optimizer.lr': 0.5})
     assert own.param_scheduler == [] and own.optim_wrapper.optimizer.lr == 0.5

@@ -83,6 +83,8 @@ def test_a_gain_is_paired_and_what_the_noise_explains_is_said_so():
     assert gain_text(gain({0: 5.0, 3: 9.0}, {0: 4.0, 1: 7.0})) == '+1.00 (one seed)'
     assert gain_text(gain({0: 5.0}, {1: 5.0})) == ''
     assert gain_text(gain({0: 1.0, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 2.0, 2: 3.0})) == '+0.00, within noise (p 1)'
+    equal = gain({0: 86.5, 1: 87.0}, {0: 86.0, 1: 86.5})
+    assert gain_text(equal) == '+0.50, within noise (p 1)', 'two equal differences are no proof'
 
 
 def test_gains_are_over_the_student_alone_with_the_same_settings_and_over_the_teacher():

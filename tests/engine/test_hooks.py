@@ -32,6 +32,14 @@ def test_a_bad_term_is_named_with_its_iteration(bad):
         hook.after_train_iter(runner_at(7), 7, outputs=terms)
 
 
+def test_a_sum_is_named_where_no_term_is_bad_or_there_is_none():
+    """Of mmpretrain's classifiers it is the only one."""
+    for terms in (dict(loss=float('nan')), dict(loss_a=3e38, loss_b=3e38, loss=float('inf'))):
+        with pytest.raises(UserError, match='^loss: expected a finite number'):
+            terms = {key: torch.tensor(x) for key, x in terms.items()}
+            LossGuardHook().after_train_iter(runner_at(0), 0, outputs=terms)
+
+
 def test_on_a_gpu_terms_are_read_rarely_and_the_first_bad_one_is_named(monkeypatch):
     """The device is played by pretending that no tensor is on the CPU."""
     hook = LossGuardHook(interval=4)

@@ -66,6 +66,9 @@ def test_what_cannot_be_plain_is_left_out_and_named(monkeypatch):
     monkeypatch.setattr('hetkd.engine.plain_values.print_log', lambda text, *_: said.append(text))
     assert plain(dict(a=1, own=SimpleNamespace(), function=len)) == dict(a=1)
     assert len(said) == 1 and 'got own of SimpleNamespace' in said[0]
+    of_lists = dict(own=[1, (SimpleNamespace(),)], functions=[len], numbers=[1, (2,), dict(a=3, f=len)])
+    assert plain(of_lists) == dict(numbers=[1, (2,), dict(a=3)])
+    assert len(said) == 2 and 'got own of SimpleNamespace' in said[1]
 
 
 def test_histories_come_back(tmp_path):
@@ -189,6 +192,12 @@ def test_no_code_of_a_file_runs(content, tmp_path, monkeypatch):
             with pytest.raises(UserError, match='which is refused'):
                 read(name)
     assert not marker.exists()
+
+
+def test_a_config_within_a_file_is_no_program(tmp_path):
+    """mmengine runs the text of ``meta['config']`` when it resumes."""
+    torch.save(dict(meta=dict(config='raise SystemExit', epoch=1), state_dict={}), tmp_path / 'x.pth')
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'))['meta'] == dict(epoch=1)
 
 
 def test_a_checkpoint_of_the_first_release_is_refused_with_the_command_that_converts_it(runner_of, tmp_path):

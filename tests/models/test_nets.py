@@ -4,8 +4,10 @@ import pytest
 import torch
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from mmpretrain.structures import DataSample
 from torch import nn
 
+from hetkd.apis import load_config
 from hetkd.errors import UserError
 from hetkd.models.nets import select_stages
 from hetkd.registry import MODELS
@@ -383,14 +385,39 @@ def test_a_teacher_without_stages_may_teach_where_none_are_read(algorithm):
 def test_a_feature_loss_on_a_teacher_without_stages_is_refused_with_the_way_out():
     flat = dict(classifier(dict(type='AlexNet'), 4096, neck=None), checkpoint='random')
     model = dict(type='FeatureDistiller', teacher=flat, student=micro_net('cnn', 100))
-    with pytest.raises(UserError, match='expected a backbone with stages.*logits only'):
+    with pytest.raises(UserError, match='expected a backbone with stages.*logits or embeddings'):
         MODELS.build(dict(model, losses=[dict(type='HintLoss')]))
 
 
 def test_a_student_without_stages_is_refused_with_the_way_out():
     lenet = classifier(dict(type='AlexNet'), 4096, neck=None)
-    with pytest.raises(UserError, match='expected a backbone with stages.*logits only'):
+    with pytest.raises(UserError, match='expected a backbone with stages.*method on logits or embeddings'):
         MODELS.build(dict(type='MLDRKD', teacher=micro_net('vit', 100, checkpoint='random'), student=lenet))
+
+
+@pytest.mark.parametrize('method', ['kd', 'rsd', 'rkd', 'cc'])
+def test_a_student_without_stages_takes_methods_on_logits_and_embeddings(method, monkeypatch):
+    """As docs/en/nets.md says."""
+
+    class Plain(nn.Module):
+        init_cfg = None
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, 2)
+
+        def forward(self, x):
+            return (self.conv(x),)
+
+    monkeypatch.setitem(MMPRETRAIN_MODELS.module_dict, 'Plain', Plain)
+    pair = dict(teacher=micro_net('vit', 100, checkpoint='random'))
+    pair['student'] = classifier(dict(type='Plain'), 8, input_size=32)
+    model = MODELS.build(
+        dict(load_config('hetkd::mldrkd/vit-micro_cnn-micro_digits', method=method).model, **pair)
+    )
+    samples = [DataSample().set_gt_label(i) for i in range(3)]
+    losses = model.loss(torch.randn(3, 3, 32, 32), samples)
+    assert len(losses) == 2 and all(x.isfinite() for x in losses.values())
 
 
 def test_a_backbone_of_ones_own_has_stages():

@@ -11,13 +11,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook, ParamSchedulerHook
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 
 from hetkd.apis import load_config
 from hetkd.engine import latest_checkpoint
+from hetkd.engine.batches import sampler_of
 from hetkd.engine.made_of import WATCHING
 from hetkd.engine.work_dir import claimed
 from hetkd.errors import UserError
+from hetkd.models import NetClassifier
+from hetkd.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from tests.conftest import ROOT
 from tests.engine.conftest import runner_of  # noqa: F401
 
@@ -239,6 +244,31 @@ def test_the_seed_cannot_change_and_a_drawn_one_stays(build, begun, tmp_path):
     assert sorted(seen) == list(range(80))
 
 
+def test_a_drawn_seed_stays_with_a_sampler_of_any_kind(build, tmp_path):
+    seeds = []
+
+    class Seed(Watch):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            super().before_train_iter(runner, batch_idx, data_batch)
+            seeds.append(sampler_of(runner.train_dataloader).seed)
+
+    more = dict(randomness__seed=None, train_dataloader__sampler=dict(type='RepeatAugSampler', shuffle=True))
+    with pytest.raises(SystemExit):
+        build('scratch', 'drawn', Stop(step=5), Seed(), **more).train()
+    build('scratch', 'drawn', Seed(), apply=False, **more).train()
+    assert len(seeds) > 5 and len(set(seeds)) == 1
+
+
+def test_the_config_that_a_resumed_run_leaves_resumes_nothing(build, begun, tmp_path):
+    begun()
+    runner = build(apply=False)
+    # As tools/train.py --resume has them.
+    runner.cfg.update(resume=True, load_from='epoch_1.pth', resume_options=dict(load_from='start.pth'))
+    runner.train()
+    left = Config.fromfile(next((tmp_path / 'run').glob('*.py')))
+    assert (left.resume, left.load_from, 'resume_options' in left) == (False, 'start.pth', False)
+
+
 WIDER = {
     f'model.student.model.{key}': x
     for key, x in {
@@ -290,6 +320,52 @@ class Counting(ParamSchedulerHook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.steps, self.total, self.ones = self.steps + 1, self.total + 0.5, self.ones + 1
+
+
+class TwoOptimizers:
+    """A constructor of a user: the body and the head have one each."""
+
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        self.options = optim_wrapper_cfg
+
+    def __call__(self, model):
+        parts = dict(body=model.student.model.backbone, head=model.student.model.head)
+        return OptimWrapperDict(
+            **{key: build_optim_wrapper(x, dict(self.options[key])) for key, x in parts.items()}
+        )
+
+
+class StepsTwice(NetClassifier):
+    def train_step(self, data, optim_wrapper):
+        data = self.data_preprocessor(data, True)
+        loss, logged = self.parse_losses(self(**data, mode='loss'))
+        optim_wrapper.zero_grad()
+        loss.backward()
+        for one in optim_wrapper.values():
+            one.optimizer.step()
+        return logged
+
+
+def test_a_run_with_two_optimizers_resumes_to_the_same(build, tmp_path, monkeypatch):
+    monkeypatch.setitem(OPTIM_WRAPPER_CONSTRUCTORS.module_dict, 'TwoOptimizers', TwoOptimizers)
+    monkeypatch.setitem(MODELS.module_dict, 'StepsTwice', StepsTwice)
+    one = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
+    two = dict(constructor='TwoOptimizers', _delete_=True, body=one, head=one)
+    more = dict(model__type='StepsTwice', optim_wrapper=two)
+    del_optimizer = {'optim_wrapper.optimizer': None}
+
+    def run(*hooks, **options):
+        runner = build('scratch', *hooks, **more, **options, **del_optimizer)
+        return runner
+
+    whole = run('whole')
+    whole.train()
+    with pytest.raises(KeyboardInterrupt):
+        run('broken', Stop(validation=2)).train()
+    resumed = run('broken', apply=False)
+    resumed.train()
+    for mine, other in zip(whole.model.parameters(), resumed.model.parameters()):
+        assert torch.equal(mine, other)
 
 
 def test_tensors_and_arrays_of_a_hook_over_one_of_mmengines_go_on(build, tmp_path):

@@ -1,12 +1,15 @@
 """Sizes of images and nets, and the cost of many classes, before the first step."""
 
+import json
+
 import pytest
 import torch
+from torch.utils.data import BatchSampler
 
 from hetkd.engine.hooks import loss_cost
 from hetkd.errors import UserError
 from hetkd.models.distillers.configs import build_teacher
-from hetkd.registry import MODELS
+from hetkd.registry import DATA_SAMPLERS, MODELS
 from tests.engine.conftest import runner_of  # noqa: F401 (a fixture)
 
 ONE_BLOCK = dict(depth=1)
@@ -100,6 +103,25 @@ def test_the_class_relations_cost_is_named_before_the_first_step(runner_of, monk
     cost = next(x for x in runner.hooks if type(x).__name__ == 'LossCostHook').report['relation_cost']
     # Four stages, their fusion and the logits, and the teacher: seven relations of (10, 10) an image.
     assert cost['entries'] == runner.train_dataloader.batch_size * 7 * 100 and cost['seconds'] > 0
+
+
+def test_a_batch_sampler_says_the_size_of_a_batch(runner_of, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setattr(loss_cost, 'MANY', 1)
+    batches = dict(type='OnesOwn', batch_size=9)
+    monkeypatch.setitem(DATA_SAMPLERS.module_dict, 'OnesOwn', BatchSamplerOfOnesOwn)
+    options = {'batch_sampler': batches, 'drop_last': False, 'dataset.per_class': 3, 'num_workers': 0}
+    options['persistent_workers'] = False
+    options = {f'train_dataloader.{key}': x for key, x in options.items()}
+    runner = runner_of(**options, train_cfg__max_epochs=1)
+    runner.train()
+    cost = next(x for x in runner.hooks if type(x).__name__ == 'LossCostHook').report['relation_cost']
+    assert cost['entries'] == 9 * 7 * 100
+    assert json.loads((tmp_path / 'results.json').read_text())['settings']['batch_size'] == 9
+
+
+class BatchSamplerOfOnesOwn(BatchSampler):
+    def __init__(self, sampler, batch_size, drop_last=False):
+        super().__init__(sampler, batch_size, drop_last)
 
 
 def test_twelve_thousand_classes_are_many_and_a_thousand_are_not():

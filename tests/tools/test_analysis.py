@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import confusion_matrix
 
 from hetkd.apis import export_student, load_config
-from hetkd.apis.analysis import open_run, random_config
+from hetkd.apis.analysis import open_run, random_config, save_numbers
 from hetkd.errors import UserError
 from hetkd.evaluation import DumpPredictions
 from hetkd.registry import DATASETS, MODELS
@@ -116,6 +116,13 @@ def test_agreement_counts_who_is_right(trained, tmp_path):
     assert found['student']['accuracy'] == pytest.approx(logged['accuracy/top1'], rel=1e-5)
     assert found['teacher']['accuracy'] == pytest.approx(logged['teacher/top1'], rel=1e-5)
     assert numbers(tmp_path / 'shown/most_different.png')['sample_idx'] == kl.topk(7).indices.tolist()
+
+
+def test_the_numbers_of_a_picture_replace_no_record(tmp_path):
+    (tmp_path / 'results.json').write_text('{}')
+    with pytest.raises(UserError, match='--out: expected another name, got .*results.png'):
+        save_numbers(str(tmp_path / 'results.png'), dict(a=1))
+    assert (tmp_path / 'results.json').read_text() == '{}'
 
 
 def test_agreement_takes_some_images_and_an_exported_student(trained, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -120,6 +121,25 @@ def test_mmpretrain_loads_the_student_bit_for_bit(short_run, exported):
     images = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
         assert torch.equal(plain(images), classifier(images))
+
+
+def test_an_export_replaces_no_config_of_a_run(short_run, run_tool, tmp_path):
+    config = tmp_path / 'my.py'
+    Config.fromfile(short_run.config).dump(config)
+    before = config.read_text()
+    with pytest.raises(UserError, match='--out: expected a name whose .py is not the config of the run'):
+        export_student(Config.fromfile(config), str(short_run.checkpoint), str(tmp_path / 'my.pth'))
+    assert config.read_text() == before and not (tmp_path / 'my.pth').exists()
+
+
+def test_a_metric_of_tensors_is_written(short_run, run_tool, tmp_path):
+    cfg, out = Config.fromfile(short_run.config), tmp_path / 'x.json'
+    cfg.test_evaluator = dict(type='ConfusionMatrix')
+    cfg.dump(tmp_path / 'my.py')
+    flags = ['--work-dir', tmp_path, '--out', out, '--out-item', 'metrics']
+    run_tool('test.py', tmp_path / 'my.py', short_run.checkpoint, *flags)
+    (counts,) = json.loads(out.read_text()).values()
+    assert np.sum(counts) == 600
 
 
 def test_timm_loads_the_student_bit_for_bit(tmp_path):

@@ -14,6 +14,7 @@ import torch
 from hetkd.apis import load_config
 from hetkd.apis.shipped import module_of
 from hetkd.engine import has_bfloat16
+from hetkd.errors import UserError
 from tests.conftest import ROOT, free_port, tool_command
 from tests.tools.conftest import CONFIG
 
@@ -141,6 +142,18 @@ def test_flags_change_the_config():
     assert cfg.val_cfg is None and cfg.val_dataloader is None and cfg.val_evaluator is None
     assert cfg.auto_scale_lr.enable
     assert not cfg.train_dataloader.pin_memory and not cfg.train_dataloader.persistent_workers
+
+
+@pytest.mark.parametrize('kind', ['OptimWrapper', 'AmpOptimWrapper', 'ApexOptimWrapper'])
+def test_amp_replaces_no_other_wrapper(kind):
+    train = load_train_py()
+    cfg, args = load_config(str(ROOT / CONFIG)), train.parse_args([CONFIG, '--amp'])
+    cfg.optim_wrapper.type = kind
+    if kind == 'ApexOptimWrapper':
+        with pytest.raises(UserError, match='--amp: expected OptimWrapper in optim_wrapper.type, got Apex'):
+            train.merge_args(cfg, args)
+    else:
+        assert train.merge_args(cfg, args).optim_wrapper.type == 'AmpOptimWrapper'
 
 
 def test_amp_on_a_cpu_is_bfloat16_and_is_offered(run_tool, tmp_path):

@@ -5,13 +5,14 @@ import json
 import os
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, default_collate
 from mmpretrain import ImageClassificationInferencer
 
@@ -371,6 +372,19 @@ def test_a_run_with_views_of_batches_is_predicted_exported_and_deployed(
     main_of('tools/deployment/export.py', tmp_path / 'config.py', short_run.checkpoint, *flags)
     record = json.loads((tmp_path / 'student.onnx.json').read_text())
     assert record['resize_short'] == 20 and record['input'] == [3, 16, 16]
+    geometry = import_module('tools.deployment.export').resizing_of
+    edge, middle, whole = (dict(type=x, scale=20) for x in ('ResizeEdge', 'CenterCrop', 'Resize'))
+    for steps, expected in {
+        (): None,
+        ('whole',): None,
+        ('edge', 'middle'): 20,
+        ('whole', 'middle'): '',
+        ('middle',): '',
+        ('long', 'middle'): '',
+    }.items():
+        made = dict(edge=edge, middle=middle, whole=whole, long=dict(edge, edge='long'))
+        pipeline = [ConfigDict(made[x]) for x in steps] + [ConfigDict(type='PackInputs')]
+        assert geometry(pipeline).get('resize_short', '') == expected, steps
     assert record['interpolation'] == 'bilinear'
     shutil.copy(digit, tmp_path / 'image.png')
     monkeypatch.chdir(tmp_path)

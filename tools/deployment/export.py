@@ -2,12 +2,14 @@
 
 The exported net takes images (N, 3, H, W), uint8, RGB, of the size of the test images, and returns logits
 (N, C); normalisation is part of it. OUT.json is written beside it: class names, the short side to resize to
-before the centre crop (null: resize directly to the size), largest difference, and the table.
+before the centre crop (null: resize directly to the size; absent: another way), largest difference, and the
+table.
 """
 
 import argparse
 import json
 import os
+import re
 import tempfile
 
 import torch
@@ -110,6 +112,18 @@ def export_all(args, cfg, folder):
     return paths['student'], dict(input=list(images.shape[1:]), difference=difference, table=table)
 
 
+def resizing_of(pipeline):
+    """What the record says of an image's way to the size; nothing of one that it has no words for."""
+    steps = [x for x in pipeline if re.search('Resize|Crop|Pad', str(x.type))]
+    names = [x.type for x in steps]
+    if names == ['ResizeEdge', 'CenterCrop'] and steps[0].get('edge', 'short') == 'short':
+        return dict(resize_short=steps[0].scale)
+    if not names or (names == ['Resize'] and not steps[0].get('keep_ratio')):
+        return dict(resize_short=None)
+    print(f'the record does not say how to resize images: prepare them as the test does, {names}')
+    return {}
+
+
 def main(argv=None):
     args = parse_args(argv)
     cfg = config_of(args)
@@ -122,7 +136,7 @@ def main(argv=None):
     print(f'{text(record["table"])}\nmedian of {args.repeats} runs; CPU threads: {threads}')
     record |= dict(format=args.format, threads=threads, classes=read_weights(args.checkpoint).classes)
     pipeline = image_by_image(cfg).test_dataloader.dataset.pipeline
-    record['resize_short'] = next((x.scale for x in pipeline if x.type == 'ResizeEdge'), None)
+    record |= resizing_of(pipeline)
     record['interpolation'] = resize_filter(pipeline)
     write_whole(args.out + '.json', json.dumps(record, indent=2))
     print(f'written: {args.out}, {args.out}.json')

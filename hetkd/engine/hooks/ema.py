@@ -2,6 +2,7 @@
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 
 from hetkd.engine.plain_model import plain_model
@@ -42,7 +43,9 @@ class StudentEMAHook(EMAHook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Take up the student after a step, which with gradient accumulation is not each iteration."""
-        if not hasattr(runner.optim_wrapper, 'should_update') or runner.optim_wrapper.should_update():
+        wrapper = runner.optim_wrapper
+        several = isinstance(wrapper, OptimWrapperDict)  # which steps when the model says so
+        if several or not hasattr(wrapper, 'should_update') or wrapper.should_update():
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train_epoch(self, runner) -> None:

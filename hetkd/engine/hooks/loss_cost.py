@@ -5,6 +5,7 @@ import time
 import torch
 from mmengine.hooks import Hook
 
+from hetkd.engine.batches import batch_size_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.functional import relation_kl
 from hetkd.registry import HOOKS
@@ -33,7 +34,7 @@ class LossCostHook(Hook):
         model = plain_model(runner)
         if not any(type(part).__name__ == 'DFRALoss' for part in model.modules()):
             return
-        images, classes = runner.train_dataloader.batch_size, model.student.num_classes
+        images, classes = batch_size_of(runner.train_dataloader) or 1, model.student.num_classes
         students = getattr(model, 'num_compared', 1)
         entries = len(model.teachers) * images * (students + 1) * classes**2
         if entries < MANY:

@@ -57,13 +57,15 @@ class LossGuardHook(Hook):
         if not kept or torch.stack([values.sum() for *_, values in kept]).isfinite().all():
             return
         for iteration, names, values in kept:
-            for name, value in zip(names, values.tolist()):
-                if name != 'loss' and not abs(value) < float('inf'):
-                    raise UserError(
-                        name,
-                        'a finite number',
-                        f'{value} at iteration {iteration}',
-                        'resume from the last checkpoint with a smaller lr (--resume --apply-changes '
-                        '--cfg-options optim_wrapper.optimizer.lr=...), a longer warm-up or '
-                        'optim_wrapper.clip_grad.max_norm=5, and look at the data of that iteration',
-                    )
+            bad = {name: x for name, x in zip(names, values.tolist()) if not math.isfinite(x)}
+            if bad:
+                # The sum of all tells the least.
+                name = min(bad, key=lambda x: x == 'loss')
+                raise UserError(
+                    name,
+                    'a finite number',
+                    f'{bad[name]} at iteration {iteration}',
+                    'resume from the last checkpoint with a smaller lr (--resume --apply-changes '
+                    '--cfg-options optim_wrapper.optimizer.lr=...), a longer warm-up or '
+                    'optim_wrapper.clip_grad.max_norm=5, and look at the data of that iteration',
+                )

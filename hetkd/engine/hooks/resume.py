@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.engine import changes
+from hetkd.engine.batches import sampler_of
 from hetkd.engine.made_of import made_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.engine.plain_values import plain
@@ -115,10 +117,13 @@ class ResumeHook(Hook):
         checkpoint['hooks'] = plain(self._states(runner))
         if self._before_val is not None:
             checkpoint['hooks'], groups, schedules = plain(self._before_val)
-            if 'param_schedulers' in checkpoint:
-                checkpoint['param_schedulers'] = schedules
-            for group, values in zip(checkpoint.get('optimizer', {}).get('param_groups', ()), groups):
-                group.update(values)
+            optimizers = checkpoint.get('optimizer', {})
+            optimizers = [optimizers] if 'param_groups' in optimizers else optimizers.values()
+            saved = [group for state in optimizers for group in state['param_groups']]
+            for state, values in zip(
+                saved + changes.in_one(checkpoint.get('param_schedulers')), groups + schedules
+            ):
+                state.update(values)
 
     def _states(self, runner) -> dict[str, dict]:
         return {
@@ -169,7 +174,9 @@ def _check_weights(runner, checkpoint: dict, path: str) -> None:
 
 def _left_over(runner) -> dict[str, torch.Tensor]:
     """Gradients that wait for a step, where accumulation does not divide the epoch."""
-    if getattr(runner.optim_wrapper, 'should_update', lambda: True)():
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    if all(getattr(x, 'should_update', lambda: True)() for x in wrappers):
         return {}
     named = plain_model(runner).named_parameters()
     return {name: x.grad for name, x in named if x.grad is not None}
@@ -177,7 +184,7 @@ def _left_over(runner) -> dict[str, torch.Tensor]:
 
 def _reseed(runner, seed: Optional[int]) -> None:
     """Without a seed in the config, mmengine takes that of the checkpoint, after it has built the sampler."""
-    sampler = runner.train_dataloader.batch_sampler.sampler
+    sampler = sampler_of(runner.train_dataloader)
     if seed is not None and getattr(sampler, 'seed', None) == runner.seed:
         sampler.seed = seed
 

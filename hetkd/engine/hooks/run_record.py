@@ -17,6 +17,7 @@ from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 
+from hetkd.engine.batches import batch_size_of
 from hetkd.engine.made_of import made_of
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
@@ -163,7 +164,7 @@ def _settings(runner) -> dict:
         digest=hashlib.sha256(text.encode()).hexdigest(),
         seed=runner.seed,
         processes=get_world_size(),
-        batch_size=runner.train_dataloader.batch_size,
+        batch_size=batch_size_of(runner.train_dataloader),
     )
 
 

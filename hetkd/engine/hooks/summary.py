@@ -7,6 +7,7 @@ from datetime import timedelta
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
+from hetkd.engine.batches import batch_size_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.engine.steps import counts_iterations
 from hetkd.registry import HOOKS
@@ -44,7 +45,7 @@ class SummaryHook(Hook):
         for line in (
             f'{type(model).__name__}: {_net(student)} learns from {teachers or "labels alone"}',
             f'data: {data}; {getattr(student, "num_classes", "?")} classes',
-            f'{length}, each of {processes}{loader.batch_size} images',
+            f'{length}, each of {processes}{batch_size_of(loader) or "some"} images',
             f'files: {runner.work_dir}; the whole log: {osp.join(runner.log_dir, runner.timestamp)}.log',
         ):
             runner.logger.info(line)

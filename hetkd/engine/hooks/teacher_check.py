@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader, Subset
 
 from hetkd.arguments import Natural
+from hetkd.engine.batches import batch_size_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
@@ -65,7 +66,7 @@ class TeacherCheckHook(Hook):
     def _batches(self, runner):
         loader = runner.val_dataloader
         some = Subset(loader.dataset, evenly_spread(self.images, len(loader.dataset)))
-        size = min(loader.batch_size or 128, len(some))
+        size = min(batch_size_of(loader) or 128, len(some))
         return DataLoader(some, size, collate_fn=loader.collate_fn)
 
     def _at_chance(self, runner, teacher, found: dict, is_read: bool) -> None:

@@ -50,7 +50,7 @@ class IndexReader:
                 type(self.backbone).__name__,
                 'stages as maps (N, C, H, W)',
                 tuple(getattr(output, 'shape', ())) or type(output).__name__,
-                'use a method that needs logits only, or take the net from timm (type="TimmNet")',
+                'use a method on logits or embeddings, or take the net from timm (type="TimmNet")',
             )
         return output
 
@@ -146,7 +146,7 @@ def stage_reader(backbone: nn.Module) -> IndexReader:
             name,
             'a backbone with stages (out_indices, and a list of its blocks called stages or layers)',
             'one without',
-            'use a method that needs logits only, or take the net from timm (type="TimmNet")',
+            'use a method on logits or embeddings, or take the net from timm (type="TimmNet")',
         )
     if hasattr(backbone, 'out_type') and hasattr(backbone, '_format_output'):
         return TokenReader(backbone)

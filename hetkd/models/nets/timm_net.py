@@ -125,7 +125,7 @@ class TimmNet(LibraryNet):
                 self._name,
                 'a model that gives stages',
                 'one without forward_intermediates',
-                'use a method that needs logits only, or another model',
+                'use a method on logits or embeddings, or another model',
             )
         return self._intermediates(inputs)[1]
 
