@@ -53,6 +53,24 @@ def test_init_weights_does_not_wipe_it(family):
 
 
 @pytest.mark.parametrize('family', MICRO_FAMILIES)
+def test_a_seed_gives_one_student_whatever_the_method_and_the_teacher(family):
+    """A net of mmpretrain gets its weights from the runner, when the connectors have drawn theirs."""
+    students = []
+    for config in (
+        dict(type='NetClassifier'),
+        dict(type='MLDRKD', teacher=micro_net('vit', checkpoint='random')),
+        dict(type='HCD', teacher=micro_net('cnn', checkpoint='random')),
+        dict(type='MLDRKD', teacher=micro_net('mlp', checkpoint='random')),
+    ):
+        torch.manual_seed(5)
+        model = MODELS.build(dict(config, student=micro_net(family)))
+        model.init_weights()
+        students.append(list(model.student.parameters()))
+    first, *others = students
+    assert all(all(map(torch.equal, first, other)) for other in others)
+
+
+@pytest.mark.parametrize('family', MICRO_FAMILIES)
 def test_init_weights_does_not_wipe_a_loaded_student(family, tmp_path):
     source = MODELS.build(micro_net(family))
     path = str(tmp_path / 'x.pth')

@@ -106,6 +106,7 @@ class Net(nn.Module, ABC):
         self.resize: Optional[str] = None
         self.has_weights = has_weights or checkpoint is not None
         self._loaded = has_weights
+        self._random_state = torch.get_rng_state()
         self.checkpoint = checkpoint
         if checkpoint not in (None, RANDOM):
             weights = read_weights(checkpoint)
@@ -207,9 +208,15 @@ class Net(nn.Module, ABC):
                 module.training = training
 
     def init_weights(self) -> None:
-        """Called by the runner. Loaded weights stay as they are."""
+        """Called by the runner. Loaded weights stay as they are.
+
+        Random ones are drawn as right after the net was built: connectors that were built since then have drawn
+        as well, and the same seed gives the same student with any method.
+        """
         if not self._loaded:
-            self._init_random()
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(self._random_state)
+                self._init_random()
 
     def _init_random(self) -> None:
         """Initialise from scratch, where construction has not done so."""
