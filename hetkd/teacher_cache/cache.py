@@ -133,19 +133,27 @@ class TeacherCache:
         for path in self.folder.glob('*.progress'):
             path.unlink()
 
-    def read(self, view: str, index) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
+    def read(
+        self, view: str, index, logits: bool = True, embedding: bool = True
+    ) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
         """Logits (N, C) and embeddings (N, D) of some images, where there are, in float32.
+
+        Args:
+            view: its name.
+            index: of the images.
+            logits, embedding: which to read; the file of the other is not touched.
 
         Raises:
             UserError: a file is not what was written, or a row is NaN or infinite.
         """
         index = np.asarray(index)
-        rows = {part: self._map(view, part, False)[index] for part in self._parts(view)}
+        parts = [x for x in self._parts(view) if (embedding if x == 'embedding' else logits)]
+        rows = {part: self._map(view, part, False)[index] for part in parts}
         for part, values in rows.items():
             self._check_finite(view, part, index, values)
         rows = {part: torch.from_numpy(values) for part, values in rows.items()}
-        embedding = rows.get('embedding')
-        return self._unpack(rows), None if embedding is None else embedding.float()
+        features = rows.get('embedding')
+        return self._unpack(rows), None if features is None else features.float()
 
     def _parts(self, view: str) -> dict[str, tuple[int, str]]:
         """Columns and dtype of each file of a view."""

@@ -113,10 +113,8 @@ class CachedTeacher(Teacher):
                 'one without',
                 'write it with --embedding',
             )
-        rows = zip((logits, embedding), self.cache.read(f'view{self.view:03d}', index))
-        scores, features = (
-            to_device(x, inputs.device) if wanted and x is not None else None for wanted, x in rows
-        )
+        rows = self.cache.read(f'view{self.view:03d}', index, logits, embedding)
+        scores, features = (None if x is None else to_device(x, inputs.device) for x in rows)
         return NetOutput(scores, (), features)
 
     def validate(self, inputs, index) -> Optional[torch.Tensor]:

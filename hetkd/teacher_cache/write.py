@@ -53,6 +53,9 @@ def write_cache(
             repeat, or a folder with a cache of something else.
     """
     init_default_scope(cfg.get('default_scope', 'hetkd'))
+    if isinstance(cfg.model.get('teacher'), (list, tuple)) and len(cfg.model.teacher) == 1:
+        cfg = deepcopy(cfg)
+        cfg.model.teacher = cfg.model.teacher[0]
     model = _model(cfg)
     teacher = model.teachers[0]
     builder = RUNNERS.get(cfg.runner_type).build_dataloader

@@ -102,6 +102,7 @@ MISTAKES = [
     ({'model.losses': [dict(type='DISTLoss', gamma=-1)]}, r'\[0\].gamma: expected a number >= 0, got -1'),
     ({'model.losses': [dict(type='DFRALoss', alpha='2')]}, r"\[0\].alpha: expected a number, got '2'"),
     ({'model.losses': [dict(type='CCLoss', gamma=0)]}, r'\[0\].gamma: expected a number > 0, got 0'),
+    ({'model.losses': [dict(type='CCLoss', order=0)]}, r'\[0\].order: expected a number >= 1, got 0'),
     ({'model.losses': [dict(type='CCLoss', order=1.5)]}, r'\[0\].order: expected a whole number'),
     (
         {'model.losses': [dict(type='KDLoss', temperature=1e30)]},

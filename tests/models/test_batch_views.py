@@ -82,9 +82,23 @@ def test_a_crop_that_never_fits_is_the_middle():
     """Both rules of the fallback, beside mmpretrain's."""
     for size in ((10, 400), (400, 10), (20, 20)):
         theirs = TRANSFORMS.build(dict(type='RandomResizedCrop', scale=8, crop_ratio_range=(1.5, 1.5)))
-        ours = BatchRandomResizedCrop(8, crop_ratio_range=(1.5, 1.5))
+        ours = BatchRandomResizedCrop(8)
+        ours.crop_ratio_range = (1.5, 1.5)
         boxes = torch.stack(ours.boxes(size, uniform((0,), range(20), ours.draws)), 1)
         assert boxes.tolist() == [list(theirs.rand_crop_params(np.zeros(size)))] * 20
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(crop_ratio_range=(8, 100)), 'crop_ratio_range: expected two shares'),
+        (dict(crop_ratio_range=(0.5, 0.2)), 'crop_ratio_range: expected two shares'),
+        (dict(flip=50.0), 'flip: expected a number <= 1, got 50'),
+    ],
+)
+def test_shares_are_no_percentages(change, message):
+    with pytest.raises(UserError, match=message):
+        BATCH_AUGMENTS.build(dict(type='BatchRandomResizedCrop', scale=8, **change))
 
 
 # --- views of single images

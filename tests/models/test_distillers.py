@@ -330,7 +330,41 @@ def test_a_student_has_no_normalisation_of_its_own(key):
             UserError, match=r'student.(mean|std): expected none, or that of the data preproc'
         ):
             MODELS.build(dict(plain, data_preprocessor=preprocessor))
-    assert MODELS.build(dict(plain, data_preprocessor=own)).student.num_classes == 10
+    imagenet = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])  # no number of float32
+    for same in (own, imagenet):
+        model = MODELS.build(dict(plain, student=dict(student, **same), data_preprocessor=same))
+        assert model.student.num_classes == 10
+
+
+@pytest.mark.parametrize('kind', ['LogitDistiller', 'MLDRKD', 'OFA'])
+@pytest.mark.parametrize('teacher', [[], None, [None]])
+def test_no_teacher_is_refused(teacher, kind):
+    losses = dict(losses=[dict(type='KDLoss')]) if kind == 'LogitDistiller' else {}
+    with pytest.raises(UserError, match='teacher: expected a teacher, got .*take --method scratch'):
+        MODELS.build(dict(type=kind, teacher=teacher, student=micro_net('cnn'), **losses))
+
+
+@pytest.mark.parametrize('place', ['data_preprocessor', 'train_cfg'])
+def test_an_empty_list_of_augmentations_is_refused(place):
+    empty = dict(augments=[])
+    more = (
+        dict(train_cfg=empty) if place == 'train_cfg' else dict(data_preprocessor=dict(batch_augments=empty))
+    )
+    with pytest.raises(UserError, match='batch augmentations: expected some of them .*for none:'):
+        MODELS.build(dict(type='NetClassifier', student=micro_net('cnn'), **more))
+
+
+def test_a_cache_within_a_frozen_teacher_is_refused():
+    net = dict(micro_net('vit', checkpoint='random'), cache='caches/x')
+    with pytest.raises(UserError, match='teacher.net.cache: expected a teacher that runs'):
+        teacher = dict(type='FrozenTeacher', net=net)
+        MODELS.build(dict(ALGORITHMS['kd'], teacher=teacher, student=micro_net('cnn')))
+
+
+@pytest.mark.parametrize('stages', [(), (5,)])
+def test_a_choice_of_no_stages_is_refused(stages):
+    with pytest.raises(UserError, match='stages: expected indices of . stage pairs'):
+        build('fitnet', stages=stages)
 
 
 class Comma(torch.nn.Module):

@@ -9,6 +9,7 @@ from torch import nn
 
 from hetkd.apis import load_config
 from hetkd.errors import UserError
+from hetkd.models.backbones import Vim
 from hetkd.models.nets import select_stages
 from hetkd.registry import MODELS
 from hetkd.testing import MICRO_FAMILIES, micro_net
@@ -115,7 +116,7 @@ NETS = {
     'timm-mambaout': (timm_net('mambaout_femto'), pyramid(48, 96, 192, 288), 1152),
     'timm-efficientvim': (
         timm_net('efficientvim_m1'),
-        pyramid(128, 192, 320, strides=(16, 32, 56)),
+        pyramid(128, 192, 320, strides=(16, 32, 64)),
         960,
     ),
 }
@@ -132,7 +133,7 @@ def test_stages_at_224_are_the_papers_taps_and_logits_do_not_depend_on_asking(na
         images = torch.randn(1, 3, 224, 224)
         plain, full, again = net(images), net(images, stages=True, embedding=True), net(images)
     assert plain.stages == () and plain.embedding is None
-    assert [tuple(x.shape[1:]) for x in full.stages] == [(x.channels, *x.size) for x in net.stage_specs]
+    assert [x.shape[1] for x in full.stages] == [x.channels for x in net.stage_specs]
     assert full.embedding.shape == (1, embedding)
     assert torch.equal(plain.logits, full.logits) and torch.equal(plain.logits, again.logits)
     assert list(net.state_dict()) == names, 'reading stages must not change the plain state dict'
@@ -418,6 +419,27 @@ def test_a_student_without_stages_takes_methods_on_logits_and_embeddings(method,
     samples = [DataSample().set_gt_label(i) for i in range(3)]
     losses = model.loss(torch.randn(3, 3, 32, 32), samples)
     assert len(losses) == 2 and all(x.isfinite() for x in losses.values())
+
+
+@pytest.mark.parametrize('indices', [(), (3, 1), (1, 1)])
+@pytest.mark.parametrize('family', ['vit', 'cnn', 'vim'])
+def test_stages_are_chosen_from_shallow_to_deep(indices, family):
+    with pytest.raises(UserError, match='stage_indices: expected some, from shallow to deep'):
+        MODELS.build(micro_net(family, stage_indices=indices))
+
+
+@pytest.mark.parametrize('size', [34, 36, 40, 44, 64, 100])
+def test_strides_count_halvings_at_any_size(size):
+    """So that a projector has as many blocks as there are halvings to the last stage."""
+    net = MODELS.build(timm_net('resnet10t', input_size=size))
+    assert [x.stride for x in net.stage_specs] == [4, 8, 16, 32]
+
+
+@pytest.mark.parametrize('kind', ['Vim', 'hetkd.Vim', Vim])
+def test_a_vim_is_of_its_size_however_it_is_named(kind):
+    config = micro_net('vim', input_size=64)
+    net = MODELS.build(dict(config, model=dict(config['model'], type=kind)))
+    assert net.model.img_size == (64, 64)
 
 
 def test_a_backbone_of_ones_own_has_stages():

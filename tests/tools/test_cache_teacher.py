@@ -90,6 +90,19 @@ def test_the_losses_are_those_of_the_online_teacher(method, mixed, top_k, config
     assert metrics['teachers'][0]['views'] == 3 and metrics['teachers'][0]['net'] == 'VisionTransformer'
 
 
+def test_a_method_on_logits_reads_no_embeddings(config, tmp_path):
+    listed = config('rkd')
+    listed.model.teacher = [listed.model.teacher]
+    cache = write_cache(listed, str(tmp_path / 'cache'), views=1)
+    assert cache.header['embedding']
+    (tmp_path / 'cache/view000.embedding.npy').write_bytes(b'damaged')
+    logits, embedding = TeacherCache(tmp_path / 'cache').read('view000', [0, 1], embedding=False)
+    assert logits.shape == (2, 10) and embedding is None
+    losses_of(config('kd', cached=tmp_path / 'cache'))
+    with pytest.raises(UserError, match='view000.embedding.npy'):
+        losses_of(config('rkd', cached=tmp_path / 'cache'))
+
+
 class Watch:
     """The images that a run trains on."""
 

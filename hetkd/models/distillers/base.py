@@ -65,6 +65,10 @@ class BaseDistiller(NetClassifier):
         self.ce_weight = ce_weight
         data = [_flat(getattr(self.data_preprocessor, name, None)) for name in ('mean', 'std')]
         configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
+        if not configs or None in configs:
+            raise UserError(
+                'teacher', 'a teacher', repr(teacher), 'to train on labels alone take --method scratch'
+            )
         configs = [with_classes(config, self.data_preprocessor) for config in configs]
         # Restore the RNG, so that the student's initial weights do not depend on the teacher.
         with torch.random.fork_rng(devices=[]):

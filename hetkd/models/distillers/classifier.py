@@ -66,17 +66,25 @@ class NetClassifier(BaseModel):
             )
         if train_cfg:
             preprocessor['batch_augments'] = train_cfg
+        augments = preprocessor.get('batch_augments')
+        if isinstance(augments, dict) and augments.get('augments') == []:
+            raise UserError(
+                'batch augmentations',
+                'some of them in augments',
+                'an empty list',
+                'for none: data_preprocessor.batch_augments=None, or model.train_cfg=None',
+            )
         super().__init__(MODELS.build(preprocessor))
         student = with_classes(student, self.data_preprocessor)
         for key in ('mean', 'std'):
-            seen = getattr(self.data_preprocessor, key, None)
-            if student.get(key) is not None and (
-                seen is None or seen.flatten().tolist() != list(student[key])
-            ):
+            seen, own = getattr(self.data_preprocessor, key, None), student.get(key)
+            if own is None:
+                continue
+            if seen is None or not torch.equal(seen.flatten(), torch.tensor(own, dtype=seen.dtype)):
                 raise UserError(
                     f'student.{key}',
                     'none, or that of the data preprocessor, which normalises what a student sees',
-                    list(student[key]),
+                    list(own),
                     f'drop it, or set data_preprocessor.{key}',
                 )
         self._compiles = student.pop('compile', False)

@@ -111,7 +111,7 @@ class FeatureDistiller(BaseDistiller):
         count = min(len(mine), len(theirs))
         mine, theirs = mine[-count:], theirs[-count:]
         indices = range(count) if self._indices is None else self._indices
-        if not all(-count <= i < count for i in indices):
+        if not indices or not all(-count <= i < count for i in indices):
             raise UserError(
                 'stages', f'indices of {count} stage pairs ({-count} to {count - 1})', list(indices)
             )

@@ -60,6 +60,13 @@ class FrozenTeacher(Teacher):
     ):
         for key in OWN_KEYS.keys() & net.keys():
             check_value(net[key], OWN_KEYS[key], f'teacher.{key}')
+        if net.get('cache') is not None:
+            raise UserError(
+                'teacher.net.cache',
+                'a teacher that runs',
+                repr(net['cache']),
+                'for a cache write the net itself as the teacher: teacher=dict(cache=..., type=..., ...)',
+            )
         super().__init__(net.get('weight', 1.0))
         self._compiles, self._channels_last = net.get('compile', False), net.get('channels_last', False)
         self._dtype = to_dtype(net.get('dtype'))

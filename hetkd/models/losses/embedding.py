@@ -1,6 +1,6 @@
 """Losses on the embeddings of a batch: any widths, any families."""
 
-from hetkd.arguments import Natural, Positive, Weight
+from hetkd.arguments import Count, Positive, Weight
 from hetkd.functional import cc_loss, rkd_loss, rsd_loss
 from hetkd.registry import MODELS
 
@@ -39,11 +39,11 @@ class CCLoss(EmbeddingLoss):
 
     Args:
         gamma: of the kernel.
-        order: of its Taylor polynomial.
+        order: of its Taylor polynomial, at least 1.
         loss_weight: factor of the result. Default 100, the weight that code of this loss is run with.
     """
 
-    def __init__(self, gamma: Positive = 0.4, order: Natural = 2, loss_weight: Weight = 100.0):
+    def __init__(self, gamma: Positive = 0.4, order: Count = 2, loss_weight: Weight = 100.0):
         super().__init__(cc_loss, loss_weight, gamma=gamma, order=order)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from hetkd.arguments import Temperature, Weight
+from hetkd.arguments import Share, Temperature, Weight
 from hetkd.errors import UserError
 from hetkd.functional import orthogonality_loss, sublogit_ce, sublogit_kl
 from hetkd.functional.orthogonality import check_threshold
@@ -45,7 +45,7 @@ class SubLogitLoss(OverStages):
     Args:
         temperature: T > 0. Default 1.
         kl_weight: w. Default 6.
-        label_smoothing: of the cross-entropy. Default 0.1.
+        label_smoothing: of the cross-entropy, in [0, 1]. Default 0.1.
         detach: whether s is a fixed target of the KL. Default no.
         reduction: ``'sum'`` (default) or ``'mean'`` over the stages.
         loss_weight: factor of the result.
@@ -55,7 +55,7 @@ class SubLogitLoss(OverStages):
         self,
         temperature: Temperature = 1.0,
         kl_weight: Weight = 6.0,
-        label_smoothing: float = 0.1,
+        label_smoothing: Share = 0.1,
         detach: bool = False,
         reduction: str = 'sum',
         loss_weight: Weight = 1.0,

@@ -1,8 +1,10 @@
 """The base of all teacher and student nets."""
 
+import math
 from abc import ABC, abstractmethod
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 from typing import Optional, Sequence, Union
 
 import torch
@@ -145,9 +147,9 @@ class Net(nn.Module, ABC):
         Raises:
             UserError: a net that gives none.
         """
-        size = self.probe_size
         stages = self.probe(lambda image: self(image, stages=True)).stages
-        return tuple(StageSpec(x.shape[1], round(size[0] / x.shape[2]), tuple(x.shape[2:])) for x in stages)
+        strides = _strides(self.probe_size[0], [x.shape[2] for x in stages])
+        return tuple(StageSpec(x.shape[1], stride) for x, stride in zip(stages, strides))
 
     @cached_property
     def embedding_channels(self) -> int:
@@ -210,8 +212,8 @@ class Net(nn.Module, ABC):
     def init_weights(self) -> None:
         """Called by the runner. Loaded weights stay as they are.
 
-        Random ones are drawn as right after the net was built: connectors that were built since then have drawn
-        as well, and the same seed gives the same student with any method.
+        Random ones are drawn as right after the net was built. Connectors that were built since then have
+        drawn as well, and a seed gives the same student with any method.
         """
         if not self._loaded:
             with torch.random.fork_rng(devices=[]):
@@ -220,3 +222,14 @@ class Net(nn.Module, ABC):
 
     def _init_random(self) -> None:
         """Initialise from scratch, where construction has not done so."""
+
+
+def _strides(side: int, grids: Sequence[int]) -> list[int]:
+    """Strides of stages whose grids have so many cells a side, of an image of ``side`` pixels.
+
+    From stage to stage by halvings: at 40 px grids of 10, 5, 3 and 2 have strides 4, 8, 16 and 32.
+    """
+    strides = [round(side / grids[0])]
+    for before, after in pairwise(grids):
+        strides.append(strides[-1] * 2 ** round(math.log2(before / after)))
+    return strides

@@ -45,11 +45,10 @@ def token_grid(count: int, inputs: torch.Tensor) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage: its channels, its stride against the input image and its grid at the probed size."""
+    """One stage: its channels and its stride against the input image."""
 
     channels: int
     stride: int
-    size: tuple[int, int]
 
 
 @dataclass(frozen=True)

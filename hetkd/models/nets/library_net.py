@@ -31,7 +31,12 @@ class LibraryNet(Net):
         self, model: nn.Module, num_classes: Natural, stage_indices: Optional[Sequence[int]] = None, **kwargs
     ):
         super().__init__(model, num_classes, **kwargs)
-        self._given_indices = stage_indices
+        given = stage_indices
+        if given is not None:
+            signs = {index < 0 for index in given}
+            if not given or (len(signs) == 1 and list(given) != sorted(set(given))):
+                raise UserError('stage_indices', 'some, from shallow to deep', list(given))
+        self._given_indices = given
 
     def forward(
         self,
@@ -161,6 +166,6 @@ class LibraryNet(Net):
 
     @cached_property
     def _indices(self) -> tuple[int, ...]:
-        if self._given_indices:
+        if self._given_indices is not None:
             return tuple(self._given_indices)
         return select_stages([x.shape for x in self.probe(self._all_maps)], self.probe_size)

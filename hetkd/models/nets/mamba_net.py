@@ -1,5 +1,6 @@
 """hetkd's own Mambas as teacher or student."""
 
+import inspect
 from typing import Literal, Sequence, Union
 
 from hetkd.arguments import Count
@@ -43,7 +44,8 @@ class MambaNet(LibraryNet):
     ):
         config = dict(model, num_classes=num_classes)
         size = to_size(input_size)
-        if config.get('type') == 'Vim' and size:
+        kind = MODELS.class_of(config)
+        if size and kind and 'img_size' in inspect.signature(kind).parameters:
             config['img_size'] = size
         net = MODELS.build(config)
         if not hasattr(net, 'features') or not hasattr(net, 'classify'):

@@ -7,7 +7,7 @@ from typing import Optional, Sequence
 import torch
 import torch.nn.functional as F
 
-from hetkd.arguments import Count, Natural
+from hetkd.arguments import Count, Natural, Share
 from hetkd.devices import to_device
 from hetkd.errors import UserError
 from hetkd.functional import cut, resize_matrix
@@ -33,7 +33,7 @@ class BatchRandomResizedCrop:
         flip: how often a view is mirrored. Default 0.5.
 
     Raises:
-        UserError: another filter.
+        UserError: another filter, or shares out of their range.
     """
 
     draws = 2 * ATTEMPTS + 4
@@ -43,10 +43,13 @@ class BatchRandomResizedCrop:
         scale: Count,
         crop_ratio_range: Sequence[float] = (0.08, 1.0),
         interpolations: Sequence[str] = FILTERS,
-        flip: float = 0.5,
+        flip: Share = 0.5,
     ):
         for name in interpolations:
             _check_filter(name)
+        low, high = crop_ratio_range
+        if not 0 < low <= high <= 1:
+            raise UserError('crop_ratio_range', 'two shares, 0 < low <= high <= 1', list(crop_ratio_range))
         self.scale, self.crop_ratio_range, self.flip = scale, crop_ratio_range, flip
         self.cubic = torch.tensor([name == 'bicubic' for name in interpolations])
 
@@ -104,7 +107,7 @@ class BatchRandomCrop:
     def __init__(
         self,
         padding: Natural,
-        flip: float = 0.5,
+        flip: Share = 0.5,
         resize: Optional[Count] = None,
         interpolation: str = 'bilinear',
     ):
