@@ -18,8 +18,8 @@ from .contract import token_grid
 class IndexReader:
     """Backbones whose ``out_indices`` give (N, C, H, W) maps: ResNet, MobileNet, VGG, Swin, ...
 
-    Some (Swin) put a norm before each output. A stage is the raw output of its last block, so indices that
-    the backbone was built without get an identity there.
+    Some (Swin) put a norm before each output that they were built to give, by default the last alone. Indices
+    that the backbone was built without get an identity there: their stages are the raw outputs of a block.
     """
 
     def __init__(self, backbone: nn.Module):
