@@ -80,7 +80,7 @@ def test_time_augmentation_averages_an_image_and_its_mirror(held, short_run, exp
     near = dict(atol=1e-4, rtol=0) if held else {}
     torch.testing.assert_close(torch.from_numpy(scores[0]), plain, **near)
     torch.testing.assert_close(torch.from_numpy(scores[1]), (plain + mirrored) / 2, **near)
-    assert not torch.allclose(plain, mirrored, atol=5e-4)
+    assert not torch.allclose(plain, mirrored, atol=3e-4), 'more than twice of near'
 
 
 def test_hooks_of_training_do_not_stand_in_the_way(short_run, exported, run_tool, tmp_path):
