@@ -6,14 +6,13 @@ interleaved, and ratios refer to the first row. Without data workers, on one thr
 CPU seconds.
 """
 
-import json
 import sys
 from statistics import median
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from measure import DEVICE, machine, timed, work_of
+from measure import DEVICE, machine, save, timed, work_of
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -24,7 +23,6 @@ from hetkd.apis import load_config
 from hetkd.apis.cli import Options, add_out, run_tool, tool_parser
 from hetkd.engine import EpochSeedHook
 from hetkd.registry import DATASETS, MODELS
-from hetkd.utils.whole_file import write_whole
 
 CONFIGS = [f'configs/_base_/datasets/cifar100_224{form}.py' for form in ('_per_image', '')]
 
@@ -148,8 +146,7 @@ def main(argv=None):
         needed = inputs[0].batch_size / args.step_seconds
         report['step_images_per_second'] = needed
         print(f'A step of {args.step_seconds:g} s and {inputs[0].batch_size} images needs {needed:.0f}/s.')
-    if args.out:
-        write_whole(args.out, json.dumps(report, indent=2))
+    save(args.out, report)
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ from copy import deepcopy
 from statistics import median
 
 import torch
-from measure import machine
+from measure import machine, save
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -21,7 +21,6 @@ from torch import nn
 from hetkd.apis import load_config
 from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.registry import MODELS, RUNNERS
-from hetkd.utils.whole_file import write_whole
 
 CELL = 'hetkd::mldrkd/vit-micro_cnn-micro_digits'
 STOCK_HOOKS = ('timer', 'logger', 'param_scheduler', 'sampler_seed')
@@ -97,8 +96,7 @@ def main(argv=None):
         machine=machine(),
     )
     print(json.dumps(result))
-    if args.out:
-        write_whole(args.out, json.dumps(result, indent=1))
+    save(args.out, result)
 
 
 if __name__ == '__main__':

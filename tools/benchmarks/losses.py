@@ -6,17 +6,15 @@ The shape is N x C; N x D for RKD, and N x M with M images in the memories for C
 """
 
 import argparse
-import json
 import sys
 from statistics import median
 
 import torch
 from forms import LOSSES, STUDENTS
-from measure import machine, peak_of, work_of
+from measure import machine, peak_of, save, work_of
 
 from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.utils.memory import peak_memory_mib
-from hetkd.utils.whole_file import write_whole
 
 FORMS = ('usual', 'hetkd')
 ROUND = 0.05  # seconds for which a form is repeated within a round
@@ -107,8 +105,7 @@ def main(argv=None):
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
         cells += [f'{x:.0e}' for x in row['max_relative_difference'].values()]
         print('|', row['loss'], '|', row['shape'], '|', ' | '.join(cells), '|')
-    if args.out:
-        write_whole(args.out, json.dumps(dict(machine(), students=STUDENTS, rows=rows), indent=2))
+    save(args.out, dict(machine(), students=STUDENTS, rows=rows))
 
 
 if __name__ == '__main__':

@@ -1,10 +1,13 @@
 """Time and memory measurement for the benchmarks."""
 
+import json
 import subprocess
 import sys
 import time
 
 import torch
+
+from hetkd.utils.whole_file import write_whole
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -38,3 +41,9 @@ def peak_of(script, *args):
 def machine():
     """Software and device that the measurements depend on."""
     return dict(torch=torch.__version__, device=DEVICE, threads=torch.get_num_threads())
+
+
+def save(out, numbers):
+    """Write them as JSON where ``--out`` names a file."""
+    if out:
+        write_whole(out, json.dumps(numbers, indent=2))

@@ -9,7 +9,7 @@ from copy import deepcopy
 from statistics import median
 
 import torch
-from measure import DEVICE, machine, work_of
+from measure import DEVICE, machine, save, work_of
 from mmengine.optim import CosineAnnealingLR
 from mmengine.optim import DefaultOptimWrapperConstructor as OneGroupEach
 from mmengine.registry import init_default_scope
@@ -18,7 +18,6 @@ from hetkd.apis.cli import add_config, add_out, config_of, run_tool, tool_parser
 from hetkd.engine import DefaultOptimWrapperConstructor
 from hetkd.models.distillers.configs import preprocessor_config
 from hetkd.registry import MODELS
-from hetkd.utils.whole_file import write_whole
 
 VARIANTS = dict(mmengine=OneGroupEach, hetkd=DefaultOptimWrapperConstructor)
 
@@ -62,8 +61,7 @@ def main(argv=None):
         machine=machine(),
     )
     print(json.dumps(result))
-    if args.out:
-        write_whole(args.out, json.dumps(result, indent=1))
+    save(args.out, result)
 
 
 if __name__ == '__main__':

@@ -6,20 +6,18 @@ Run it alone: threads that wait for a busy core make hetkd's form much slower.
 """
 
 import argparse
-import json
 import sys
 from functools import partial
 from statistics import median
 
 import torch
 import torch.nn.functional as F
-from measure import DEVICE, machine, peak_of, timed
+from measure import DEVICE, machine, peak_of, save, timed
 
 from hetkd.apis.cli import add_out, run_tool, tool_parser
 from hetkd.ops import selective_scan
 from hetkd.ops.selective_scan import BACKENDS
 from hetkd.utils.memory import peak_memory_mib
-from hetkd.utils.whole_file import write_whole
 
 NAMES = ('batch', 'channels', 'states', 'length')
 
@@ -117,8 +115,7 @@ def main(argv=None):
         cells = [*row['median_both'].values(), row['speedup'], *row['peak_extra_mib'].values()]
         cells = [f'{x:.3g}' if x < 1000 else f'{x:.0f}' for x in cells]
         print('|', row['shape'], '|', ' | '.join(cells), f'| {row["max_relative_difference"]:.0e} |')
-    if args.out:
-        write_whole(args.out, json.dumps(dict(machine(), backend=args.backend, rows=rows), indent=2))
+    save(args.out, dict(machine(), backend=args.backend, rows=rows))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ of a CPU the seconds are CPU seconds. Weights are random and images are noise.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from copy import deepcopy
 from statistics import median
 
 import torch
-from measure import DEVICE, machine, peak_of, work_of
+from measure import DEVICE, machine, peak_of, save, work_of
 from mmengine.registry import init_default_scope
 from usual_steps import IMAGES, usual_step
 
@@ -30,7 +29,6 @@ from hetkd.registry import MODELS
 from hetkd.teacher_cache import CachedTeacher, TeacherCache
 from hetkd.teacher_cache.facts import teacher_config
 from hetkd.utils.memory import peak_memory_mib
-from hetkd.utils.whole_file import write_whole
 
 # Keys of a net that say how it is run.
 HOW = ('channels_last', 'compile', 'dtype')
@@ -219,10 +217,7 @@ def main(argv=None):
             return print(peak_memory_mib() - before)
     rows = [benchmark(args, config, method) for config in args.configs for method in args.methods]
     show(rows)
-    if args.out:
-        write_whole(
-            args.out, json.dumps(dict(machine(), amp=args.amp, options=args.cfg_options, rows=rows), indent=2)
-        )
+    save(args.out, dict(machine(), amp=args.amp, options=args.cfg_options, rows=rows))
 
 
 if __name__ == '__main__':
