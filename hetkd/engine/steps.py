@@ -3,6 +3,7 @@
 import inspect
 from typing import Optional, Sequence
 
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 
 from hetkd.arguments import check_names
@@ -34,6 +35,13 @@ def counts_iterations(train_cfg) -> bool:
     else:
         kind = type(train_cfg)
     return kind is not None and issubclass(kind, IterBasedTrainLoop)
+
+
+def has_stepped(optim_wrapper) -> bool:
+    """Whether an iteration ended with a step of each optimizer, which with accumulation not each does."""
+    several = isinstance(optim_wrapper, OptimWrapperDict)
+    wrappers = optim_wrapper.values() if several else [optim_wrapper]
+    return all(x.should_update() for x in wrappers if hasattr(x, 'should_update'))
 
 
 def loop_config(train_cfg: dict) -> dict:

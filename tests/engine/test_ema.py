@@ -3,7 +3,9 @@
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
+from hetkd.engine.steps import has_stepped
 from hetkd.errors import UserError
 from hetkd.models.nets.checkpoint import read_weights
 
@@ -38,6 +40,26 @@ def test_with_accumulation_it_takes_up_steps_and_not_batches(runner_of, tmp_path
     assert runner.iter % 3, 'the last step is of fewer batches'
     for name, value in follow.average.items():
         torch.testing.assert_close(saved(tmp_path)['state_dict']['student.' + name], value)
+
+
+def test_of_several_optimizers_each_has_to_step():
+    class Other:
+        """A user's wrapper."""
+
+    def wrapper(every):
+        found = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 0.1), every)
+        found.initialize_count_status(torch.nn.Identity(), 0, 6)
+        return found
+
+    one, two = wrapper(1), wrapper(2)
+    several = OptimWrapperDict(one=one, two=two)
+    seen = []
+    for _ in range(4):
+        for x in (one, two):
+            x.update_params(x.optimizer.param_groups[0]['params'][0].sum())
+        seen.append((has_stepped(one), has_stepped(two), has_stepped(several)))
+    assert seen == [(True, False, False), (True, True, True)] * 2
+    assert has_stepped(Other())
 
 
 class Precise(Hook):

@@ -351,7 +351,7 @@ def test_a_run_with_two_optimizers_resumes_to_the_same(build, tmp_path, monkeypa
     monkeypatch.setitem(MODELS.module_dict, 'StepsTwice', StepsTwice)
     one = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
     two = dict(constructor='TwoOptimizers', _delete_=True, body=one, head=one)
-    more = dict(model__type='StepsTwice', optim_wrapper=two)
+    more = dict(model__type='StepsTwice', optim_wrapper=two, custom_hooks=[dict(type='StudentEMAHook')])
     del_optimizer = {'optim_wrapper.optimizer': None}
 
     def run(*hooks, **options):

@@ -2,10 +2,10 @@
 
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook
-from mmengine.optim import OptimWrapperDict
 from mmengine.registry import MODELS
 
 from hetkd.engine.plain_model import plain_model
+from hetkd.engine.steps import has_stepped
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
@@ -43,9 +43,7 @@ class StudentEMAHook(EMAHook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Take up the student after a step, which with gradient accumulation is not each iteration."""
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)  # which steps when the model says so
-        if several or not hasattr(wrapper, 'should_update') or wrapper.should_update():
+        if has_stepped(runner.optim_wrapper):
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train_epoch(self, runner) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import EarlyStoppingHook, EMAHook, Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 
 from hetkd.engine import changes
@@ -16,6 +15,7 @@ from hetkd.engine.batches import sampler_of
 from hetkd.engine.made_of import made_of
 from hetkd.engine.plain_model import plain_model
 from hetkd.engine.plain_values import plain
+from hetkd.engine.steps import has_stepped
 from hetkd.errors import UserError
 from hetkd.registry import HOOKS
 
@@ -174,9 +174,7 @@ def _check_weights(runner, checkpoint: dict, path: str) -> None:
 
 def _left_over(runner) -> dict[str, torch.Tensor]:
     """Gradients that wait for a step, where accumulation does not divide the epoch."""
-    wrapper = runner.optim_wrapper
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    if all(getattr(x, 'should_update', lambda: True)() for x in wrappers):
+    if has_stepped(runner.optim_wrapper):
         return {}
     named = plain_model(runner).named_parameters()
     return {name: x.grad for name, x in named if x.grad is not None}
