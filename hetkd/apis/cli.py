@@ -19,6 +19,7 @@ from mmengine.logging import MMLogger
 
 from hetkd.errors import UserError
 from hetkd.terminal import TerminalFilter, capture_warnings, quieten
+from hetkd.utils.launched import launched_rank
 
 from .config import load_config
 
@@ -220,7 +221,7 @@ def run_tool(main: Callable[[], None]) -> None:
         if mistake is None or os.environ.get('HETKD_TRACEBACK', '0') != '0':
             _tell_launcher(error)
             raise
-        if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))):
+        if launched_rank():
             time.sleep(20)
         if isinstance(mistake, UnknownMistake) and is_in_own_code(error):
             traceback.print_exception(error)

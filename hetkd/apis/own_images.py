@@ -17,6 +17,7 @@ from pydantic import Field
 
 from hetkd.arguments import Count, check_names, check_value
 from hetkd.errors import UserError
+from hetkd.utils.launched import launched_processes
 
 from .results import read_record
 
@@ -96,9 +97,8 @@ def _data(cfg: Config, own: dict) -> dict[str, Any]:
         for part, view in views.items()
     )  # fmt: skip
     images = {part: _images(root, part) for part in views}
-    # A batch of one image has no statistics. torchrun and srun say how many processes share the images.
-    processes = int(os.environ.get('WORLD_SIZE') or os.environ.get('SLURM_STEP_NUM_TASKS') or 1)
-    train['drop_last'] = -(-images['train'] // processes) % _batch(cfg) == 1
+    # A batch of one image has no statistics.
+    train['drop_last'] = -(-images['train'] // launched_processes()) % _batch(cfg) == 1
     test = {**cfg.val_dataloader.to_dict(), **val}
     return dict(
         data_preprocessor=dict(num_classes=len(_classes(root))),

@@ -93,8 +93,11 @@ def test_one_number_changes_the_length_and_values_of_ones_own_stay(folder, monke
     assert not load_config('my_images.py').train_dataloader.drop_last
     options = {**SMALL, 'train_dataloader.batch_size': 17}
     assert not load_config('my_images.py', options).train_dataloader.drop_last
-    monkeypatch.setenv('WORLD_SIZE', '2')
-    assert load_config('my_images.py', options).train_dataloader.drop_last, 'each process has 18 of them'
+    for name in ('WORLD_SIZE', 'SLURM_STEP_NUM_TASKS', 'OMPI_COMM_WORLD_SIZE'):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, '2')
+            own = load_config('my_images.py', options)
+            assert own.train_dataloader.drop_last, 'each process has 18 of them'
     assert cfg.data_preprocessor.num_classes == 2 and 'RandomFlip' not in str(cfg.train_dataloader)
     own = load_config('my_images.py', {'param_scheduler': [], 'optim_wrapper.optimizer.lr': 0.5})
     assert own.param_scheduler == [] and own.optim_wrapper.optimizer.lr == 0.5
