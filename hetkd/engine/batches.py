@@ -32,8 +32,8 @@ def tell_draws(loader: DataLoader) -> DataLoader:
 
 
 def sampler_of(loader: DataLoader):
-    """The sampler of the config."""
-    sampler = loader.batch_sampler.sampler
+    """The sampler of the config, also within a batch sampler that keeps it as ``sampler``."""
+    sampler = getattr(loader.batch_sampler, 'sampler', None)
     return sampler.sampler if isinstance(sampler, _Counted) else sampler
 
 
@@ -157,7 +157,7 @@ def check_ends(loader, name: str) -> None:
     Raises:
         UserError: names it.
     """
-    if isinstance(loader.sampler, InfiniteSampler):
+    if isinstance(sampler_of(loader), InfiniteSampler):
         raise UserError(
             f'{name}.sampler',
             'one that comes to an end, as DefaultSampler does',
@@ -173,10 +173,13 @@ def check_whole(loader, name: str) -> None:
         UserError: it drops the last batch, or never ends.
     """
     check_ends(loader, name)
-    if loader.drop_last and len(loader) * loader.batch_size < len(loader.sampler):
-        left = len(loader.sampler) - len(loader) * loader.batch_size
+    drops = getattr(loader.batch_sampler, 'drop_last', False)
+    sampler, size = sampler_of(loader), batch_size_of(loader)
+    if drops and sampler is not None and size and len(loader) * size < len(sampler):
+        place = 'drop_last' if loader.batch_size else 'batch_sampler.drop_last'
+        left = len(sampler) - len(loader) * size
         raise UserError(
-            f'{name}.drop_last', 'False, so that each image is measured', f'True, which leaves {left} out',
+            f'{name}.{place}', 'False, so that each image is measured', f'True, which leaves {left} out',
             'leave it out',
         )  # fmt: skip
 

@@ -56,6 +56,8 @@ def check_draws(cfg, dataset, processes: int) -> None:
     """
     check_places(dataset, 'use the teacher itself')
     config = cfg.train_dataloader.sampler
+    if mixes(cfg) and cfg.train_dataloader.get('batch_sampler') is not None:
+        config = cfg.train_dataloader.batch_sampler
     sampler = DATA_SAMPLERS.class_of(config)
     if mixes(cfg):
         once = sampler is DefaultSampler and not _mixes_twice(cfg, len(dataset), processes)

@@ -62,6 +62,7 @@ def write_cache(
     images = deepcopy(cfg.train_dataloader)
     if not mixes(cfg):  # then each image stands for itself, in any batch
         images.drop_last, images.sampler = False, dict(type='DefaultSampler', shuffle=False)
+        images.batch_sampler = None
     loader = builder(images, seed=seed)
     measures = cfg.get('val_dataloader') is not None and teacher.num_classes
     validation = builder(cfg.val_dataloader, seed=seed) if measures else None

@@ -14,12 +14,12 @@ from mmengine.dataset import sampler as mm_samplers
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.datasets.samplers import repeat_aug
-from torch.utils.data import BatchSampler, DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler, WeightedRandomSampler
 
 from hetkd.clock import set_clock
 from hetkd.datasets import InMemory
 from hetkd.engine import DistillRunner, EpochSeedHook
-from hetkd.engine.batches import _Counted, _Pieces, starting_at
+from hetkd.engine.batches import _Counted, _Pieces, check_whole, starting_at
 from hetkd.engine.hooks.training_data import labels_of
 from hetkd.errors import UserError
 from hetkd.registry import BATCH_AUGMENTS, DATA_SAMPLERS, DATASETS, MODELS, TRANSFORMS
@@ -268,6 +268,21 @@ def test_batches_of_a_users_own_order_are_left_out_as_batches(workers):
     with starting_at(rest, 2):
         assert views_of(rest) == whole[8:]
     assert views_of(rest) == whole
+
+
+@pytest.mark.parametrize(
+    'sampler, drop_last, words',
+    [
+        (InfiniteSampler, False, 'x.sampler: expected one that comes to an end'),
+        (SequentialSampler, True, 'x.batch_sampler.drop_last: expected False, .* which leaves 5 out'),
+    ],
+)
+def test_a_batch_sampler_has_an_end_and_each_image(sampler, drop_last, words):
+    data = range(13)
+    batches = BatchSampler(sampler(data), 8, drop_last)
+    with pytest.raises(UserError, match=words):
+        check_whole(DataLoader(data, batch_sampler=batches), 'x')
+    check_whole(DataLoader(data, batch_sampler=[[0, 1], [2]]), 'x')
 
 
 class Drawn:

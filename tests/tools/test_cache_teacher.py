@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from torch.utils.data import BatchSampler
 
 from hetkd.apis import load_config
 from hetkd.apis.launch import LOADERS, complete_loaders
 from hetkd.errors import UserError
-from hetkd.registry import RUNNERS
+from hetkd.registry import DATA_SAMPLERS, RUNNERS
 from hetkd.teacher_cache import CachedTeacher, TeacherCache, write_cache
 from tests.conftest import ROOT, free_port, tool_command
 
@@ -519,6 +520,23 @@ def test_mixed_images_in_another_order_are_refused(config, tmp_path):
         ValueError, match='each image once in an epoch where images are mixed.*InfiniteSampler'
     ):
         losses_of(config('kd', cached=tmp_path / 'cache', train_cfg=iterations, **options, **sampler))
+
+
+def test_batches_of_ones_own_are_mixed_in_an_order_of_their_own(config, tmp_path, monkeypatch):
+    """Without mixing each image stands for itself, in any batch."""
+    batches = dict(
+        train_dataloader__batch_sampler=dict(type='Batches', drop_last=False),
+        train_dataloader__drop_last=False,
+    )
+    monkeypatch.setitem(DATA_SAMPLERS.module_dict, 'Batches', BatchSampler)
+    online, _ = losses_of(config('kd', **batches))
+    write_cache(config('kd', **batches), str(tmp_path / 'cache'), views=3)
+    cached, _ = losses_of(config('kd', cached=tmp_path / 'cache', **batches))
+    for name, values in online.items():
+        np.testing.assert_allclose(cached[name], values, rtol=1e-3)
+    mixed = config('kd', data_preprocessor__batch_augments=MIX, **batches)
+    with pytest.raises(UserError, match='once in an epoch where images are mixed.*with BatchSampler'):
+        write_cache(mixed, str(tmp_path / 'mixed'), views=1)
 
 
 def test_other_validation_images_leave_the_teacher_unmeasured_and_not_wrong(config, tmp_path):
