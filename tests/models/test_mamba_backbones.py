@@ -287,6 +287,12 @@ def test_stochastic_depth_is_shifted_in_vim_and_even_in_vmamba():
     assert rates == pytest.approx([0.0, 0.1, 0.2])
 
 
+@pytest.mark.parametrize('kind, options', [('Vim', MICRO_VIM), ('VMamba', MICRO_VMAMBA)])
+def test_a_rate_of_stochastic_depth_is_no_percentage(kind, options):
+    with pytest.raises(UserError, match='drop_path_rate: expected a number <= 1, got 10'):
+        MODELS.build(dict(options, type=kind, drop_path_rate=10.0))
+
+
 @pytest.mark.parametrize('build', [lambda: Vim(**MICRO_VIM), lambda: VMamba(**MICRO_VMAMBA)])
 def test_every_parameter_gets_a_gradient_also_under_autocast(build):
     net = build().train()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from hetkd.arguments import Count
+from hetkd.arguments import Count, Share
 from hetkd.errors import UserError
 from hetkd.ops import selective_scan
 from hetkd.registry import MODELS
@@ -183,7 +183,7 @@ class VMamba(nn.Module):
         num_classes: Count = 1000,
         depths: Optional[Sequence[int]] = None,
         embed_dim: Optional[Count] = None,
-        drop_path_rate: float = 0.0,
+        drop_path_rate: Share = 0.0,
     ):
         super().__init__()
         if arch not in ARCHITECTURES:
