@@ -114,6 +114,29 @@ def test_the_home_page_and_the_chinese_readme_show_the_same_numbers():
     assert english and english == chinese
 
 
+def test_the_readmes_rows_are_those_of_the_zoo():
+    zoo = (ROOT / 'docs/en/model_zoo.md').read_text().split('### Digits, 5 labels')[1].split('\n## ')[0]
+    measured = {
+        name: (last, best)
+        for name, last, best in re.findall(r'\| \[(.+?)\]\(.+?\) \| (.+?) \|.*?\| (.+?) \|', zoo)
+    }
+    assert len(measured) == 5
+    teacher = re.search(r'; teacher: ([\d.]+) %;', zoo)[1]
+    own = {'labels only': '只用标签'}
+    for page, teachers, students in (
+        ('README.md', 'teacher', 'student, '),
+        ('README_zh-CN.md', '教师', '学生，'),
+    ):
+        rows = [
+            x.strip('| ').split(' | ') for x in (ROOT / page).read_text().splitlines() if x.startswith('| ')
+        ]
+        rows = {name: numbers for name, *numbers in rows}
+        assert next(x[0] for name, x in rows.items() if name.startswith(teachers)) == teacher
+        for name, numbers in measured.items():
+            name = own.get(name, name) if page.endswith('zh-CN.md') else name
+            assert tuple(rows[students + name][:2]) == numbers, (page, name)
+
+
 def test_the_badges_are_true():
     page, setup = (ROOT / 'README.md').read_text(), (ROOT / 'setup.cfg').read_text()
     versions = re.findall(r'Python :: (3\.\d+)', setup)
